@@ -1,0 +1,222 @@
+import { invalid } from '@eventmesh/errors';
+import { WireReader, asBuffer } from './protobuf.ts';
+
+/**
+ * A CloudEvents attribute value (CloudEvents 1.0 type system). `uri`, `uri-reference` and
+ * `timestamp` keep their kind so that an event leaves the mesh as it came.
+ */
+export type AttributeValue =
+  | { readonly kind: 'boolean'; readonly value: boolean }
+  | { readonly kind: 'integer'; readonly value: number }
+  | { readonly kind: 'string' | 'uri' | 'uri-reference'; readonly value: string }
+  | { readonly kind: 'bytes'; readonly value: Uint8Array }
+  | { readonly kind: 'timestamp'; readonly seconds: number; readonly nanos: number };
+
+/** `binary` is opaque, `text` is UTF-8 by the producer's word, `proto` a google.protobuf.Any. */
+export interface EventData {
+  readonly kind: 'binary' | 'text' | 'proto';
+  /** A view of the event's own bytes; never written to. */
+  readonly bytes: Uint8Array;
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * A CloudEvent read in place from its protobuf encoding (io.cloudevents.v1.CloudEvent). One pass
+ * notes where the fields lie; attributes are decoded when asked for; data is never copied. The
+ * bytes belong to the view and must not change while it lives.
+ */
+export class EventView {
+  readonly bytes: Buffer;
+  id = '';
+  source = '';
+  specVersion = '';
+  type = '';
+  #data: EventData | undefined;
+  readonly #entries: Span[] = [];
+  #attributes: Map<string, AttributeValue> | undefined;
+
+  /** @throws MeshError InvalidArgument when the bytes are not a CloudEvent message. */
+  constructor(encoded: Uint8Array) {
+    this.bytes = asBuffer(encoded);
+    const reader = new WireReader(this.bytes);
+    while (!reader.done) this.#field(reader, reader.varint());
+  }
+
+  get data(): EventData | undefined {
+    return this.#data;
+  }
+
+  /** The optional and extension attributes by name, decoded on first use. */
+  get attributes(): ReadonlyMap<string, AttributeValue> {
+    if (this.#attributes === undefined) {
+      this.#attributes = new Map();
+      for (const span of this.#entries) readEntry(this.bytes, span, this.#attributes);
+    }
+    return this.#attributes;
+  }
+
+  /** An optional or extension attribute as its canonical string, or undefined when absent. */
+  text(name: string): string | undefined {
+    const value = this.attributes.get(name);
+    return value === undefined ? undefined : attributeText(value);
+  }
+
+  #field(reader: WireReader, tag: number): void {
+    switch (tag) {
+      case 0x0a:
+        this.id = reader.string();
+        break;
+      case 0x12:
+        this.source = reader.string();
+        break;
+      case 0x1a:
+        this.specVersion = reader.string();
+        break;
+      case 0x22:
+        this.type = reader.string();
+        break;
+      case 0x2a: {
+        const end = reader.span();
+        this.#entries.push({ start: reader.at, end });
+        reader.at = end;
+        break;
+      }
+      case 0x32:
+        this.#data = { kind: 'binary', bytes: reader.view() };
+        break;
+      case 0x3a:
+        this.#data = { kind: 'text', bytes: reader.view() };
+        break;
+      case 0x42:
+        this.#data = { kind: 'proto', bytes: reader.view() };
+        break;
+      default:
+        reader.skip(tag & 7);
+    }
+  }
+}
+
+function readEntry(bytes: Buffer, span: Span, into: Map<string, AttributeValue>): void {
+  const reader = new WireReader(bytes, span.start, span.end);
+  let name = '';
+  let value: AttributeValue | undefined;
+  while (!reader.done) {
+    const tag = reader.varint();
+    if (tag === 0x0a) name = reader.string();
+    else if (tag === 0x12) {
+      const end = reader.span();
+      value = readValue(new WireReader(bytes, reader.at, end)) ?? value;
+      reader.at = end;
+    } else reader.skip(tag & 7);
+  }
+  if (value === undefined) throw invalid(name === '' ? 'attributes' : name, 'has no value');
+  into.set(name, value);
+}
+
+function readValue(reader: WireReader): AttributeValue | undefined {
+  let value: AttributeValue | undefined;
+  while (!reader.done) {
+    const tag = reader.varint();
+    if (tag === 0x08) value = { kind: 'boolean', value: reader.varint() !== 0 };
+    else if (tag === 0x10) value = { kind: 'integer', value: int32(reader) };
+    else if (tag === 0x1a) value = { kind: 'string', value: reader.string() };
+    else if (tag === 0x22) value = { kind: 'bytes', value: reader.view() };
+    else if (tag === 0x2a) value = { kind: 'uri', value: reader.string() };
+    else if (tag === 0x32) value = { kind: 'uri-reference', value: reader.string() };
+    else if (tag === 0x3a) {
+      const end = reader.span();
+      value = readTimestamp(new WireReader(reader.bytes, reader.at, end));
+      reader.at = end;
+    } else reader.skip(tag & 7);
+  }
+  return value;
+}
+
+function readTimestamp(reader: WireReader): AttributeValue {
+  let seconds = 0;
+  let nanos = 0;
+  while (!reader.done) {
+    const tag = reader.varint();
+    if (tag === 0x08) seconds = int64(reader);
+    else if (tag === 0x10) nanos = reader.varint();
+    else reader.skip(tag & 7);
+  }
+  return { kind: 'timestamp', seconds, nanos };
+}
+
+/** Negative int32 and int64 come as ten-byte varints in two's complement. */
+function int32(reader: WireReader): number {
+  return Number(BigInt.asIntN(32, bigVarint(reader)));
+}
+
+function int64(reader: WireReader): number {
+  return Number(BigInt.asIntN(64, bigVarint(reader)));
+}
+
+function bigVarint(reader: WireReader): bigint {
+  let value = 0n;
+  for (let shift = 0n; shift < 70n; shift += 7n) {
+    const byte = reader.bytes[reader.at++];
+    if (byte === undefined || reader.at > reader.end) {
+      throw invalid('protobuf', 'the message is truncated');
+    }
+    value |= BigInt(byte & 0x7f) << shift;
+    if (byte < 0x80) return value;
+  }
+  throw invalid('protobuf', 'a varint is longer than 10 bytes');
+}
+
+/** The canonical string of an attribute value (CloudEvents 1.0, type system). */
+export function attributeText(value: AttributeValue): string {
+  switch (value.kind) {
+    case 'boolean':
+      return value.value ? 'true' : 'false';
+    case 'integer':
+      return String(value.value);
+    case 'bytes':
+      return asBuffer(value.value).toString('base64');
+    case 'timestamp':
+      return timestampText(value.seconds, value.nanos);
+    default:
+      return value.value;
+  }
+}
+
+/** RFC 3339 in UTC, with as many fraction digits (0, 3, 6 or 9) as the value needs. */
+export function timestampText(seconds: number, nanos: number): string {
+  const base = new Date(seconds * 1000).toISOString().slice(0, 19);
+  if (nanos === 0) return `${base}Z`;
+  const digits = nanos % 1_000_000 === 0 ? 3 : nanos % 1000 === 0 ? 6 : 9;
+  return `${base}.${String(nanos).padStart(9, '0').slice(0, digits)}Z`;
+}
+
+const RFC3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/;
+
+/**
+ * Parses an RFC 3339 timestamp to the nanosecond.
+ *
+ * @throws MeshError InvalidArgument that names `field`.
+ */
+export function parseTimestamp(text: string, field: string): AttributeValue & { kind: 'timestamp' } {
+  const match = RFC3339.exec(text);
+  const ms = match === null ? Number.NaN : Date.parse(isoWithoutFraction(text, match));
+  const day = Number(match?.[3]);
+  const daysInMonth = new Date(Date.UTC(Number(match?.[1]), Number(match?.[2]), 0)).getUTCDate();
+  if (match === null || Number.isNaN(ms) || day > daysInMonth) {
+    throw invalid(field, `"${text}" is not an RFC 3339 timestamp such as 2024-05-01T12:00:00Z`);
+  }
+  return {
+    kind: 'timestamp',
+    seconds: Math.floor(ms / 1000),
+    nanos: Number((match[7] ?? '').padEnd(9, '0')),
+  };
+}
+
+function isoWithoutFraction(text: string, match: RegExpExecArray): string {
+  return text.slice(0, 19).toUpperCase() + (match[8] ?? '').toUpperCase();
+}

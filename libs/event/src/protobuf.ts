@@ -1,0 +1,141 @@
+import { invalid } from '@eventmesh/errors';
+
+/**
+ * The little of the protobuf wire format that the hot path needs. Numbers are JavaScript numbers:
+ * positions and times stay below 2^53, larger varints are refused.
+ */
+
+/** Reads fields one after the other from a buffer; never copies. */
+export class WireReader {
+  readonly bytes: Buffer;
+  readonly end: number;
+  at: number;
+
+  constructor(bytes: Buffer, start = 0, end = bytes.length) {
+    this.bytes = bytes;
+    this.at = start;
+    this.end = end;
+  }
+
+  get done(): boolean {
+    return this.at >= this.end;
+  }
+
+  varint(): number {
+    const { bytes } = this;
+    let byte = bytes[this.at++] ?? this.#overrun();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    let scale = 128;
+    for (let i = 1; i < 10; i++) {
+      byte = bytes[this.at++] ?? this.#overrun();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (this.at > this.end) this.#overrun();
+        return value;
+      }
+      scale *= 128;
+    }
+    throw invalid('protobuf', 'a varint is longer than 10 bytes');
+  }
+
+  /** Reads a length and returns the end of that span, checked against this reader's end. */
+  span(): number {
+    const length = this.varint();
+    const end = this.at + length;
+    if (end > this.end) this.#overrun();
+    return end;
+  }
+
+  string(): string {
+    const end = this.span();
+    const text = this.bytes.utf8Slice(this.at, end);
+    this.at = end;
+    return text;
+  }
+
+  /** A view of a length-delimited field; shares memory with the input. */
+  view(): Buffer {
+    const end = this.span();
+    const view = this.bytes.subarray(this.at, end);
+    this.at = end;
+    return view;
+  }
+
+  skip(wireType: number): void {
+    if (wireType === 0) this.varint();
+    else if (wireType === 1) this.at += 8;
+    else if (wireType === 2) this.at = this.span();
+    else if (wireType === 5) this.at += 4;
+    else throw invalid('protobuf', `wire type ${wireType} is not supported`);
+    if (this.at > this.end) this.#overrun();
+  }
+
+  #overrun(): never {
+    throw invalid('protobuf', 'the message is truncated');
+  }
+}
+
+/** A Buffer over the same memory, for its fast string calls. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function varintLength(value: number): number {
+  let length = 1;
+  while (value >= 128) {
+    value = Math.floor(value / 128);
+    length++;
+  }
+  return length;
+}
+
+/** Writes a varint and returns the next offset. */
+export function writeVarint(out: Buffer, at: number, value: number): number {
+  while (value >= 128) {
+    out[at++] = (value % 128) | 0x80;
+    value = Math.floor(value / 128);
+  }
+  out[at++] = value;
+  return at;
+}
+
+/** Bytes of a string field with a one-byte tag, or 0 when it is empty and so left out. */
+export function stringFieldLength(utf8Length: number): number {
+  return utf8Length === 0 ? 0 : 1 + varintLength(utf8Length) + utf8Length;
+}
+
+/** Writes a string field with a one-byte tag unless empty, and returns the next offset. */
+export function writeStringField(
+  out: Buffer,
+  at: number,
+  field: number,
+  text: string,
+  utf8Length: number,
+): number {
+  if (utf8Length === 0) return at;
+  out[at++] = (field << 3) | 2;
+  at = writeVarint(out, at, utf8Length);
+  return at + out.utf8Write(text, at, utf8Length);
+}
+
+/** Writes a length-delimited field with a one-byte tag and returns the next offset. */
+export function writeBytesField(out: Buffer, at: number, field: number, bytes: Uint8Array): number {
+  out[at++] = (field << 3) | 2;
+  at = writeVarint(out, at, bytes.length);
+  out.set(bytes, at);
+  return at + bytes.length;
+}
+
+/** Writes a varint field with a one-byte tag unless zero, and returns the next offset. */
+export function writeNumberField(out: Buffer, at: number, field: number, value: number): number {
+  if (value === 0) return at;
+  out[at++] = field << 3;
+  return writeVarint(out, at, value);
+}
+
+export function numberFieldLength(value: number): number {
+  return value === 0 ? 0 : 1 + varintLength(value);
+}

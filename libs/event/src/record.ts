@@ -1,0 +1,253 @@
+import {
+  WireReader,
+  asBuffer,
+  numberFieldLength,
+  stringFieldLength,
+  varintLength,
+  writeBytesField,
+  writeNumberField,
+  writeStringField,
+} from './protobuf.ts';
+
+/** A site that the event has reached, and when it was stored there. */
+export interface Hop {
+  readonly site: string;
+  /** Microseconds since the Unix epoch, by that site's clock. */
+  readonly timeUs: number;
+}
+
+/**
+ * The envelope round an event's bytes (eventmesh.event.v1.Record): all that routing and delivery
+ * read. Times are by the clock of the site that set them.
+ */
+export interface RecordHead {
+  readonly tenant: string;
+  readonly topic: string;
+  /** Name of the principal that published the event. */
+  readonly principal: string;
+  /** The site where the event entered the mesh. */
+  readonly originSite: string;
+  /** Sites other than this one that the event still has to reach from here. */
+  readonly destinations: readonly string[];
+  /** Only on its way through this site: no local subscription may have it. */
+  readonly transit?: boolean;
+  /** Order key (CloudEvents partitionkey); empty means that no order is promised. */
+  readonly key?: string;
+  /** When the mesh accepted the event, in microseconds since the Unix epoch. */
+  readonly ingressTimeUs: number;
+  /** When the event stops being worth delivering, in ms since the epoch; 0 means never. */
+  readonly expiryMs?: number;
+  /** Where the event lies in its origin's log; partition and position of the first store. */
+  readonly originPartition?: number;
+  readonly originPosition?: number;
+  /** W3C trace context of the publish. */
+  readonly traceparent?: string;
+  /** Sites the event has reached so far, the origin first. */
+  readonly hops: readonly Hop[];
+}
+
+export interface RecordView extends Required<RecordHead> {
+  /** The event as io.cloudevents.v1.CloudEvent; a view of the record's own bytes. */
+  readonly event: Buffer;
+}
+
+const F = {
+  topic: 1,
+  tenant: 2,
+  principal: 3,
+  originSite: 4,
+  destinations: 5,
+  transit: 6,
+  key: 7,
+  ingressTimeUs: 8,
+  expiryMs: 9,
+  originPartition: 10,
+  originPosition: 11,
+  traceparent: 12,
+  hops: 13,
+  event: 15,
+} as const;
+
+/**
+ * Encodes a record with the event last. The constant part of a stream of records (topic, tenant,
+ * principal, site, destinations) is worth preparing once: see `RecordEncoder`.
+ */
+export function encodeRecord(head: RecordHead, event: Uint8Array): Buffer {
+  return new RecordEncoder(head).encode(head, event);
+}
+
+/** The fields that change from event to event of one publisher on one topic. */
+export type RecordChanges = Pick<
+  RecordHead,
+  'key' | 'ingressTimeUs' | 'expiryMs' | 'originPartition' | 'originPosition' | 'traceparent' | 'hops'
+>;
+
+/**
+ * Encodes many records that share topic, tenant, principal, origin site and destinations: those
+ * bytes are laid out once and copied, which halves the time per record.
+ */
+export class RecordEncoder {
+  readonly #prefix: Buffer;
+
+  constructor(shared: Omit<RecordHead, keyof RecordChanges>) {
+    const strings: [number, string][] = [
+      [F.topic, shared.topic],
+      [F.tenant, shared.tenant],
+      [F.principal, shared.principal],
+      [F.originSite, shared.originSite],
+      ...shared.destinations.map((site): [number, string] => [F.destinations, site]),
+    ];
+    let size = shared.transit === true ? 2 : 0;
+    for (const [, text] of strings) size += stringFieldLength(Buffer.byteLength(text));
+    const prefix = Buffer.allocUnsafe(size);
+    let at = 0;
+    for (const [field, text] of strings) {
+      at = writeStringField(prefix, at, field, text, Buffer.byteLength(text));
+    }
+    if (shared.transit === true) writeNumberField(prefix, at, F.transit, 1);
+    this.#prefix = prefix;
+  }
+
+  encode(changes: RecordChanges, event: Uint8Array): Buffer {
+    const { key = '', expiryMs = 0, originPartition = 0, originPosition = 0 } = changes;
+    const traceparent = changes.traceparent ?? '';
+    const keyLength = Buffer.byteLength(key);
+    const traceLength = Buffer.byteLength(traceparent);
+    const hops = changes.hops.length === 0 ? NO_BYTES : encodeHops(changes.hops);
+    const size =
+      this.#prefix.length +
+      stringFieldLength(keyLength) +
+      numberFieldLength(changes.ingressTimeUs) +
+      numberFieldLength(expiryMs) +
+      numberFieldLength(originPartition) +
+      numberFieldLength(originPosition) +
+      stringFieldLength(traceLength) +
+      hops.length +
+      1 +
+      varintLength(event.length) +
+      event.length;
+    const out = Buffer.allocUnsafe(size);
+    out.set(this.#prefix, 0);
+    let at = this.#prefix.length;
+    at = writeStringField(out, at, F.key, key, keyLength);
+    at = writeNumberField(out, at, F.ingressTimeUs, changes.ingressTimeUs);
+    at = writeNumberField(out, at, F.expiryMs, expiryMs);
+    at = writeNumberField(out, at, F.originPartition, originPartition);
+    at = writeNumberField(out, at, F.originPosition, originPosition);
+    at = writeStringField(out, at, F.traceparent, traceparent, traceLength);
+    out.set(hops, at);
+    writeBytesField(out, at + hops.length, F.event, event);
+    return out;
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+function encodeHops(hops: readonly Hop[]): Buffer {
+  return Buffer.concat(
+    hops.map((hop) => {
+      const siteLength = Buffer.byteLength(hop.site);
+      const inner = Buffer.allocUnsafe(
+        stringFieldLength(siteLength) + numberFieldLength(hop.timeUs),
+      );
+      const at = writeStringField(inner, 0, 1, hop.site, siteLength);
+      writeNumberField(inner, at, 2, hop.timeUs);
+      const out = Buffer.allocUnsafe(1 + varintLength(inner.length) + inner.length);
+      writeBytesField(out, 0, F.hops, inner);
+      return out;
+    }),
+  );
+}
+
+/**
+ * Reads a record in place; `event` shares the input's memory.
+ *
+ * @throws MeshError InvalidArgument when the bytes are not a record.
+ */
+export function decodeRecord(encoded: Uint8Array): RecordView {
+  const reader = new WireReader(asBuffer(encoded));
+  const head = {
+    topic: '',
+    tenant: '',
+    principal: '',
+    originSite: '',
+    destinations: NO_STRINGS,
+    transit: false,
+    key: '',
+    ingressTimeUs: 0,
+    expiryMs: 0,
+    originPartition: 0,
+    originPosition: 0,
+    traceparent: '',
+    hops: NO_HOPS,
+    event: NO_BYTES as Buffer,
+  };
+  while (!reader.done) {
+    const tag = reader.varint();
+    switch (tag >>> 3) {
+      case F.topic:
+        head.topic = reader.string();
+        break;
+      case F.tenant:
+        head.tenant = reader.string();
+        break;
+      case F.principal:
+        head.principal = reader.string();
+        break;
+      case F.originSite:
+        head.originSite = reader.string();
+        break;
+      case F.destinations:
+        head.destinations = [...head.destinations, reader.string()];
+        break;
+      case F.transit:
+        head.transit = reader.varint() !== 0;
+        break;
+      case F.key:
+        head.key = reader.string();
+        break;
+      case F.ingressTimeUs:
+        head.ingressTimeUs = reader.varint();
+        break;
+      case F.expiryMs:
+        head.expiryMs = reader.varint();
+        break;
+      case F.originPartition:
+        head.originPartition = reader.varint();
+        break;
+      case F.originPosition:
+        head.originPosition = reader.varint();
+        break;
+      case F.traceparent:
+        head.traceparent = reader.string();
+        break;
+      case F.hops:
+        head.hops = [...head.hops, readHop(reader)];
+        break;
+      case F.event:
+        head.event = reader.view();
+        break;
+      default:
+        reader.skip(tag & 7);
+    }
+  }
+  return head;
+}
+
+const NO_STRINGS: readonly string[] = Object.freeze([]);
+const NO_HOPS: readonly Hop[] = Object.freeze([]);
+
+function readHop(outer: WireReader): Hop {
+  const end = outer.span();
+  const reader = new WireReader(outer.bytes, outer.at, end);
+  outer.at = end;
+  let site = '';
+  let timeUs = 0;
+  while (!reader.done) {
+    const tag = reader.varint();
+    if (tag === 0x0a) site = reader.string();
+    else if (tag === 0x10) timeUs = reader.varint();
+    else reader.skip(tag & 7);
+  }
+  return { site, timeUs };
+}

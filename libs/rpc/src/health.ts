@@ -1,0 +1,107 @@
+import { toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import type { DescFile } from '@bufbuild/protobuf';
+import { MeshError } from '@eventmesh/errors';
+import { Health, HealthCheckResponse_ServingStatus as Status } from '@eventmesh/proto-gen/health';
+import { ServerReflection } from '@eventmesh/proto-gen/reflection';
+import type { Router } from './service.ts';
+
+/** Adds grpc.health.v1 and grpc.reflection.v1 to a router; call it after the other services. */
+export function addStandardServices(router: Router, ready: () => boolean): void {
+  addHealth(router, ready);
+  addReflection(router);
+}
+
+function addHealth(router: Router, ready: () => boolean): void {
+  const status = (service: string) => {
+    if (service !== '' && !router.services.some((desc) => desc.typeName === service)) {
+      return undefined;
+    }
+    return ready() ? Status.SERVING : Status.NOT_SERVING;
+  };
+  router.service(Health, {
+    async check({ service }) {
+      const found = status(service);
+      if (found === undefined) throw new MeshError('NotFound', `no service "${service}" here`);
+      return { status: found };
+    },
+    async *watch({ service }, ctx) {
+      let told: number | undefined;
+      while (!ctx.signal.aborted) {
+        const now = ctx.draining.aborted
+          ? Status.NOT_SERVING
+          : (status(service) ?? Status.SERVICE_UNKNOWN);
+        if (now !== told) yield { status: now };
+        told = now;
+        if (ctx.draining.aborted) return;
+        await pause(1000, AbortSignal.any([ctx.signal, ctx.draining]));
+      }
+    },
+  });
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+function addReflection(router: Router): void {
+  router.service(ServerReflection, {
+    async *serverReflectionInfo(requests) {
+      for await (const request of requests) {
+        yield {
+          validHost: request.host,
+          originalRequest: request,
+          messageResponse: reflect(router, request.messageRequest),
+        };
+      }
+    },
+  });
+}
+
+function reflect(router: Router, request: { case?: string | undefined; value?: unknown }) {
+  const files = allFiles(router);
+  if (request.case === 'listServices') {
+    const service = router.services.map(({ typeName }) => ({ name: typeName }));
+    return { case: 'listServicesResponse' as const, value: { service } };
+  }
+  const wanted = String(request.value);
+  const file =
+    request.case === 'fileByFilename'
+      ? files.get(wanted)
+      : request.case === 'fileContainingSymbol'
+        ? [...files.values()].find((candidate) => declares(candidate, wanted))
+        : undefined;
+  if (file === undefined) {
+    const value = { errorCode: 5, errorMessage: `"${wanted}" is not known here` };
+    return { case: 'errorResponse' as const, value };
+  }
+  const fileDescriptorProto = [toBinary(FileDescriptorProtoSchema, file.proto)];
+  return { case: 'fileDescriptorResponse' as const, value: { fileDescriptorProto } };
+}
+
+function allFiles(router: Router): Map<string, DescFile> {
+  const files = new Map<string, DescFile>();
+  const add = (file: DescFile) => {
+    if (files.has(file.proto.name)) return;
+    files.set(file.proto.name, file);
+    file.dependencies.forEach(add);
+  };
+  for (const service of router.services) add(service.file);
+  return files;
+}
+
+function declares(file: DescFile, symbol: string): boolean {
+  return (
+    [...file.services, ...file.messages, ...file.enums].some(
+      ({ typeName }) => typeName === symbol || symbol.startsWith(`${typeName}.`),
+    )
+  );
+}

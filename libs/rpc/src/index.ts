@@ -1,0 +1,15 @@
+export {
+  Router,
+  type CallContext,
+  type MethodImpl,
+  type RegisterOptions,
+  type ServiceImpl,
+} from './service.ts';
+export { createClient, type CallOptions, type Client, type Transport } from './client.ts';
+export { localTransport } from './local.ts';
+export { RpcServer, type RpcServerOptions } from './server.ts';
+export { grpcTransport, type GrpcTransportOptions } from './transport.ts';
+export { ERROR_DOMAIN, fromFailure, toFailure } from './status.ts';
+export { addStandardServices } from './health.ts';
+export { MESSAGE_BYTES_MAX, type TlsFiles } from './options.ts';
+export { AsyncQueue } from './async-queue.ts';

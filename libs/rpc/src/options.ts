@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
+
+/** PEM files of one side of a TLS connection. */
+export interface TlsFiles {
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  /** Trust bundle. On a server its presence makes client certificates required and verified. */
+  readonly caFile?: string;
+}
+
+/** Largest gRPC message: the largest event the mesh allows in one frame, and 64 KiB of envelope. */
+export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024 + 64 * 1024;
+
+/**
+ * grpc-js leaves keepalive, message size and session memory unlimited; these are our bounds.
+ * Both sides ping alike, so that neither is told off for too many pings.
+ */
+export const CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_permit_without_calls': 1,
+  'grpc-node.max_session_memory': 32,
+  'grpc-node.flow_control_window': 1024 * 1024,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.min_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+});
+
+export function serverCredentials(tls: TlsFiles | undefined): ServerCredentials {
+  if (tls?.certFile === undefined || tls.keyFile === undefined) {
+    return ServerCredentials.createInsecure();
+  }
+  const pair = {
+    cert_chain: readFileSync(tls.certFile),
+    private_key: readFileSync(tls.keyFile),
+  };
+  const ca = tls.caFile === undefined ? null : readFileSync(tls.caFile);
+  return ServerCredentials.createSsl(ca, [pair], ca !== null);
+}
+
+export function channelCredentials(tls: TlsFiles | undefined): ChannelCredentials {
+  if (tls === undefined) return ChannelCredentials.createInsecure();
+  const read = (file: string | undefined) => (file === undefined ? null : readFileSync(file));
+  return ChannelCredentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile));
+}

@@ -1,0 +1,215 @@
+import type { EventEmitter } from 'node:events';
+import { create, fromBinary, toBinary, type DescMessage } from '@bufbuild/protobuf';
+import { MeshError } from '@eventmesh/errors';
+import {
+  Server,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedServiceImplementation,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import { enter } from './local.ts';
+import { CHANNEL_OPTIONS, serverCredentials, type TlsFiles } from './options.ts';
+import type { CallContext, Route, Router } from './service.ts';
+import { toStatus } from './status.ts';
+
+export interface RpcServerOptions {
+  /** Address to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  /** 0 takes a free port, to be read back from `port`. */
+  readonly port: number;
+  readonly tls?: TlsFiles;
+  /** Told of every failed call whose cause is worth a log line; never throws. */
+  readonly onError?: (path: string, error: MeshError) => void;
+}
+
+type AnyCall =
+  | ServerUnaryCall<unknown, unknown>
+  | ServerReadableStream<unknown, unknown>
+  | ServerWritableStream<unknown, unknown>
+  | ServerDuplexStream<unknown, unknown>;
+
+/** Serves a router over gRPC. Life: new → start → drain → stopped. */
+export class RpcServer {
+  readonly #router: Router;
+  readonly #options: RpcServerOptions;
+  readonly #server = new Server(CHANNEL_OPTIONS);
+  readonly #draining = new AbortController();
+  #port = 0;
+
+  constructor(router: Router, options: RpcServerOptions) {
+    this.#router = router;
+    this.#options = options;
+  }
+
+  /** The port that is really listened on; 0 before `start`. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** `host:port` for clients on this machine. */
+  get address(): string {
+    return `${this.#options.host ?? '127.0.0.1'}:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    for (const service of this.#definitions().values()) {
+      this.#server.addService(service.definition, service.handlers);
+    }
+    const { host = '127.0.0.1', port, tls } = this.#options;
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(`${host}:${port}`, serverCredentials(tls), (error, bound) => {
+        if (error === null) resolve(bound);
+        else {
+          reject(
+            new MeshError('Unavailable', `cannot listen on ${host}:${port}: ${error.message}`, {
+              field: 'port',
+            }),
+          );
+        }
+      });
+    });
+  }
+
+  /** Refuses new calls, tells streams to end, and cuts what is left after the deadline. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining.abort();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.#server.forceShutdown();
+        resolve();
+      }, deadlineMs);
+    });
+    const clean = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await Promise.race([clean, late]);
+    clearTimeout(timer);
+  }
+
+  stop(): void {
+    this.#draining.abort();
+    this.#server.forceShutdown();
+  }
+
+  #definitions() {
+    const services = new Map<
+      string,
+      { definition: Record<string, object>; handlers: UntypedServiceImplementation }
+    >();
+    for (const route of this.#router.routes.values()) {
+      const serviceName = route.path.split('/')[1] ?? '';
+      const service = services.get(serviceName) ?? { definition: {}, handlers: {} };
+      services.set(serviceName, service);
+      const { method } = route;
+      service.definition[method.name] = {
+        path: route.path,
+        requestStream:
+          method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming',
+        responseStream:
+          method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
+        requestSerialize: serializer(method.input),
+        requestDeserialize: deserializer(method.input),
+        responseSerialize: serializer(method.output),
+        responseDeserialize: deserializer(method.output),
+      };
+      service.handlers[method.name] = this.#handler(route) as UntypedServiceImplementation[string];
+    }
+    return services as Map<string, { definition: never; handlers: UntypedServiceImplementation }>;
+  }
+
+  #handler(route: Route): unknown {
+    switch (route.method.methodKind) {
+      case 'unary':
+      case 'client_streaming':
+        return (
+          call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
+          done: sendUnaryData<unknown>,
+        ) => {
+          this.#run(route, call, 'request' in call ? call.request : call).then(
+            (reply) => done(null, reply),
+            (error: unknown) => done(toStatus(this.#failed(route, error))),
+          );
+        };
+      case 'server_streaming':
+      case 'bidi_streaming':
+        return (
+          call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+        ) => {
+          const input = 'request' in call ? call.request : call;
+          this.#run(route, call, input)
+            .then((replies) => writeAll(call, replies as AsyncIterable<unknown>))
+            .catch((error: unknown) => {
+              call.emit('error', toStatus(this.#failed(route, error)));
+            });
+        };
+    }
+  }
+
+  async #run(route: Route, call: AnyCall, input: unknown): Promise<unknown> {
+    const ctx = this.#context(call);
+    const handler = await enter(route, route.method, ctx);
+    return handler(input, ctx);
+  }
+
+  #failed(route: Route, thrown: unknown): MeshError {
+    const error = MeshError.from(thrown);
+    this.#options.onError?.(route.path, error);
+    return error;
+  }
+
+  #context(call: AnyCall): CallContext {
+    const gone = new AbortController();
+    (call as EventEmitter).on('cancelled', () => gone.abort(new MeshError('Cancelled', 'the caller is gone')));
+    const deadline = call.getDeadline();
+    return {
+      signal: gone.signal,
+      draining: this.#draining.signal,
+      deadlineMs: typeof deadline === 'number' && !Number.isFinite(deadline) ? undefined : +deadline,
+      metadata: readMetadata(call.metadata),
+      peer: call.getPeer(),
+    };
+  }
+}
+
+function readMetadata(metadata: Metadata): Map<string, string> {
+  return new Map(
+    Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]),
+  );
+}
+
+export const serializer = (schema: DescMessage) => (message: unknown) => {
+  const whole =
+    (message as { $typeName?: string }).$typeName === schema.typeName
+      ? message
+      : create(schema, message as never);
+  const bytes = toBinary(schema, whole as never);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+};
+
+export const deserializer = (schema: DescMessage) => (bytes: Buffer) => fromBinary(schema, bytes);
+
+/** Writes replies as fast as the caller reads them; ends the call after the last. */
+async function writeAll(
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  replies: AsyncIterable<unknown>,
+): Promise<void> {
+  for await (const reply of replies) {
+    if (call.cancelled) return;
+    if (!call.write(reply)) await drained(call);
+  }
+  call.end();
+}
+
+/** Resolves when the stream takes more, or when there is nobody to write to any more. */
+export function drained(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ['drain', 'close', 'cancelled', 'error']) stream.off(event, done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'cancelled', 'error']) stream.on(event, done);
+  });
+}

@@ -1,0 +1,92 @@
+import type {
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodClientStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import { MeshError } from '@eventmesh/errors';
+
+/** What a handler knows about the call it answers. */
+export interface CallContext {
+  /** Aborts when the caller is gone, the deadline has passed, or the server stops at last. */
+  readonly signal: AbortSignal;
+  /** Aborts when the server starts to drain: long streams should end soon and cleanly. */
+  readonly draining: AbortSignal;
+  /** Milliseconds since the Unix epoch, or undefined when the caller set none. */
+  readonly deadlineMs: number | undefined;
+  /** Request metadata by lower-case name. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Address of the caller; `local` inside the process. */
+  readonly peer: string;
+}
+
+/** The handlers of a service. One that is missing answers Unimplemented. */
+export type ServiceImpl<S extends DescService> = {
+  [K in keyof S['method']]?: MethodImpl<S['method'][K]>;
+};
+
+export type MethodImpl<M> =
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, ctx: CallContext) => Promise<MessageInitShape<O>>
+    : M extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageShape<I>, ctx: CallContext) => AsyncIterable<MessageInitShape<O>>
+      : M extends DescMethodClientStreaming<infer I, infer O>
+        ? (
+            requests: AsyncIterable<MessageShape<I>>,
+            ctx: CallContext,
+          ) => Promise<MessageInitShape<O>>
+        : M extends DescMethodBiDiStreaming<infer I, infer O>
+          ? (
+              requests: AsyncIterable<MessageShape<I>>,
+              ctx: CallContext,
+            ) => AsyncIterable<MessageInitShape<O>>
+          : never;
+
+export interface RegisterOptions {
+  /** Serve under this service's name: for a wire twin of it. */
+  readonly as?: DescService;
+  /** Runs before each call; throws to refuse it. */
+  readonly guard?: (ctx: CallContext, method: DescMethod) => void | Promise<void>;
+}
+
+export interface Route {
+  readonly path: string;
+  readonly method: DescMethod;
+  /** Undefined: Unimplemented. */
+  readonly handler: ((input: unknown, ctx: CallContext) => unknown) | undefined;
+  readonly guard: RegisterOptions['guard'];
+}
+
+/**
+ * The services of a process by path. The same router is served over gRPC and called in process, so
+ * that both run the same code.
+ */
+export class Router {
+  readonly routes = new Map<string, Route>();
+  readonly services: DescService[] = [];
+
+  /** Adds a service. Registering a name twice throws. Returns this. */
+  service<S extends DescService>(
+    desc: S,
+    impl: ServiceImpl<S>,
+    options: RegisterOptions = {},
+  ): this {
+    const handlers = impl as Record<string, Route['handler']>;
+    for (const method of desc.methods) {
+      const path = `/${(options.as ?? desc).typeName}/${method.name}`;
+      if (this.routes.has(path)) {
+        throw new MeshError('Internal', `${path} is registered twice`);
+      }
+      // Handlers may be methods of a class; keep their `this`.
+      const handler = handlers[method.localName]?.bind(impl);
+      this.routes.set(path, { path, method, handler, guard: options.guard });
+    }
+    const served = options.as ?? desc;
+    if (!this.services.includes(served)) this.services.push(served);
+    return this;
+  }
+}

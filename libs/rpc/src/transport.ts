@@ -1,0 +1,139 @@
+import type { DescMessage, DescMethod } from '@bufbuild/protobuf';
+import { MeshError } from '@eventmesh/errors';
+import { Client as GrpcClient, Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
+import type { CallOptions, Transport } from './client.ts';
+import { CHANNEL_OPTIONS, channelCredentials, type TlsFiles } from './options.ts';
+import { deserializer, drained, serializer } from './server.ts';
+import { fromServiceError } from './status.ts';
+
+export interface GrpcTransportOptions {
+  /** `host:port`. */
+  readonly address: string;
+  readonly tls?: TlsFiles;
+  /** Sent with every call, such as `authorization`. Asked anew for each call. */
+  readonly metadata?: () => Readonly<Record<string, string>>;
+  /** Deadline of unary calls that state none, in milliseconds. Default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+interface Codec {
+  readonly serialize: (message: unknown) => Buffer;
+  readonly deserialize: (bytes: Buffer) => unknown;
+}
+
+/** Calls over one gRPC channel, which connects on first use and reconnects with backoff. */
+export function grpcTransport(options: GrpcTransportOptions): Transport {
+  const client = new GrpcClient(options.address, channelCredentials(options.tls), CHANNEL_OPTIONS);
+  const codecs = new Map<DescMethod, Codec>();
+
+  const codec = (method: DescMethod): Codec => {
+    let found = codecs.get(method);
+    if (found === undefined) {
+      found = {
+        serialize: serializer(method.input as DescMessage),
+        deserialize: deserializer(method.output as DescMessage),
+      };
+      codecs.set(method, found);
+    }
+    return found;
+  };
+
+  const metadata = (call: CallOptions): Metadata => {
+    const out = new Metadata();
+    for (const [name, value] of Object.entries({ ...options.metadata?.(), ...call.metadata })) {
+      out.set(name, value);
+    }
+    return out;
+  };
+
+  const unaryOnce = (method: DescMethod, path: string, input: unknown, call: CallOptions) =>
+    new Promise<unknown>((resolve, reject) => {
+      const { serialize, deserialize } = codec(method);
+      const deadline = Date.now() + (call.timeoutMs ?? options.timeoutMs ?? 10_000);
+      const pending = client.makeUnaryRequest(
+        path,
+        serialize,
+        deserialize,
+        input,
+        metadata(call),
+        { deadline },
+        (error, reply) => {
+          call.signal?.removeEventListener('abort', cancel);
+          if (error === null) resolve(reply);
+          else reject(fromServiceError(error));
+        },
+      );
+      const cancel = () => pending.cancel();
+      call.signal?.addEventListener('abort', cancel, { once: true });
+    });
+
+  return {
+    async unary(method, path, input, call) {
+      call.signal?.throwIfAborted();
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await unaryOnce(method, path, input, call);
+        } catch (thrown) {
+          const error = MeshError.from(thrown);
+          if (call.idempotent !== true || error.code !== 'Unavailable' || attempt === 3) throw error;
+          // Full jitter, so that callers cut off together do not come back together.
+          const pause = Math.random() * 100 * 2 ** attempt;
+          await new Promise((resolve) => setTimeout(resolve, pause));
+        }
+      }
+    },
+    stream(method, path, input, call) {
+      const { serialize, deserialize } = codec(method);
+      return bidi(
+        () =>
+          client.makeBidiStreamRequest(
+            path,
+            serialize,
+            deserialize,
+            metadata(call),
+            call.timeoutMs === undefined ? {} : { deadline: Date.now() + call.timeoutMs },
+          ),
+        input,
+        call.signal,
+      );
+    },
+    close: () => client.close(),
+  };
+}
+
+async function* bidi(
+  open: () => ClientDuplexStream<unknown, unknown>,
+  input: AsyncIterable<unknown>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator {
+  signal?.throwIfAborted();
+  const call = open();
+  const cancel = () => call.cancel();
+  signal?.addEventListener('abort', cancel, { once: true });
+  let ended = false;
+  const sending = (async () => {
+    for await (const message of input) {
+      if (ended) return;
+      if (!call.write(message)) await drained(call);
+    }
+    call.end();
+  })().catch((error: unknown) => {
+    call.cancel();
+    throw error;
+  });
+  // A failed input cancels the call, which ends the loop below; its own error is told then.
+  let inputError: unknown;
+  sending.catch((error: unknown) => {
+    inputError = error;
+  });
+  try {
+    for await (const reply of call) yield reply;
+  } catch (error) {
+    if (inputError !== undefined) throw MeshError.from(inputError);
+    throw fromServiceError(error);
+  } finally {
+    ended = true;
+    signal?.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+}
