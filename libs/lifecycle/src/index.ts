@@ -1,1 +1,12 @@
-export {};
+export { AdminServer } from './admin-server.ts';
+export { Readiness } from './readiness.ts';
+export {
+  EXIT_CONFIG,
+  logFailedCall,
+  runService,
+  tlsFiles,
+  type Host,
+  type Service,
+  type ServiceDefinition,
+} from './run-service.ts';
+export { serviceConfig, tlsConfig, type ServiceConfig } from './service-config.ts';

@@ -1,1 +1,21 @@
-export {};
+export type {
+  AttachOptions,
+  Attachment,
+  Delivery,
+  DeliverySink,
+  InspectPort,
+  LedgerLine,
+  MeshPort,
+  Principal,
+  ProtocolAdapter,
+  PublishItem,
+  Receipt,
+  Session,
+  SettleOutcome,
+  SiteView,
+  SubscriptionStatus,
+  SubscriptionWithStatus,
+  SubscriptionsPort,
+  TopicView,
+  TraceStep,
+} from './mesh-port.ts';

@@ -47,6 +47,13 @@ export interface Kv {
   grantLease(ttlMs: number): Promise<KvLease>;
 
   /**
+   * A handle on a lease granted before, by this process or another one: whoever knows the id may
+   * renew or revoke it. Asks nothing of the store; whether the lease still lives shows at `renew`.
+   * @param ttlMs the time it was granted with, as `KvLease.ttlMs` told
+   */
+  lease(id: string, ttlMs: number): KvLease;
+
+  /**
    * Every change to keys that start with `prefix` from `fromRevision` on, in revision order, each
    * revision whole and exactly once, across lost connections. When the store no longer has (or never
    * had) that revision the sequence yields one `compacted` and ends: range again and watch from that

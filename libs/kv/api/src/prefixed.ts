@@ -52,6 +52,7 @@ export function prefixed(kv: Kv, root: string): Kv {
       return result.applied ? result : { ...result, current: result.current.map(innerMaybe) };
     },
     grantLease: (ttlMs) => kv.grantLease(ttlMs),
+    lease: (id, ttlMs) => kv.lease(id, ttlMs),
     async *watch(prefix, options) {
       for await (const event of kv.watch(root + prefix, options)) yield innerEvent(event);
     },

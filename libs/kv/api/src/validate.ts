@@ -10,8 +10,7 @@ import {
   type KvTransaction,
 } from './kv.ts';
 
-// eslint-disable-next-line no-control-regex -- finding them is its purpose
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /\p{Cc}/u;
 
 /** The checks all plugins share, so that a caller meets the same limits whatever the store. */
 export function checkKey(key: string, field = 'key'): void {

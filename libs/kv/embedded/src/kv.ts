@@ -128,8 +128,12 @@ class Handle implements EmbeddedKv {
 
   async grantLease(ttlMs: number): Promise<KvLease> {
     checkLeaseTtl(ttlMs);
+    return this.lease(await this.#open().grantLease(ttlMs), ttlMs);
+  }
+
+  lease(id: string, ttlMs: number): KvLease {
+    checkLeaseTtl(ttlMs);
     const store = this.#open();
-    const id = await store.grantLease(ttlMs);
     let keepAlive: KvKeepAlive | undefined;
     const lease: KvLease = {
       id,

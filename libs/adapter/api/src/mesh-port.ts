@@ -1,0 +1,248 @@
+import type { MeshError } from '@eventmesh/errors';
+import type { DeliveryClass, Subscription, SubscriptionInput, Start } from '@eventmesh/delivery';
+
+/** The authenticated caller. */
+export interface Principal {
+  readonly tenant: string;
+  readonly kind: 'user' | 'api-key' | 'token' | 'service';
+  readonly name: string;
+  readonly roles: readonly string[];
+}
+
+/** Proof of a caller's identity, held for as long as its connection or request lives. */
+export interface Session {
+  readonly principal: Principal;
+  /** When the credential ends, ms since the epoch; 0 for never. */
+  readonly expiresMs: number;
+}
+
+/** One event to publish. */
+export interface PublishItem {
+  readonly topic: string;
+  /** The event as io.cloudevents.v1.CloudEvent, unchecked. The mesh keeps it; do not change it. */
+  readonly event: Uint8Array;
+  /** Default durable, or what the topic's catalogue entry says. */
+  readonly deliveryClass?: DeliveryClass;
+  /** Life from acceptance in ms; 0 or absent: as the event's `expirytime` says. */
+  readonly expiresAfterMs?: number;
+}
+
+/** What the mesh has done for an event when it answers. */
+export interface Receipt {
+  readonly site: string;
+  readonly partition: number;
+  /** From 1; 0 for the direct class. */
+  readonly position: number;
+  readonly duplicate: boolean;
+  /** Undefined for the direct class. */
+  readonly durability: string | undefined;
+  /** Nobody in the known mesh wants the topic now. */
+  readonly noInterest: boolean;
+  readonly destinations: readonly string[];
+}
+
+/** An event on its way to a consumer. */
+export interface Delivery {
+  /** Settle with this; carries the ownership epoch. A safe integer. */
+  readonly id: number;
+  /** 1 for the first delivery. */
+  readonly attempt: number;
+  readonly topic: string;
+  /** io.cloudevents.v1.CloudEvent; shared with others, never to be written to. */
+  readonly event: Uint8Array;
+  readonly partition: number;
+  readonly position: number;
+  readonly originSite: string;
+  /** Microseconds since the epoch. */
+  readonly ingressTimeUs: number;
+}
+
+export type SettleOutcome =
+  | { readonly kind: 'accept' }
+  /** With a delay the consumer's wish is honoured and no failure counted. */
+  | { readonly kind: 'release'; readonly delayMs?: number }
+  | { readonly kind: 'reject'; readonly reason: string }
+  | { readonly kind: 'renew' };
+
+/**
+ * Where the mesh hands deliveries to an adapter. Called synchronously, never more than the credit
+ * allows; must not throw or block. Nothing is called after `ended` or a finished `detach`.
+ */
+export interface DeliverySink {
+  deliver(deliveries: readonly Delivery[]): void;
+  /** Positions that are no longer in the store. */
+  gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void;
+  /** The mesh ends the attachment; what was not settled is released. */
+  ended(reason: MeshError): void;
+}
+
+/** A consumer's hold on a subscription. */
+export interface Attachment {
+  readonly subscription: Subscription;
+  readonly consumer: string;
+  /** Sites that acknowledged the interest, when convergence was waited for. */
+  readonly convergedSites: readonly string[];
+  readonly unreachableSites: readonly string[];
+  /** Adds to what may be delivered. `bytes` 0: bounded by events alone. */
+  credit(events: number, bytes?: number): void;
+  /** Settles deliveries; answers the ids that were unknown or stale. Never throws. */
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative?: boolean): readonly number[];
+  /** Releases what is not settled. Idempotent; resolves when nothing will be called any more. */
+  detach(): Promise<void>;
+}
+
+export interface AttachOptions {
+  /** A durable subscription by name, or a spec that is made when missing. */
+  readonly subscription: string | SubscriptionInput;
+  /** Name in metrics and status. Default: generated. */
+  readonly consumer?: string;
+  /** First credit in events. Default 0. */
+  readonly creditEvents?: number;
+  readonly creditBytes?: number;
+  /** Wait this long for the interest to reach every reachable site. Default 0: do not wait. */
+  readonly convergeMs?: number;
+}
+
+/** The books of one subscription; see eventmesh.subscriber.v1.SubscriptionStatus. */
+export interface SubscriptionStatus {
+  readonly considered: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly expired: number;
+  readonly deadLettered: number;
+  readonly dropped: number;
+  readonly held: number;
+  readonly lag: number;
+  readonly consumers: number;
+  readonly ownerMember: string;
+  readonly epoch: number;
+  readonly redelivered: number;
+  readonly filterErrors: number;
+}
+
+export interface SubscriptionWithStatus {
+  readonly subscription: Subscription;
+  readonly status: SubscriptionStatus;
+}
+
+/** Durable subscriptions as resources. Errors: NotFound, AlreadyExists, PermissionDenied, … */
+export interface SubscriptionsPort {
+  create(session: Session, spec: SubscriptionInput): Promise<Subscription>;
+  get(session: Session, name: string): Promise<SubscriptionWithStatus>;
+  list(
+    session: Session,
+    page: { readonly size: number; readonly token: string },
+  ): Promise<{ readonly items: readonly SubscriptionWithStatus[]; readonly nextToken: string }>;
+  update(session: Session, spec: SubscriptionInput): Promise<Subscription>;
+  pause(session: Session, name: string, paused: boolean): Promise<Subscription>;
+  seek(session: Session, name: string, start: Start): Promise<Subscription>;
+  delete(session: Session, name: string): Promise<void>;
+}
+
+/** One thing that happened to an event. */
+export interface TraceStep {
+  readonly site: string;
+  readonly timeUs: number;
+  readonly step: string;
+  readonly subject: string;
+  readonly detail: string;
+  readonly partition: number;
+  readonly position: number;
+  readonly source: string;
+  readonly topic: string;
+}
+
+export interface SiteView {
+  readonly site: string;
+  readonly links: readonly { readonly to: string; readonly cost: number; readonly up: boolean }[];
+  readonly interest: readonly { readonly tenant: string; readonly topicFilter: string }[];
+  readonly httpAddress: string;
+}
+
+export interface LedgerLine {
+  readonly tenant: string;
+  /** Empty for the tenant's own line (what was accepted). */
+  readonly subscription: string;
+  readonly accepted: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly expired: number;
+  readonly deadLettered: number;
+  readonly dropped: number;
+  readonly held: number;
+}
+
+/** A topic seen or catalogued here. */
+export interface TopicView {
+  readonly topic: string;
+  readonly events: number;
+  readonly lastTimeMs: number;
+}
+
+/** Looking without touching; each needs the right to. */
+export interface InspectPort {
+  trace(
+    session: Session,
+    eventId: string,
+    source?: string,
+  ): Promise<{ readonly steps: readonly TraceStep[]; readonly unreachableSites: readonly string[] }>;
+  sites(session: Session): Promise<{
+    readonly site: string;
+    readonly sites: readonly SiteView[];
+    readonly routes: readonly {
+      readonly destination: string;
+      readonly nextHop: string;
+      readonly cost: number;
+    }[];
+  }>;
+  ledger(session: Session): Promise<readonly LedgerLine[]>;
+  topics(session: Session): Promise<readonly TopicView[]>;
+}
+
+/**
+ * What the mesh offers to protocol adapters. It owns identity, authorisation, routing and
+ * durability; the adapter owns bytes, frames, sessions and protocol limits.
+ */
+export interface MeshPort {
+  readonly site: string;
+  /** Largest event in bytes (CloudEvents protobuf encoding), for limits before allocation. */
+  readonly eventBytesMax: number;
+  /** Aborts when the emesher drains: refuse new work, end streams cleanly. */
+  readonly draining: AbortSignal;
+
+  /**
+   * @param authorization The value of an HTTP `Authorization` header or its like; undefined when
+   *   the caller gave none.
+   * @throws Unauthenticated; Unavailable when acl cannot answer.
+   */
+  authenticate(authorization: string | undefined): Promise<Session>;
+
+  /**
+   * Publishes events, in order; an outcome for each, in order. Resolves once all are stored (or
+   * handed over, for the direct class). Never throws for a single event's fault.
+   */
+  publish(
+    session: Session,
+    items: readonly PublishItem[],
+    options?: { readonly atomic?: boolean },
+  ): Promise<readonly (Receipt | MeshError)[]>;
+
+  /** @throws NotFound, PermissionDenied, FailedPrecondition (exclusive), Unavailable. */
+  attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment>;
+
+  readonly subscriptions: SubscriptionsPort;
+  readonly inspect: InspectPort;
+}
+
+/**
+ * A protocol at the edge. Life: new → start (binds) → drain (refuse, finish, close) → stopped.
+ * `drain` may be called once; `stop` at any time, and cuts what is left.
+ */
+export interface ProtocolAdapter {
+  readonly name: string;
+  start(): Promise<void>;
+  drain(deadlineMs: number): Promise<void>;
+  stop(): Promise<void>;
+  /** What is listened on, such as `{ http: '127.0.0.1:8080' }`; known after `start`. */
+  addresses(): Readonly<Record<string, string>>;
+}

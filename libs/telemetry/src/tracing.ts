@@ -1,0 +1,91 @@
+import { SpanKind, TraceFlags, context, trace, type Attributes, type Span } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+
+export interface TracingOptions {
+  readonly service: string;
+  readonly site?: string;
+  /** OTLP over HTTP, such as http://collector:4318/v1/traces. Undefined: no spans are made. */
+  readonly otlpUrl?: string | undefined;
+  /** Share of traces that start here and are sampled, 0 to 1. */
+  readonly sampleRatio: number;
+}
+
+/**
+ * Spans along the path of an event. Cheap when off: the hot path asks `sampled(traceparent)`
+ * before it makes anything.
+ */
+export interface Tracing {
+  readonly enabled: boolean;
+  /** Starts a span under a W3C traceparent (or a new trace); undefined when not sampled. */
+  start(name: string, parent: string | undefined, attributes?: Attributes): Span | undefined;
+  /** Sends what is buffered and stops. */
+  close(): Promise<void>;
+}
+
+const OFF: Tracing = Object.freeze({
+  enabled: false,
+  start: () => undefined,
+  close: () => Promise.resolve(),
+});
+
+export function createTracing(options: TracingOptions): Tracing {
+  const { service, site, otlpUrl, sampleRatio } = options;
+  if (otlpUrl === undefined || otlpUrl === '') return OFF;
+  const provider = new TracerProvider({
+    resource: resourceFromAttributes({
+      'service.name': service,
+      'service.namespace': 'eventmesh',
+      ...(site === undefined ? {} : { 'eventmesh.site': site }),
+    }),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) }),
+    spanProcessors: [
+      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: otlpUrl }) } as never),
+    ],
+  });
+  const tracer = provider.getTracer('eventmesh');
+  return {
+    enabled: true,
+    start(name, parent, attributes = {}) {
+      const parentContext = parent === undefined ? undefined : parseTraceparent(parent);
+      // A caller that decided not to sample has decided for the whole path.
+      if (parentContext !== undefined && parentContext.traceFlags !== TraceFlags.SAMPLED) {
+        return undefined;
+      }
+      const under =
+        parentContext === undefined
+          ? context.active()
+          : trace.setSpanContext(context.active(), { ...parentContext, isRemote: true });
+      const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, under);
+      return span.isRecording() ? span : undefined;
+    },
+    async close() {
+      await provider.shutdown();
+    },
+  };
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** Parses a W3C traceparent; undefined when it is not one. */
+export function parseTraceparent(
+  text: string,
+): { traceId: string; spanId: string; traceFlags: number } | undefined {
+  const match = TRACEPARENT.exec(text);
+  if (match === null) return undefined;
+  const [, traceId = '', spanId = '', flags = '00'] = match;
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1 };
+}
+
+/** The W3C traceparent of a span, to be carried in the event. */
+export function traceparentOf(span: Span): string {
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+}
