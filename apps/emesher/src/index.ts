@@ -1,1 +1,9 @@
-export {};
+export {
+  createEmesherApp,
+  type EmesherApp,
+  type EmesherDeps,
+  type EmesherOptions,
+} from './app.ts';
+export { dataPlaneConfig, emesherConfig, type DataPlaneConfig, type EmesherConfig } from './config.ts';
+export { emesherMetrics } from './metrics.ts';
+export type { AuditFact, Policies, TopicPolicy } from './control/policies.ts';

@@ -1,1 +1,22 @@
-export {};
+export { API_KEY_PREFIX, parseAuthorization, passwordCredential, type Credential } from './acl-credential.ts';
+export { compileGrants, type CompiledGrants } from './acl-grants.ts';
+export type { Session } from './acl-session.ts';
+export {
+  createAuthorizer,
+  type Authorizer,
+  type AuthorizerObserver,
+  type AuthorizerOptions,
+} from './acl-authorizer.ts';
+export {
+  createAuditSpool,
+  type AuditEntryInit,
+  type AuditSink,
+  type AuditSpool,
+  type AuditSpoolOptions,
+} from './governance-audit.ts';
+export {
+  RegistryView,
+  type RegistryChange,
+  type RegistryViewOptions,
+} from './registry-view.ts';
+export type { LeaseState } from './registry-lease.ts';

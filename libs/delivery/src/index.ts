@@ -9,3 +9,14 @@ export {
   type SubscriptionMode,
   type SubscriptionSpec,
 } from './subscription.ts';
+export {
+  DeliveryEngine,
+  type Assignment,
+  type Counters,
+  type EngineOptions,
+  type EngineState,
+  type Entry,
+  type Settle,
+} from './engine.ts';
+export { PartitionProgress, type PositionRange } from './progress.ts';
+export { retryDelayMs } from './retry.ts';

@@ -25,7 +25,9 @@ export function encodeEvent(parts: EventParts): Buffer {
     textField(4, parts.type),
   ];
   for (const [name, value] of parts.attributes ?? []) {
-    head.push(bytesField(5, Buffer.concat([textField(1, name), bytesField(2, encodeValue(value))])));
+    head.push(
+      bytesField(5, Buffer.concat([textField(1, name), bytesField(2, encodeValue(value))])),
+    );
   }
   if (parts.data !== undefined) {
     const field = parts.data.kind === 'binary' ? 6 : parts.data.kind === 'text' ? 7 : 8;
@@ -74,6 +76,9 @@ function signedVarint(value: number): Buffer {
 }
 
 function textField(field: number, text: string): Buffer {
+  // Node would write U+FFFD in its place and so change the text without a word.
+  if (!text.isWellFormed())
+    throw invalid('attribute', 'is not well-formed Unicode (lone surrogate)');
   return bytesField(field, Buffer.from(text, 'utf8'));
 }
 

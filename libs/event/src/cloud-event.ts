@@ -43,11 +43,16 @@ export class EventView {
   constructor(encoded: Uint8Array) {
     this.bytes = asBuffer(encoded);
     const reader = new WireReader(this.bytes);
-    while (!reader.done) this.#field(reader, reader.varint());
+    while (!reader.done) this.#field(reader, reader.tag());
   }
 
   get data(): EventData | undefined {
     return this.#data;
+  }
+
+  /** How many attribute entries the message has; known without decoding any. */
+  get attributeCount(): number {
+    return this.#entries.length;
   }
 
   /** The optional and extension attributes by name, decoded on first use. */
@@ -63,6 +68,12 @@ export class EventView {
   text(name: string): string | undefined {
     const value = this.attributes.get(name);
     return value === undefined ? undefined : attributeText(value);
+  }
+
+  #setData(kind: EventData['kind'], bytes: Buffer): void {
+    // Protobuf lets the last one win; a consumer that takes the first would see another event.
+    if (this.#data !== undefined) throw invalid('data', 'is there twice');
+    this.#data = { kind, bytes };
   }
 
   #field(reader: WireReader, tag: number): void {
@@ -86,16 +97,16 @@ export class EventView {
         break;
       }
       case 0x32:
-        this.#data = { kind: 'binary', bytes: reader.view() };
+        this.#setData('binary', reader.view());
         break;
       case 0x3a:
-        this.#data = { kind: 'text', bytes: reader.view() };
+        this.#setData('text', reader.view());
         break;
       case 0x42:
-        this.#data = { kind: 'proto', bytes: reader.view() };
+        this.#setData('proto', reader.view());
         break;
       default:
-        reader.skip(tag & 7);
+        reader.skipUnknown(tag, 8);
     }
   }
 }
@@ -105,13 +116,13 @@ function readEntry(bytes: Buffer, span: Span, into: Map<string, AttributeValue>)
   let name = '';
   let value: AttributeValue | undefined;
   while (!reader.done) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === 0x0a) name = reader.string();
     else if (tag === 0x12) {
       const end = reader.span();
       value = readValue(new WireReader(bytes, reader.at, end)) ?? value;
       reader.at = end;
-    } else reader.skip(tag & 7);
+    } else reader.skipUnknown(tag, 2);
   }
   if (value === undefined) throw invalid(name === '' ? 'attributes' : name, 'has no value');
   into.set(name, value);
@@ -120,7 +131,7 @@ function readEntry(bytes: Buffer, span: Span, into: Map<string, AttributeValue>)
 function readValue(reader: WireReader): AttributeValue | undefined {
   let value: AttributeValue | undefined;
   while (!reader.done) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === 0x08) value = { kind: 'boolean', value: reader.varint() !== 0 };
     else if (tag === 0x10) value = { kind: 'integer', value: int32(reader) };
     else if (tag === 0x1a) value = { kind: 'string', value: reader.string() };
@@ -131,7 +142,7 @@ function readValue(reader: WireReader): AttributeValue | undefined {
       const end = reader.span();
       value = readTimestamp(new WireReader(reader.bytes, reader.at, end));
       reader.at = end;
-    } else reader.skip(tag & 7);
+    } else reader.skipUnknown(tag, 7);
   }
   return value;
 }
@@ -140,10 +151,27 @@ function readTimestamp(reader: WireReader): AttributeValue {
   let seconds = 0;
   let nanos = 0;
   while (!reader.done) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === 0x08) seconds = int64(reader);
     else if (tag === 0x10) nanos = reader.varint();
-    else reader.skip(tag & 7);
+    else reader.skipUnknown(tag, 2);
+  }
+  return checkedTimestamp(seconds, nanos, 'attributes');
+}
+
+/** Bounds of google.protobuf.Timestamp: the years 1 to 9999. */
+const SECONDS_MIN = -62_135_596_800;
+const SECONDS_MAX = 253_402_300_799;
+
+function checkedTimestamp(
+  seconds: number,
+  nanos: number,
+  field: string,
+): AttributeValue & { kind: 'timestamp' } {
+  if (seconds < SECONDS_MIN || seconds > SECONDS_MAX || nanos > 999_999_999) {
+    throw invalid(field, 'a timestamp is out of bounds', {
+      limit: '0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z',
+    });
   }
   return { kind: 'timestamp', seconds, nanos };
 }
@@ -164,10 +192,12 @@ function bigVarint(reader: WireReader): bigint {
     if (byte === undefined || reader.at > reader.end) {
       throw invalid('protobuf', 'the message is truncated');
     }
+    // The tenth byte has room for the 64th bit alone.
+    if (shift === 63n && byte > 1) break;
     value |= BigInt(byte & 0x7f) << shift;
     if (byte < 0x80) return value;
   }
-  throw invalid('protobuf', 'a varint is longer than 10 bytes');
+  throw invalid('protobuf', 'a varint is longer than 64 bits');
 }
 
 /** The canonical string of an attribute value (CloudEvents 1.0, type system). */
@@ -195,14 +225,17 @@ export function timestampText(seconds: number, nanos: number): string {
 }
 
 const RFC3339 =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)$/;
+  /^(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
 /**
  * Parses an RFC 3339 timestamp to the nanosecond.
  *
  * @throws MeshError InvalidArgument that names `field`.
  */
-export function parseTimestamp(text: string, field: string): AttributeValue & { kind: 'timestamp' } {
+export function parseTimestamp(
+  text: string,
+  field: string,
+): AttributeValue & { kind: 'timestamp' } {
   const match = RFC3339.exec(text);
   const ms = match === null ? Number.NaN : Date.parse(isoWithoutFraction(text, match));
   const day = Number(match?.[3]);
@@ -210,11 +243,7 @@ export function parseTimestamp(text: string, field: string): AttributeValue & { 
   if (match === null || Number.isNaN(ms) || day > daysInMonth) {
     throw invalid(field, `"${text}" is not an RFC 3339 timestamp such as 2024-05-01T12:00:00Z`);
   }
-  return {
-    kind: 'timestamp',
-    seconds: Math.floor(ms / 1000),
-    nanos: Number((match[7] ?? '').padEnd(9, '0')),
-  };
+  return checkedTimestamp(ms / 1000, Number((match[7] ?? '').padEnd(9, '0')), field);
 }
 
 function isoWithoutFraction(text: string, match: RegExpExecArray): string {

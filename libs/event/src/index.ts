@@ -27,3 +27,20 @@ export {
   type RecordView,
 } from './record.ts';
 export { asBuffer } from './protobuf.ts';
+export {
+  JSON_EVENT_LIMITS,
+  decodeJsonBatch,
+  decodeJsonEvent,
+  encodeJsonBatch,
+  encodeJsonEvent,
+  inBatch,
+  type JsonEventLimits,
+} from './json-event.ts';
+export {
+  STRICT_JSON_LIMITS,
+  isJsonText,
+  parseStrictJson,
+  type StrictJsonLimits,
+} from './json-scan.ts';
+export { decodeHeaderValue, encodeHeaderValue } from './http-header.ts';
+export { charset, isJsonContentType, isTextContentType, mediaType } from './media-type.ts';

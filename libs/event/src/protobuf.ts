@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { invalid } from '@eventmesh/errors';
 
 /**
@@ -21,10 +22,23 @@ export class WireReader {
     return this.at >= this.end;
   }
 
+  /**
+   * Reads a field's tag: number and wire type in one. Field numbers are 1 to 2^29-1, so a tag never
+   * needs more than 32 bits.
+   */
+  tag(): number {
+    const tag = this.varint();
+    if (tag < 8 || tag > 0xffff_ffff) throw invalid('protobuf', `${tag} is not a field's tag`);
+    return tag;
+  }
+
   varint(): number {
     const { bytes } = this;
     let byte = bytes[this.at++] ?? this.#overrun();
-    if (byte < 0x80) return byte;
+    if (byte < 0x80) {
+      if (this.at > this.end) this.#overrun();
+      return byte;
+    }
     let value = byte & 0x7f;
     let scale = 128;
     for (let i = 1; i < 10; i++) {
@@ -32,9 +46,19 @@ export class WireReader {
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) {
         if (this.at > this.end) this.#overrun();
+        if (value > Number.MAX_SAFE_INTEGER) {
+          throw invalid('protobuf', 'a number is out of bounds', { limit: '0 to 2^53-1' });
+        }
         return value;
       }
       scale *= 128;
+    }
+    throw invalid('protobuf', 'a varint is longer than 10 bytes');
+  }
+
+  #skipVarint(): void {
+    for (let i = 0; i < 10; i++) {
+      if ((this.bytes[this.at++] ?? this.#overrun()) < 0x80) return;
     }
     throw invalid('protobuf', 'a varint is longer than 10 bytes');
   }
@@ -47,9 +71,14 @@ export class WireReader {
     return end;
   }
 
+  /** Reads a string, which protobuf wants to be UTF-8. */
   string(): string {
     const end = this.span();
     const text = this.bytes.utf8Slice(this.at, end);
+    // Only a string that shows a replacement character can have had a broken sequence.
+    if (text.includes('\ufffd') && !isUtf8(this.bytes.subarray(this.at, end))) {
+      throw invalid('protobuf', 'a string is not valid UTF-8');
+    }
     this.at = end;
     return text;
   }
@@ -63,12 +92,24 @@ export class WireReader {
   }
 
   skip(wireType: number): void {
-    if (wireType === 0) this.varint();
+    if (wireType === 0) this.#skipVarint();
     else if (wireType === 1) this.at += 8;
     else if (wireType === 2) this.at = this.span();
     else if (wireType === 5) this.at += 4;
     else throw invalid('protobuf', `wire type ${wireType} is not supported`);
     if (this.at > this.end) this.#overrun();
+  }
+
+  /**
+   * Skips a field of a message whose fields are numbered 1 to `known`. One of those under another
+   * wire type is refused: some decoders skip it and others misread it, so that consumers would not
+   * see the same event.
+   */
+  skipUnknown(tag: number, known: number): void {
+    if (tag >>> 3 <= known) {
+      throw invalid('protobuf', `field ${tag >>> 3} has the wrong wire type ${tag & 7}`);
+    }
+    this.skip(tag & 7);
   }
 
   #overrun(): never {

@@ -67,6 +67,7 @@ const F = {
   hops: 13,
   event: 15,
 } as const;
+const LENGTH_DELIMITED = 2;
 
 /**
  * Encodes a record with the event last. The constant part of a stream of records (topic, tenant,
@@ -79,7 +80,13 @@ export function encodeRecord(head: RecordHead, event: Uint8Array): Buffer {
 /** The fields that change from event to event of one publisher on one topic. */
 export type RecordChanges = Pick<
   RecordHead,
-  'key' | 'ingressTimeUs' | 'expiryMs' | 'originPartition' | 'originPosition' | 'traceparent' | 'hops'
+  | 'key'
+  | 'ingressTimeUs'
+  | 'expiryMs'
+  | 'originPartition'
+  | 'originPosition'
+  | 'traceparent'
+  | 'hops'
 >;
 
 /**
@@ -171,7 +178,7 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
     tenant: '',
     principal: '',
     originSite: '',
-    destinations: NO_STRINGS,
+    destinations: NO_STRINGS as string[],
     transit: false,
     key: '',
     ingressTimeUs: 0,
@@ -179,52 +186,54 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
     originPartition: 0,
     originPosition: 0,
     traceparent: '',
-    hops: NO_HOPS,
+    hops: NO_HOPS as Hop[],
     event: NO_BYTES as Buffer,
   };
   while (!reader.done) {
-    const tag = reader.varint();
-    switch (tag >>> 3) {
-      case F.topic:
+    const tag = reader.tag();
+    switch (tag) {
+      case (F.topic << 3) | LENGTH_DELIMITED:
         head.topic = reader.string();
         break;
-      case F.tenant:
+      case (F.tenant << 3) | LENGTH_DELIMITED:
         head.tenant = reader.string();
         break;
-      case F.principal:
+      case (F.principal << 3) | LENGTH_DELIMITED:
         head.principal = reader.string();
         break;
-      case F.originSite:
+      case (F.originSite << 3) | LENGTH_DELIMITED:
         head.originSite = reader.string();
         break;
-      case F.destinations:
-        head.destinations = [...head.destinations, reader.string()];
+      case (F.destinations << 3) | LENGTH_DELIMITED:
+        if (head.destinations === NO_STRINGS) head.destinations = [];
+        head.destinations.push(reader.string());
         break;
-      case F.transit:
+      case F.transit << 3:
         head.transit = reader.varint() !== 0;
         break;
-      case F.key:
+      case (F.key << 3) | LENGTH_DELIMITED:
         head.key = reader.string();
         break;
-      case F.ingressTimeUs:
+      case F.ingressTimeUs << 3:
         head.ingressTimeUs = reader.varint();
         break;
-      case F.expiryMs:
+      case F.expiryMs << 3:
         head.expiryMs = reader.varint();
         break;
-      case F.originPartition:
+      case F.originPartition << 3:
         head.originPartition = reader.varint();
         break;
-      case F.originPosition:
+      case F.originPosition << 3:
         head.originPosition = reader.varint();
         break;
-      case F.traceparent:
+      case (F.traceparent << 3) | LENGTH_DELIMITED:
         head.traceparent = reader.string();
         break;
-      case F.hops:
-        head.hops = [...head.hops, readHop(reader)];
+      case (F.hops << 3) | LENGTH_DELIMITED:
+        if (head.hops === NO_HOPS) head.hops = [];
+        head.hops.push(readHop(reader));
         break;
-      case F.event:
+      case (F.event << 3) | LENGTH_DELIMITED:
         head.event = reader.view();
         break;
       default:
@@ -244,7 +253,7 @@ function readHop(outer: WireReader): Hop {
   let site = '';
   let timeUs = 0;
   while (!reader.done) {
-    const tag = reader.varint();
+    const tag = reader.tag();
     if (tag === 0x0a) site = reader.string();
     else if (tag === 0x10) timeUs = reader.varint();
     else reader.skip(tag & 7);

@@ -6,8 +6,7 @@ export const TOPIC_BYTES_MAX = 1024;
 export const TOPIC_LEVELS_MAX = 64;
 
 // Control characters and lone surrogates have no faithful form in every protocol.
-// eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f]/;
+const UNPRINTABLE = /\p{Cc}/u;
 
 /**
  * Checks a topic: 1 to 1024 UTF-8 bytes, 1 to 64 levels joined by `/`, no wildcard, no control
@@ -62,7 +61,8 @@ export function topicMatches(filter: string, topic: string): boolean {
     if (t > topic.length) return false;
     const tEnd = levelEnd(topic, t);
     const plus = fEnd - f === 1 && filter[f] === '+';
-    if (!plus && (fEnd - f !== tEnd - t || !filter.startsWith(topic.slice(t, tEnd), f))) return false;
+    if (!plus && (fEnd - f !== tEnd - t || !filter.startsWith(topic.slice(t, tEnd), f)))
+      return false;
     f = fEnd + 1;
     t = tEnd + 1;
     if (f > filter.length) return t > topic.length;
@@ -81,7 +81,8 @@ export function filterCovers(outer: string, inner: string): boolean {
     const have = i[n];
     // `a/#` also matches the parent `a`, so an outer that still has levels can never cover it.
     if (want === undefined || have === undefined) return want === have;
-    if (have === '#') return false;
+    // Every topic has a first level, so `+/#` is as wide as `#`.
+    if (have === '#') return n === 0 && outer === '+/#';
     if (want === '+') continue;
     if (want !== have) return false;
   }

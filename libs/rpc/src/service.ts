@@ -49,6 +49,8 @@ export type MethodImpl<M> =
 export interface RegisterOptions {
   /** Serve under this service's name: for a wire twin of it. */
   readonly as?: DescService;
+  /** Names of methods that another registration serves. */
+  readonly except?: readonly string[];
   /** Runs before each call; throws to refuse it. */
   readonly guard?: (ctx: CallContext, method: DescMethod) => void | Promise<void>;
 }
@@ -77,6 +79,7 @@ export class Router {
   ): this {
     const handlers = impl as Record<string, Route['handler']>;
     for (const method of desc.methods) {
+      if (options.except?.includes(method.name) === true) continue;
       const path = `/${(options.as ?? desc).typeName}/${method.name}`;
       if (this.routes.has(path)) {
         throw new MeshError('Internal', `${path} is registered twice`);

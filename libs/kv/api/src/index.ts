@@ -44,3 +44,4 @@ export {
   isLeaseNotFound,
   leaseNotFound,
 } from './validate.ts';
+export { versionedState, type VersionedOptions, type VersionedState } from './versioned.ts';

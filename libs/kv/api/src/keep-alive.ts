@@ -7,11 +7,13 @@ import { isLeaseNotFound } from './validate.ts';
  * The keep-alive both plugins use: a renewal every third of the lease's time, a failed one repeated
  * after a tenth of it. Time is counted from the *start* of the last renewal that came through, so
  * that the holder gives up before the store does.
+ * @param onEnd called once when it is lost or stopped
  */
 export function keepLeaseAlive(
   lease: { readonly id: string; readonly ttlMs: number; renew(): Promise<void> },
   clock: Clock,
   onLost: (reason: Error) => void,
+  onEnd: () => void = () => undefined,
 ): KvKeepAlive {
   let deadline = clock.now() + lease.ttlMs;
   let stopped = false;
@@ -19,7 +21,9 @@ export function keepLeaseAlive(
   let cancelDeadline = (): void => undefined;
 
   const stop = () => {
+    if (stopped) return;
     stopped = true;
+    onEnd();
     cancelRenewal();
     cancelDeadline();
   };

@@ -88,6 +88,9 @@ class Mirror<T> implements WatchedMap<T> {
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   readonly #map = new Map<string, Mirrored<T>>();
+  /** What was decoded, to tell at a reload what really changed: a store restored from a backup may
+   * hold another value under a known revision. */
+  readonly #seen = new Map<string, KvEntry>();
   readonly #waiters = new Set<Waiter>();
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
@@ -201,14 +204,13 @@ class Mirror<T> implements WatchedMap<T> {
     } while (after !== undefined);
 
     const changes: MirrorChange<T>[] = [];
-    for (const [key, previous] of this.#map) {
-      if (!fresh.has(key)) {
-        this.#map.delete(key);
-        changes.push({ key, previous, current: undefined });
-      }
+    for (const key of [...this.#seen.keys()]) {
+      if (fresh.has(key)) continue;
+      const change = this.#remove(key);
+      if (change !== undefined) changes.push(change);
     }
     for (const entry of fresh.values()) {
-      // After a store was restored from a backup the same revision may hold another value.
+      if (isSame(this.#seen.get(entry.key), entry)) continue;
       const change = this.#set(entry);
       if (change !== undefined) changes.push(change);
     }
@@ -245,17 +247,23 @@ class Mirror<T> implements WatchedMap<T> {
   }
 
   #apply(change: KvChange, revision: number): MirrorChange<T> | undefined {
-    const known = this.#map.get(change.key);
+    const known = this.#seen.get(change.key);
     // A later page of the load may already hold a newer state than this event tells of.
     if (known !== undefined && known.modRevision >= revision) return undefined;
-    if (change.type === 'put') return this.#set(change.entry);
-    if (known === undefined) return undefined;
-    this.#map.delete(change.key);
-    return { key: change.key, previous: known, current: undefined };
+    return change.type === 'put' ? this.#set(change.entry) : this.#remove(change.key);
+  }
+
+  #remove(key: string): MirrorChange<T> | undefined {
+    this.#seen.delete(key);
+    const previous = this.#map.get(key);
+    if (previous === undefined) return undefined;
+    this.#map.delete(key);
+    return { key, previous, current: undefined };
   }
 
   #set(entry: KvEntry): MirrorChange<T> | undefined {
     const previous = this.#map.get(entry.key);
+    this.#seen.set(entry.key, entry);
     let current: Mirrored<T> | undefined;
     try {
       const { modRevision, createRevision, lease } = entry;
@@ -293,6 +301,13 @@ class Mirror<T> implements WatchedMap<T> {
     this.#options.onError(error);
   }
 }
+
+const isSame = (a: KvEntry | undefined, b: KvEntry): boolean =>
+  a !== undefined &&
+  a.modRevision === b.modRevision &&
+  a.createRevision === b.createRevision &&
+  a.lease === b.lease &&
+  Buffer.compare(a.value, b.value) === 0;
 
 const closedError = (prefix: string): MeshError =>
   new MeshError('Cancelled', `the mirror of ${prefix} is closed`);

@@ -143,9 +143,12 @@ class Handle implements EmbeddedKv {
         if (keepAlive !== undefined) {
           throw new MeshError('FailedPrecondition', `lease ${id} is already kept alive`);
         }
-        keepAlive = keepLeaseAlive(lease, store.options.clock, onLost);
-        this.#keepAlives.add(keepAlive);
-        return keepAlive;
+        const renewing = keepLeaseAlive(lease, store.options.clock, onLost, () =>
+          this.#keepAlives.delete(renewing),
+        );
+        keepAlive = renewing;
+        this.#keepAlives.add(renewing);
+        return renewing;
       },
       revoke: async () => {
         keepAlive?.stop();

@@ -79,10 +79,11 @@ export interface AppendReceipt {
 }
 
 export type ReadFrom =
+  /** From 1; what is gone of it is reported as a gap. 0: the first one still stored, no gap. */
   | { readonly kind: 'position'; readonly position: number }
   /** First record stored at or after, ms since the epoch. */
   | { readonly kind: 'time'; readonly timeMs: number }
-  /** Only what is stored after this call. */
+  /** Only what is stored after the reader has said `opened`. */
   | { readonly kind: 'tail' };
 
 export interface ReadOptions {
@@ -102,7 +103,8 @@ export interface ReadOptions {
 /**
  * `opened` comes first, once. A `gap` says which positions were asked for and are gone. In a
  * `batch`, `positions` and `records` are parallel and rising, and everything up to `upTo` was
- * looked at; record bytes belong to the consumer and stay valid.
+ * looked at; record bytes stay valid for ever, may be shared with other readers and must not be
+ * written to.
  */
 export type ReadItem =
   | { readonly kind: 'opened'; readonly position: number }

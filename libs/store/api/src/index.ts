@@ -20,3 +20,17 @@ export type {
 export { DURABILITY_CLASSES, atLeast } from './durability.ts';
 export { STORE_CAPABILITIES, type StoreCapability } from './capabilities.ts';
 export { checkLogName } from './names.ts';
+export {
+  BATCH_BYTES_MAX,
+  BATCH_RECORDS_MAX,
+  DUPLICATE_WINDOW_MAX,
+  PARTITIONS_MAX,
+  RECORD_BYTES_MAX,
+  checkAppendBatch,
+  checkCursorId,
+  checkLogSpec,
+} from './checks.ts';
+export { DuplicateWindow } from './duplicate-window.ts';
+export { decodeCursor, encodeCursor } from './cursor-codec.ts';
+export { recordTopic, wantsRecord } from './record-topic.ts';
+export { outOfSequence, storeClosed, unknownLog, unknownPartition } from './store-errors.ts';

@@ -1,1 +1,2 @@
-export {};
+export { openEmbeddedStore } from './store.ts';
+export { DEFAULT_EMBEDDED_OPTIONS, type EmbeddedStoreOptions } from './options.ts';

@@ -1,1 +1,2 @@
-export {};
+export { openJetStreamStore } from './store.ts';
+export { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';

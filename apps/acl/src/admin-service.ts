@@ -1,0 +1,207 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { compileGrants, parseAuthorization, type AuditSink } from '@eventmesh/clients';
+import { MeshError, invalid } from '@eventmesh/errors';
+import type { Clock } from '@eventmesh/kv-api';
+import { Action, type AclAdminService, type Policy, type UserSchema } from '@eventmesh/proto-gen/acl';
+import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import type { Authenticator, Identity } from './authenticator.ts';
+import type { Changes } from './changes.ts';
+import type { Directory } from './directory.ts';
+import { ACTION_NAMES, actionName, checkTenant } from './names.ts';
+import type { KeyRecord, PolicyRecord, UserRecord } from './records.ts';
+import { grantsOf } from './service.ts';
+
+export interface AdminParts {
+  readonly directory: Directory;
+  readonly authenticator: Authenticator;
+  readonly changes: Changes;
+  readonly clock: Clock;
+  readonly member: string;
+  /** The tenant whose administrators may look after other tenants too. */
+  readonly operatorTenant: string;
+  readonly audit: AuditSink;
+}
+
+/** What an admin call is about, for the decision and the audit. */
+interface Task {
+  readonly tenant: string;
+  /** As in the audit: `put-user`. */
+  readonly action: string;
+  readonly resource: string;
+  /** Reading is audited only when it is refused. */
+  readonly reads?: boolean;
+}
+
+/** The wire side for administrators: each call authenticates, is decided and audited. */
+export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminService> {
+  const { changes, directory } = parts;
+  const task = administration(parts);
+  return {
+    putUser: ({ user, password }, ctx) =>
+      task(ctx, { ...about(user), action: 'put-user', resource: `user:${user?.name}` }, async () => {
+        await changes.putUser(required(user, 'user'), password);
+        return {};
+      }),
+
+    deleteUser: ({ tenant, name }, ctx) =>
+      task(ctx, { tenant, action: 'delete-user', resource: `user:${name}` }, async () => {
+        await changes.deleteUser(tenant, name);
+        return {};
+      }),
+
+    listUsers: ({ tenant }, ctx) =>
+      task(ctx, { tenant, action: 'list-users', resource: 'users', reads: true }, async (of) => ({
+        users: directory.tenant(of).users.map(userMessage),
+      })),
+
+    createApiKey: ({ tenant, name, roles, expiresMs }, ctx) =>
+      task(ctx, { tenant, action: 'create-api-key', resource: `key:${name}` }, async () => {
+        const created = { tenant, name, roles, expiresMs: Number(expiresMs) };
+        const { key, secret } = await changes.createApiKey(created);
+        return { key: keyMessage(key), secret };
+      }),
+
+    revokeApiKey: ({ tenant, id }, ctx) =>
+      task(ctx, { tenant, action: 'revoke-api-key', resource: id }, async () => {
+        await changes.revokeApiKey(tenant, id);
+        return {};
+      }),
+
+    listApiKeys: ({ tenant }, ctx) =>
+      task(ctx, { tenant, action: 'list-api-keys', resource: 'keys', reads: true }, async (of) => ({
+        keys: directory.tenant(of).keys.map(keyMessage),
+      })),
+
+    putPolicy: ({ policy }, ctx) =>
+      task(ctx, { ...about(policy), action: 'put-policy', resource: line(policy) }, async () => ({
+        revision: BigInt(await changes.putPolicy(policyRecord(policy))),
+      })),
+
+    deletePolicy: ({ policy }, ctx) =>
+      task(ctx, { ...about(policy), action: 'delete-policy', resource: line(policy) }, async () => ({
+        revision: BigInt(await changes.deletePolicy(policyRecord(policy))),
+      })),
+
+    listPolicies: ({ tenant }, ctx) =>
+      task(ctx, { tenant, action: 'list-policies', resource: '*', reads: true }, async (of) => ({
+        policies: directory.tenant(of).policies.map((record) => ({
+          tenant: record.tenant,
+          subject: record.subject,
+          action: ACTION_NAMES[record.action],
+          topicFilter: record.filter,
+          deny: record.deny,
+        })),
+        revision: BigInt(directory.version),
+      })),
+
+    assignRole: ({ assignment }, ctx) => {
+      const resource = `${assignment?.subject} has ${assignment?.role}`;
+      return task(ctx, { ...about(assignment), action: 'assign-role', resource }, async () => ({
+        revision: BigInt(await changes.assignRole(required(assignment, 'assignment'))),
+      }));
+    },
+
+    revokeRole: ({ assignment }, ctx) => {
+      const resource = `${assignment?.subject} has ${assignment?.role}`;
+      return task(ctx, { ...about(assignment), action: 'revoke-role', resource }, async () => ({
+        revision: BigInt(await changes.revokeRole(required(assignment, 'assignment'))),
+      }));
+    },
+
+    listRoles: ({ tenant }, ctx) =>
+      task(ctx, { tenant, action: 'list-roles', resource: '*', reads: true }, async (of) => ({
+        assignments: directory
+          .tenant(of)
+          .assignments.map(({ subject, role }) => ({ tenant: of, subject, role })),
+      })),
+  };
+}
+
+/** Runs a task for a caller who may administer its tenant, and audits how it ended. */
+function administration(parts: AdminParts) {
+  const { authenticator, audit, clock, directory, member } = parts;
+  return async <T>(
+    ctx: CallContext,
+    task: Task,
+    run: (tenant: string) => Promise<T>,
+  ): Promise<T> => {
+    const caller = await authenticator.authenticate(
+      parseAuthorization(ctx.metadata.get('authorization')),
+    );
+    const tell = (outcome: string, reason: string) => {
+      audit({
+        timeMs: BigInt(clock.now()),
+        tenant: task.tenant,
+        principal: `${caller.tenant}/${caller.subject}`,
+        action: task.action,
+        resource: task.resource,
+        outcome,
+        reason,
+        policyRevision: BigInt(directory.version),
+        member,
+      });
+    };
+    try {
+      const tenant = checkTenant(task.tenant, 'tenant');
+      checkAdmin(parts, caller, tenant);
+      const result = await run(tenant);
+      if (task.reads !== true) tell('done', '');
+      return result;
+    } catch (error) {
+      const failure = MeshError.from(error);
+      if (task.reads !== true || failure.code === 'PermissionDenied') tell('refused', failure.reason);
+      throw error;
+    }
+  };
+}
+
+/** `admin` on `acl` in one's own tenant; on `tenants/NAME` for operators elsewhere. */
+function checkAdmin(parts: AdminParts, caller: Identity, tenant: string): void {
+  const own = caller.tenant === tenant;
+  const resource = own ? 'acl' : `tenants/${tenant}`;
+  const grants = compileGrants(grantsOf(parts.directory, caller));
+  const allowed = grants.allows(Action.ADMIN, resource);
+  if (allowed && (own || caller.tenant === parts.operatorTenant)) return;
+  throw new MeshError(
+    'PermissionDenied',
+    `${caller.subject} may not administer the acl of tenant "${tenant}"; it needs the action ` +
+      `admin on ${resource}`,
+  );
+}
+
+const about = (given: { tenant: string } | undefined) => ({ tenant: given?.tenant ?? '' });
+
+function required<T>(given: T | undefined, field: string): T {
+  if (given === undefined) throw invalid(field, 'is missing');
+  return given;
+}
+
+const line = (policy: Policy | undefined): string =>
+  policy === undefined
+    ? ''
+    : `${policy.subject} ${policy.deny ? 'denied' : 'allowed'} ` +
+      `${actionText(policy.action)} ${policy.topicFilter}`;
+
+const actionText = (action: Action): string =>
+  Object.entries(ACTION_NAMES).find(([, value]) => value === action)?.[0] ?? 'unknown';
+
+function policyRecord(policy: Policy | undefined): Omit<PolicyRecord, 'type'> {
+  const { tenant, subject, action, topicFilter, deny } = required(policy, 'policy');
+  return { tenant, subject, action: actionName(action, 'policy.action'), filter: topicFilter, deny };
+}
+
+function userMessage(user: UserRecord): MessageInitShape<typeof UserSchema> {
+  const { tenant, name, roles, disabled } = user;
+  return { tenant, name, roles: [...roles], disabled };
+}
+
+function keyMessage({ id, tenant, name, roles, expiresMs, createdMs }: KeyRecord) {
+  return {
+    id,
+    tenant,
+    name,
+    roles: [...roles],
+    expiresMs: BigInt(expiresMs),
+    createdMs: BigInt(createdMs),
+  };
+}

@@ -1,0 +1,57 @@
+import { createAuditSpool } from '@eventmesh/clients';
+import { openEmbeddedKv } from '@eventmesh/kv-embedded';
+import type { Kv } from '@eventmesh/kv-api';
+import { runService } from '@eventmesh/lifecycle';
+import { PolicyService } from '@eventmesh/proto-gen/governance';
+import { createClient, grpcTransport } from '@eventmesh/rpc';
+import { createAclApp } from './app.ts';
+import { aclConfig, type AclConfig } from './config.ts';
+
+await runService({
+  name: 'acl',
+  config: aclConfig,
+  async create(config, { log, metrics, memberId }) {
+    const kv = await openKv(config.kv);
+    const spool = openAudit(config, memberId, (err) =>
+      log.warn({ err }, 'audit entries wait for the governance service'),
+    );
+    const app = createAclApp(config, {
+      kv,
+      log,
+      metrics,
+      member: memberId,
+      ...(spool === undefined ? {} : { audit: spool.append }),
+    });
+    return {
+      router: app.router,
+      start: () => app.start(),
+      async drain(deadlineMs) {
+        await app.drain(deadlineMs);
+        await spool?.close(deadlineMs / 2);
+        await kv.close();
+      },
+    };
+  },
+});
+
+function openKv({ dir }: AclConfig['kv']): Promise<Kv> {
+  return openEmbeddedKv({ dir });
+}
+
+function openAudit(config: AclConfig, member: string, onError: (error: Error) => void) {
+  const { address } = config.governance;
+  if (address === undefined) return undefined;
+  const token = config.serviceToken;
+  const transport = grpcTransport({
+    address,
+    metadata: () => (token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
+  });
+  const spool = createAuditSpool(createClient(PolicyService, transport), { member, onError });
+  return {
+    append: spool.append,
+    async close(deadlineMs: number) {
+      await spool.close(deadlineMs);
+      transport.close();
+    },
+  };
+}

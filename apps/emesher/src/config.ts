@@ -1,0 +1,108 @@
+import {
+  duration,
+  integer,
+  list,
+  optional,
+  port,
+  secret,
+  section,
+  size,
+  text,
+  boolean,
+  type ConfigOf,
+} from '@eventmesh/config';
+import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
+
+const remote = (what: string, example: string) =>
+  section(`The ${what} service.`, {
+    address: text('host:port of its gRPC server.', { example }),
+    tls: optional(tlsConfig),
+  });
+
+/** What the data plane may hold and how it behaves; part of the emesher's configuration. */
+export const dataPlaneConfig = {
+  event: section('Limits of an event.', {
+    bytesMax: size('Largest event in its protobuf encoding.', {
+      default: '1MiB',
+      min: '1KiB',
+      max: '16MiB',
+    }),
+    attributesMax: integer('Most optional and extension attributes.', {
+      min: 8,
+      max: 1024,
+      default: 64,
+    }),
+  }),
+  log: section('The log of each tenant.', {
+    partitions: integer('Partitions; may grow later.', { min: 1, max: 64, default: 1 }),
+    retention: duration('Age at which events are dropped; 0ms keeps them.', { default: '24h' }),
+    retentionBytes: size('Bytes of a partition beyond which the oldest are dropped; 0B: no limit.', {
+      default: '10GiB',
+    }),
+    duplicateWindow: integer('Events of a partition whose (tenant, source, id) is remembered.', {
+      min: 0,
+      max: 10_000_000,
+      default: 100_000,
+    }),
+  }),
+  delivery: section('Delivering to consumers.', {
+    heldMax: integer('Matched events of one subscription in memory; the rest waits in the store.', {
+      min: 16,
+      max: 1_000_000,
+      default: 8192,
+    }),
+    heldBytesMax: size('Bytes of them.', { default: '64MiB', min: '64KiB' }),
+    cursorInterval: duration('How often progress is written; what is settled in between may be delivered again after a crash.', {
+      default: '100ms',
+      min: '1ms',
+      max: '10s',
+    }),
+    directQueueMax: integer('Direct events waiting for one consumer; beyond it the oldest is dropped.', {
+      min: 1,
+      max: 1_000_000,
+      default: 4096,
+    }),
+  }),
+  link: section('Links to neighbouring sites.', {
+    windowBytes: size('Bytes of frames that a link may have unaccepted.', {
+      default: '8MiB',
+      min: '64KiB',
+    }),
+    hopsMax: integer('Sites an event may pass; beyond it is dropped and counted.', {
+      min: 2,
+      max: 64,
+      default: 16,
+    }),
+  }),
+  trace: section('What `mesh trace` can look back at.', {
+    eventsMax: integer('Events remembered.', { min: 0, max: 10_000_000, default: 20_000 }),
+  }),
+} as const;
+
+export const emesherConfig = section('The emesher: the data plane of a site.', {
+  ...serviceConfig(9090),
+  http: section('The HTTP protocol.', {
+    enabled: boolean('Whether it is served.', true),
+    host: text('Address to listen on.', { default: '127.0.0.1' }),
+    port: port('Port.', 8080),
+  }),
+  services: section('The other services of the site.', {
+    registry: remote('registry', 'registry:9091'),
+    store: remote('store-gateway', 'store-gateway:9092'),
+    acl: remote('acl', 'acl:9093'),
+    governance: remote('governance', 'governance:9094'),
+  }),
+  links: list(
+    'Neighbouring sites.',
+    section('A neighbour.', {
+      site: text('Its name.', { example: 'east' }),
+      address: text('host:port of its emesher.', { example: 'emesher.east.example:9090' }),
+      tls: optional(tlsConfig),
+    }),
+  ),
+  linkToken: optional(secret('Shared by neighbouring sites; needed for links.')),
+  dataPlane: section('The data plane.', dataPlaneConfig),
+});
+
+export type EmesherConfig = ConfigOf<typeof emesherConfig>;
+export type DataPlaneConfig = EmesherConfig['dataPlane'];

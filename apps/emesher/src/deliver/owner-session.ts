@@ -1,0 +1,24 @@
+import type { Authorizer } from '@eventmesh/clients';
+import type { Subscription } from '@eventmesh/delivery';
+import { Principal_Kind } from '@eventmesh/proto-gen/acl';
+import { CallerSession } from '../session.ts';
+
+const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
+  user: Principal_Kind.USER,
+  'api-key': Principal_Kind.API_KEY,
+  token: Principal_Kind.TOKEN,
+  service: Principal_Kind.SERVICE,
+});
+
+/**
+ * The rights that deliveries of a subscription are checked against: its owner's, asked for anew
+ * when somebody else consumes it. An owner that is no longer known receives nothing.
+ */
+export function ownerSession(authorizer: Authorizer) {
+  return async ({ tenant, owner }: Subscription): Promise<CallerSession> => {
+    const at = owner.indexOf(':');
+    const kind = KINDS[owner.slice(0, at)] ?? Principal_Kind.USER;
+    const name = owner.slice(at + 1);
+    return new CallerSession(await authorizer.sessionFor({ tenant, kind, name }));
+  };
+}

@@ -1,0 +1,29 @@
+import type { SettleOutcome } from '@eventmesh/adapter-api';
+import type { Assignment, Entry, Subscription } from '@eventmesh/delivery';
+import type { Logger } from '@eventmesh/telemetry';
+import type { DeadLetters } from './dead-letters.ts';
+import type { Runner } from './runner.ts';
+
+/** What a runner needs besides its subscription. */
+export interface RunnerDeps {
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly heldMax: number;
+  readonly heldBytesMax: number;
+  readonly logName: (tenant: string) => string;
+  readonly logger: Logger;
+  readonly deadLetters: DeadLetters;
+  readonly onDelivered: (
+    subscription: Subscription,
+    consumer: string,
+    deliveries: Assignment['deliveries'],
+  ) => void;
+  readonly onSettled: (
+    subscription: Subscription,
+    entries: readonly Entry[],
+    outcome: SettleOutcome,
+  ) => void;
+  /** A newer owner has written this subscription's cursor. */
+  readonly onFenced: (runner: Runner) => void;
+  readonly onDeadLettered: (subscription: Subscription, entries: readonly Entry[]) => void;
+}

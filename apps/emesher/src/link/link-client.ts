@@ -1,0 +1,34 @@
+import { MeshError } from '@eventmesh/errors';
+import { LinkService } from '@eventmesh/proto-gen/link';
+import { createClient, grpcTransport, type Client, type TlsFiles, type Transport } from '@eventmesh/rpc';
+
+export interface Neighbour {
+  readonly site: string;
+  /** host:port of its emesher. */
+  readonly address: string;
+  readonly tls?: TlsFiles;
+}
+
+/** The connection to the emesher of a neighbouring site. */
+export class LinkClient {
+  readonly neighbour: Neighbour;
+  readonly client: Client<typeof LinkService>;
+  readonly #transport: Transport;
+
+  constructor(neighbour: Neighbour, token: string | undefined) {
+    if (token === undefined) {
+      throw new MeshError('InvalidArgument', 'linkToken: links need it', { field: 'linkToken' });
+    }
+    this.neighbour = neighbour;
+    this.#transport = grpcTransport({
+      address: neighbour.address,
+      metadata: () => ({ authorization: `Bearer ${token}` }),
+      ...(neighbour.tls === undefined ? {} : { tls: neighbour.tls }),
+    });
+    this.client = createClient(LinkService, this.#transport);
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+}

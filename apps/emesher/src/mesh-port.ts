@@ -1,0 +1,81 @@
+import type {
+  AttachOptions,
+  Attachment,
+  DeliverySink,
+  InspectPort,
+  MeshPort,
+  PublishItem,
+  Receipt,
+  Session,
+  SubscriptionsPort,
+} from '@eventmesh/adapter-api';
+import { parseAuthorization, type Authorizer } from '@eventmesh/clients';
+import { MeshError } from '@eventmesh/errors';
+import type { Attachments } from './deliver/attachments.ts';
+import type { Publisher } from './publish/publisher.ts';
+import { CallerSession, callerOf } from './session.ts';
+
+export interface MeshPortParts {
+  readonly site: string;
+  readonly eventBytesMax: number;
+  readonly draining: AbortSignal;
+  readonly authorizer: Authorizer;
+  readonly publisher: Publisher;
+  readonly attachments: Attachments;
+  readonly subscriptions: SubscriptionsPort;
+  readonly inspect: InspectPort;
+}
+
+/** Sessions are kept by what authorised them, so that their topic caches live on between calls. */
+class Sessions {
+  readonly #byGrants = new WeakMap<object, CallerSession>();
+
+  of(grants: ConstructorParameters<typeof CallerSession>[0]): CallerSession {
+    let session = this.#byGrants.get(grants);
+    if (session === undefined) {
+      session = new CallerSession(grants);
+      this.#byGrants.set(grants, session);
+    }
+    return session;
+  }
+}
+
+/** The mesh as protocol adapters see it. */
+export function createMeshPort(parts: MeshPortParts): MeshPort {
+  const { authorizer, publisher, attachments, draining } = parts;
+  const sessions = new Sessions();
+
+  const refuseWhenDraining = () => {
+    if (!draining.aborted) return;
+    throw new MeshError('Unavailable', 'this emesher is draining; reconnect to another one', {
+      reason: 'DRAINING',
+      retryAfterMs: 100,
+    });
+  };
+
+  return {
+    site: parts.site,
+    eventBytesMax: parts.eventBytesMax,
+    draining,
+    subscriptions: parts.subscriptions,
+    inspect: parts.inspect,
+
+    async authenticate(authorization: string | undefined): Promise<Session> {
+      return sessions.of(await authorizer.authenticate(parseAuthorization(authorization)));
+    },
+
+    publish(
+      session: Session,
+      items: readonly PublishItem[],
+      options: { readonly atomic?: boolean } = {},
+    ): Promise<readonly (Receipt | MeshError)[]> {
+      refuseWhenDraining();
+      return publisher.publish(callerOf(session), items, options.atomic ?? false);
+    },
+
+    attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
+      refuseWhenDraining();
+      return attachments.attach(callerOf(session), options, sink);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import type { TopicPolicy } from '../control/policies.ts';
+import { RecordEncoder, checkTopic } from '@eventmesh/event';
+import type { CallerSession } from '../session.ts';
+
+/** Everything about a topic that does not change from event to event. */
+export interface ResolvedTopic {
+  readonly topic: string;
+  readonly allowed: boolean;
+  readonly policy: TopicPolicy | undefined;
+  /** Other sites that want it. */
+  readonly destinations: readonly string[];
+  readonly directDestinations: readonly string[];
+  /** Nobody here or elsewhere wants it now. */
+  readonly noInterest: boolean;
+  /** Lays out the constant part of the record once. */
+  readonly encoder: RecordEncoder;
+  /** What it was worked out from. */
+  readonly version: string;
+}
+
+export interface ResolverDeps {
+  readonly site: string;
+  /** Changes whenever interest, routes or local subscriptions do. */
+  readonly routingVersion: () => number;
+  readonly policyRevision: () => number;
+  readonly destinations: (
+    tenant: string,
+    topic: string,
+    deliveryClass: 'durable' | 'direct',
+  ) => readonly string[];
+  readonly localInterest: (tenant: string, topic: string) => boolean;
+  readonly topicPolicy: (tenant: string, topic: string) => TopicPolicy | undefined;
+}
+
+/** Topics remembered per caller. */
+const TOPICS_MAX = 4096;
+
+/** Works out a topic once per caller and version; the hot path is one map look-up. */
+export class Resolver {
+  readonly #deps: ResolverDeps;
+
+  constructor(deps: ResolverDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws MeshError InvalidArgument (topic); Unavailable when acl cannot be asked. */
+  resolve(session: CallerSession, topic: string): ResolvedTopic {
+    const version = this.#version(session);
+    const known = session.topics.get(topic);
+    if (known !== undefined && known.version === version) {
+      // A session whose grants can no longer be trusted must not live on in this cache.
+      if (known.allowed && !session.grants.canPublish(topic)) return { ...known, allowed: false };
+      return known;
+    }
+    const resolved = this.#work(session, checkTopic(topic), version);
+    if (session.topics.size >= TOPICS_MAX) session.topics.clear();
+    session.topics.set(topic, resolved);
+    return resolved;
+  }
+
+  #version(session: CallerSession): string {
+    const { routingVersion, policyRevision } = this.#deps;
+    return `${routingVersion()}/${policyRevision()}/${session.grants.revision}`;
+  }
+
+  #work(session: CallerSession, topic: string, version: string): ResolvedTopic {
+    const { site, destinations, localInterest, topicPolicy } = this.#deps;
+    const { tenant, name } = session.principal;
+    const durable = destinations(tenant, topic, 'durable');
+    const direct = destinations(tenant, topic, 'direct');
+    return {
+      topic,
+      allowed: session.grants.canPublish(topic),
+      policy: topicPolicy(tenant, topic),
+      destinations: durable,
+      directDestinations: direct,
+      noInterest: durable.length + direct.length === 0 && !localInterest(tenant, topic),
+      encoder: new RecordEncoder({
+        tenant,
+        topic,
+        principal: name,
+        originSite: site,
+        destinations: durable,
+      }),
+      version,
+    };
+  }
+}

@@ -1,0 +1,54 @@
+import type { Principal, Session } from '@eventmesh/adapter-api';
+import type { Session as Grants } from '@eventmesh/clients';
+import { MeshError } from '@eventmesh/errors';
+import { Principal_Kind } from '@eventmesh/proto-gen/acl';
+import type { ResolvedTopic } from './publish/resolve.ts';
+
+const KINDS: Readonly<Record<number, Principal['kind']>> = Object.freeze({
+  [Principal_Kind.USER]: 'user',
+  [Principal_Kind.API_KEY]: 'api-key',
+  [Principal_Kind.TOKEN]: 'token',
+  [Principal_Kind.SERVICE]: 'service',
+});
+
+/** An authenticated caller with its grants, and what has been worked out for it per topic. */
+export class CallerSession implements Session {
+  readonly principal: Principal;
+  readonly grants: Grants;
+  /** Topics this caller has published to, resolved; see `publish/resolve.ts`. */
+  readonly topics = new Map<string, ResolvedTopic>();
+
+  constructor(grants: Grants) {
+    const { tenant, kind, name, roles } = grants.principal;
+    this.principal = { tenant, kind: KINDS[kind] ?? 'user', name, roles };
+    this.grants = grants;
+  }
+
+  get expiresMs(): number {
+    return this.grants.expiresMs;
+  }
+
+  /** Whether an event of this topic may be delivered; undefined while acl cannot tell. */
+  mayReceive(topic: string): boolean | undefined {
+    try {
+      return this.grants.canReceive(topic);
+    } catch (error) {
+      if (MeshError.from(error).code === 'Unavailable') return undefined;
+      return false;
+    }
+  }
+}
+
+/** The session behind an adapter's handle. */
+export function callerOf(session: Session): CallerSession {
+  if (session instanceof CallerSession) return session;
+  throw new MeshError('Internal', 'a session that this emesher has not made');
+}
+
+/** Refuses what the caller has no right to do, naming what would be needed. */
+export function denied(action: string, resource: string): MeshError {
+  return new MeshError('PermissionDenied', `no grant to ${action} "${resource}"`, {
+    reason: 'NO_GRANT',
+    facts: { action, resource },
+  });
+}

@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Command } from 'commander';
+import { invalid } from '@eventmesh/errors';
+import type { EventLike, PublishOptions, Receipt } from '@eventmesh/sdk';
+import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
+import { printRows, toJson } from '../cli/output.ts';
+import { utf8 } from './event-json.ts';
+
+interface PubOptions {
+  readonly file?: string;
+  readonly lines?: boolean;
+  readonly type: string;
+  readonly source: string;
+  readonly id?: string;
+  readonly subject?: string;
+  readonly key?: string;
+  readonly contentType?: string;
+  readonly attribute?: readonly string[];
+  readonly direct?: boolean;
+  readonly expires?: number;
+  readonly count: number;
+}
+
+interface Published {
+  readonly id: string;
+  readonly topic: string;
+  readonly receipt: Receipt;
+}
+
+export function pubCommand(world: World): Command {
+  const command = new Command('pub')
+    .summary('publish events')
+    .description('Publishes an event, and prints its receipt once the store has it.')
+    .argument('<topic>', 'topic to publish to, such as orders/eu/new')
+    .argument('[data]', 'the data; `-` reads standard input')
+    .option('-f, --file <path>', 'take the data from a file')
+    .option('--lines', 'each line of standard input is the data of an event')
+    .option('-t, --type <type>', 'CloudEvents type', 'eventmesh.message')
+    .option('-s, --source <uri>', 'CloudEvents source', '/mesh/cli')
+    .option('--id <id>', 'CloudEvents id; default a new one')
+    .option('--subject <subject>', 'CloudEvents subject')
+    .option('-k, --key <key>', 'order key (partitionkey)')
+    .option('--content-type <type>', 'datacontenttype; default by looking at the data')
+    .option('-a, --attribute <name=value>', 'further attribute; repeatable', collect)
+    .option('--direct', 'at most once, without the store')
+    .option('--expires <time>', 'life of the event, such as 30s', durationMs)
+    .option('-n, --count <n>', 'publish it this many times', whole(1, 1_000_000), 1)
+    .action(action<PubOptions, [string, string | undefined]>(world, publish));
+  return examples(command, {
+    "mesh pub orders/eu/new '{\"order\":1}'": 'publish JSON',
+    'mesh pub orders/eu/new --file order.json --type com.example.order --key customer-7':
+      'from a file, with a type and an order key',
+    'tail -f app.log | mesh pub logs/app --lines': 'an event for each line',
+    'mesh pub telemetry/car-1 22.5 --direct --expires 5s': 'at most once, short-lived',
+  });
+}
+
+async function publish(
+  cli: Cli<PubOptions>,
+  topic: string,
+  data: string | undefined,
+): Promise<void> {
+  const { options, output, connection } = cli;
+  const publishing: PublishOptions = {
+    ...(options.direct === true ? { deliveryClass: 'direct' } : {}),
+    ...(options.expires === undefined ? {} : { expiresAfterMs: options.expires }),
+  };
+  const client = connection.client();
+  const single = options.count === 1 && options.lines !== true;
+  if (single) {
+    const event = toEvent(options, await dataOf(options, data));
+    const receipt = await client.publish(topic, event, publishing);
+    print(cli, [{ id: event.id, topic, receipt }]);
+    return;
+  }
+  if (options.id !== undefined) throw invalid('--id', 'several events cannot share an id');
+  const stream = client.publisher();
+  const published: Promise<Published>[] = [];
+  for await (const bytes of eachData(options, data)) {
+    const event = toEvent(options, bytes);
+    const receipt = stream.publish(topic, event, publishing);
+    published.push(receipt.then((got) => ({ id: event.id, topic, receipt: got })));
+    // Failures are looked at below; until then none may count as unhandled.
+    published.at(-1)?.catch(() => undefined);
+    // Bounded memory: wait for the oldest before sending more.
+    if (stream.pending > 4096) await published.at(-4096);
+    if (cli.world.interrupted.aborted) break;
+  }
+  const done = await Promise.all(published);
+  await stream.close();
+  if (output.json) for (const one of done) output.write(`${toJson(one)}\n`);
+  else output.write(`${done.length} events published to ${topic}\n`);
+}
+
+async function dataOf(options: PubOptions, data: string | undefined): Promise<Uint8Array> {
+  if (options.file !== undefined && data !== undefined) {
+    throw invalid('--file', 'give either the data or a file');
+  }
+  if (options.file !== undefined) return readData(options.file);
+  if (data !== undefined && data !== '-') return Buffer.from(data);
+  if (data === undefined && process.stdin.isTTY) return new Uint8Array();
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+function readData(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw invalid('--file', (error as Error).message);
+  }
+}
+
+async function* eachData(
+  options: PubOptions,
+  data: string | undefined,
+): AsyncGenerator<Uint8Array> {
+  if (options.lines === true) {
+    for await (const line of createInterface({ input: process.stdin })) yield Buffer.from(line);
+    return;
+  }
+  const bytes = await dataOf(options, data);
+  for (let n = 0; n < options.count; n++) yield bytes;
+}
+
+const ATTRIBUTE = /^([a-z0-9]{1,20})=(.*)$/s;
+
+/** The event that the options and the data make. */
+export function toEvent(options: PubOptions, data: Uint8Array): EventLike {
+  const extensions: Record<string, string> = {};
+  for (const pair of options.attribute ?? []) {
+    const [, name, value] = ATTRIBUTE.exec(pair) ?? [];
+    if (name === undefined || value === undefined) {
+      throw invalid('--attribute', `"${pair}" is not name=value with a lower-case name`);
+    }
+    extensions[name] = value;
+  }
+  return {
+    id: options.id ?? randomUUID(),
+    source: options.source,
+    type: options.type,
+    time: new Date(),
+    ...(options.subject === undefined ? {} : { subject: options.subject }),
+    ...(options.key === undefined ? {} : { partitionkey: options.key }),
+    extensions,
+    ...(data.length === 0
+      ? {}
+      : { data, datacontenttype: options.contentType ?? guessContentType(data) }),
+  };
+}
+
+/** JSON when it parses, text when it is UTF-8, else bytes. */
+export function guessContentType(data: Uint8Array): string {
+  const text = utf8(data);
+  if (text === undefined) return 'application/octet-stream';
+  try {
+    JSON.parse(text);
+    return 'application/json';
+  } catch {
+    return 'text/plain; charset=utf-8';
+  }
+}
+
+function print({ output }: Cli<PubOptions>, rows: readonly Published[]): void {
+  printRows(output, rows, {
+    ID: ({ id }) => id,
+    TOPIC: ({ topic }) => topic,
+    SITE: ({ receipt }) => receipt.site,
+    PARTITION: ({ receipt }) => receipt.partition,
+    POSITION: ({ receipt }) => receipt.position,
+    DURABILITY: ({ receipt }) => receipt.durability ?? 'direct',
+    TO: ({ receipt }) => (receipt.noInterest ? 'nobody now' : receipt.destinations.join(' ')),
+    DUPLICATE: ({ receipt }) => (receipt.duplicate ? 'yes' : 'no'),
+  });
+}

@@ -1,0 +1,64 @@
+import { Command } from 'commander';
+import { MeshError } from '@eventmesh/errors';
+import { action, examples, type Cli, type World } from '../cli/cli.ts';
+import type { SiteAddresses } from '../cli/context-file.ts';
+import { EXIT } from '../cli/exit-codes.ts';
+import { HttpClient } from '../cli/http-client.ts';
+import { printRows } from '../cli/output.ts';
+import type { Topology } from './sites.ts';
+
+interface Row {
+  readonly site: string;
+  readonly http: string | undefined;
+  readonly grpc: string | undefined;
+  readonly state: string;
+  readonly links: string;
+}
+
+export function statusCommand(world: World): Command {
+  const command = new Command('status')
+    .description('Where the mesh is and whether it answers; exit code 69 when a site does not.')
+    .action(action(world, status));
+  return examples(command, {
+    'mesh status': 'all sites of the local mesh',
+    'mesh status --server http://127.0.0.1:8080': 'one site by its address',
+  });
+}
+
+async function status(cli: Cli<object>): Promise<void> {
+  const { connection, output, world } = cli;
+  const known = connection.contextFile?.sites ?? {};
+  const { http } = connection.addresses;
+  const local = Object.values(known).some((site) => site.http === http);
+  const sites: [string, Partial<SiteAddresses>][] = local
+    ? Object.entries(known)
+    : [['', connection.addresses]];
+  if (http === undefined) connection.http();
+  const rows = await Promise.all(sites.map(([name, at]) => ask(cli, name, at)));
+  printRows(output, rows, {
+    SITE: ({ site }) => site,
+    STATE: ({ state }) => state,
+    LINKS: ({ links }) => links,
+    HTTP: (row) => row.http,
+    GRPC: ({ grpc }) => grpc,
+  });
+  if (rows.some(({ state }) => state !== 'answers')) world.exit(EXIT.unavailable);
+}
+
+async function ask(
+  { connection }: Cli<object>,
+  name: string,
+  { http, grpc }: Partial<SiteAddresses>,
+): Promise<Row> {
+  const row = { site: name, http, grpc, links: '' };
+  if (http === undefined) return { ...row, state: 'address not known' };
+  try {
+    const client = new HttpClient(http, connection.authorization);
+    const topology = await client.get<Topology>('/v1/sites');
+    const own = topology.sites.find(({ site }) => site === topology.site);
+    const links = (own?.links ?? []).map(({ to, up }) => `${to} ${up ? 'up' : 'down'}`);
+    return { ...row, site: topology.site, state: 'answers', links: links.join(', ') };
+  } catch (error) {
+    return { ...row, state: MeshError.from(error).message };
+  }
+}

@@ -1,0 +1,145 @@
+import { Command } from 'commander';
+import { SubscriberService, type SubscriptionWithStatus } from '@eventmesh/proto-gen/subscriber';
+import { createClient } from '@eventmesh/rpc';
+import { subscriptionInputToProto, subscriptionFromProto, startFromProto } from '@eventmesh/wire';
+import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
+import { printFields, printRows, type Columns } from '../cli/output.ts';
+import { parseStart, toSpec, type SpecOptions } from './filters.ts';
+
+interface CreateOptions extends SpecOptions {
+  readonly converge: number;
+}
+
+const client = ({ connection }: Cli<unknown>) =>
+  createClient(SubscriberService, connection.transport('grpc'));
+
+export function subscriptionsCommand(world: World): Command {
+  const command = new Command('subscriptions')
+    .alias('subs')
+    .summary('durable subscriptions and their books')
+    .description('Lists the durable subscriptions of a site, and makes, changes or deletes them.');
+  command
+    .command('list', { isDefault: true })
+    .description('all of them with their books (the default)')
+    .action(action(world, list));
+  command
+    .command('show <name>')
+    .description('one of them, whole')
+    .action(action<object, [string]>(world, show));
+  command
+    .command('create <name> <filters...>')
+    .description('make one; the same again is no error')
+    .option('--filter <filter>', 'CloudEvents filter; repeatable', collect)
+    .option('--from <start>', 'latest, earliest, a time, or partition:position')
+    .option('--direct', 'direct events, at most once')
+    .option('--exclusive', 'one consumer at a time')
+    .option('--broadcast', 'each consumer gets every event')
+    .option('--ordered', 'events of one key one after the other')
+    .option('--converge <time>', 'wait for the other sites to know, at most', durationMs, 2000)
+    .action(action<CreateOptions, [string, readonly string[]]>(world, create));
+  for (const [verb, paused] of [['pause', true], ['resume', false]] as const) {
+    command
+      .command(`${verb} <name>`)
+      .description(paused ? 'stop delivering; events are kept' : 'deliver again')
+      .action(
+        action<object, [string]>(world, async (cli, name) => {
+          await client(cli).pauseSubscription({ name, paused });
+          cli.output.note(`${name} is ${paused ? 'paused' : 'running'}\n`);
+        }),
+      );
+  }
+  command
+    .command('seek <name> <start>')
+    .description('go on from: latest, earliest, a time, or partition:position')
+    .action(action<object, [string, string]>(world, seek));
+  command
+    .command('delete <name>')
+    .description('delete it with its cursor; what is unsettled is not delivered any more')
+    .action(
+      action<object, [string]>(world, async (cli, name) => {
+        await client(cli).deleteSubscription({ name });
+        cli.output.note(`${name} is deleted\n`);
+      }),
+    );
+  return examples(command, {
+    'mesh subscriptions --site east': 'what is subscribed, delivered and held',
+    "mesh subscriptions create billing 'orders/#' --filter prefix:type=com.example.":
+      'a durable subscription',
+    'mesh subscriptions seek billing earliest': 'deliver everything again',
+  });
+}
+
+const COLUMNS: Columns<SubscriptionWithStatus> = {
+  NAME: ({ subscription }) => subscription?.name,
+  FILTERS: ({ subscription }) => subscription?.topicFilters.join(' '),
+  DELIVERED: ({ status }) => status?.delivered,
+  FILTERED: ({ status }) => status?.filtered,
+  HELD: ({ status }) => status?.held,
+  LAG: ({ status }) => status?.lag,
+  'DEAD-LETTERED': ({ status }) => status?.deadLettered,
+  DROPPED: ({ status }) => status?.dropped,
+  CONSUMERS: ({ status }) => status?.consumers,
+  STATE: ({ subscription }) => (subscription?.paused === true ? 'paused' : 'running'),
+};
+
+async function list(cli: Cli<object>): Promise<void> {
+  const rows: SubscriptionWithStatus[] = [];
+  const service = client(cli);
+  let pageToken = '';
+  do {
+    const page = await service.listSubscriptions({ pageSize: 1000, pageToken });
+    rows.push(...page.subscriptions);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  if (cli.output.json) printRows(cli.output, rows.map(view), {});
+  else printRows(cli.output, rows, COLUMNS, 'no durable subscriptions at this site');
+}
+
+async function show(cli: Cli<object>, name: string): Promise<void> {
+  const { subscription, status } = await client(cli).getSubscription({ name });
+  const whole = view({ subscription, status } as SubscriptionWithStatus);
+  printFields(cli.output, { ...whole.subscription, ...whole.status });
+}
+
+/** As JSON without the wire's own fields. */
+function view({ subscription, status }: SubscriptionWithStatus) {
+  const { $typeName: _, ...books } = status ?? { $typeName: '' };
+  return {
+    subscription:
+      subscription === undefined
+        ? undefined
+        : {
+            ...subscriptionFromProto(subscription),
+            start: startFromProto(subscription.start),
+            tenant: subscription.tenant,
+            owner: subscription.owner,
+            site: subscription.site,
+            createdMs: subscription.createdMs,
+            revision: subscription.revision,
+          },
+    status: books,
+  };
+}
+
+async function create(
+  cli: Cli<CreateOptions>,
+  name: string,
+  filters: readonly string[],
+): Promise<void> {
+  const { convergedSites, unreachableSites } = await client(cli).createSubscription({
+    subscription: subscriptionInputToProto(toSpec(name, filters, cli.options)),
+    convergeMs: BigInt(cli.options.converge),
+  });
+  printFields(cli.output, {
+    subscription: name,
+    known: convergedSites.join(', ') || 'here',
+    unreachable: unreachableSites.join(', ') || 'none',
+  });
+}
+
+async function seek(cli: Cli<object>, name: string, text: string): Promise<void> {
+  const start = parseStart(text);
+  const { start: wire } = subscriptionInputToProto({ name, topicFilters: ['#'], start });
+  if (wire !== undefined) await client(cli).seekSubscription({ name, start: wire });
+  cli.output.note(`${name} goes on from ${text}\n`);
+}

@@ -1,0 +1,205 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '@eventmesh/config';
+import { openEmbeddedKv, type EmbeddedKv } from '@eventmesh/kv-embedded';
+import { RegistryService, type GetTopologyResponse } from '@eventmesh/proto-gen/registry';
+import { RpcServer, createClient, grpcTransport, type Client } from '@eventmesh/rpc';
+import { Metrics, createLogger } from '@eventmesh/telemetry';
+import { createRegistryApp, registryAppConfig, type RegistryApp } from '../src/index.ts';
+
+export const LINK_TOKEN = 'link-token-of-the-tests';
+
+/** The registry of one site on an embedded store, over real gRPC; can be stopped and restarted. */
+export class TestSite {
+  readonly name: string;
+  readonly neighbours: readonly object[];
+  readonly metrics = new Metrics();
+  readonly #dir: string;
+  readonly #settings: object;
+  #port = 0;
+  #kv: EmbeddedKv | undefined;
+  #apps: { app: RegistryApp; server: RpcServer; close: () => void }[] = [];
+  #client: Client<typeof RegistryService> | undefined;
+
+  private constructor(name: string, dir: string, neighbours: readonly object[], settings: object) {
+    this.name = name;
+    this.neighbours = neighbours;
+    this.#dir = dir;
+    this.#settings = settings;
+  }
+
+  static async start(
+    name: string,
+    neighbours: readonly object[],
+    settings: object = {},
+  ): Promise<TestSite> {
+    const dir = await mkdtemp(join(tmpdir(), `registry-${name}-`));
+    const site = new TestSite(name, dir, neighbours, settings);
+    await site.up();
+    return site;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  get client(): Client<typeof RegistryService> {
+    if (this.#client === undefined) throw new Error(`${this.name} is stopped`);
+    return this.#client;
+  }
+
+  get kv(): EmbeddedKv {
+    if (this.#kv === undefined) throw new Error(`${this.name} is stopped`);
+    return this.#kv;
+  }
+
+  /** Starts it, on the folder and the port that it had before. */
+  async up(): Promise<void> {
+    this.#kv = await openEmbeddedKv({ dir: this.#dir });
+    const first = await this.replica(this.#port);
+    this.#port = first.port;
+    this.#client = first.client;
+  }
+
+  /** One more registry process on the same control state. */
+  async replica(
+    port = 0,
+    neighbours: readonly object[] = this.neighbours,
+  ): Promise<{ port: number; client: Client<typeof RegistryService>; stop: () => Promise<void> }> {
+    const config = loadConfig(registryAppConfig, {
+      value: {
+        site: this.name,
+        linkToken: { value: LINK_TOKEN },
+        neighbours,
+        exchange: { ping: '100ms', deadAfter: '2s', reconnectMax: '200ms' },
+        interest: { linger: '100ms' },
+        ...this.#settings,
+      },
+    });
+    const app = createRegistryApp(config, {
+      kv: this.kv,
+      log: createLogger({ level: 'silent', service: 'registry' }),
+      metrics: this.metrics,
+    });
+    await app.start();
+    const server = new RpcServer(app.router, { port });
+    await server.start();
+    const transport = grpcTransport({ address: server.address });
+    const entry = { app, server, close: () => transport.close() };
+    this.#apps.push(entry);
+    return {
+      port: server.port,
+      client: createClient(RegistryService, transport),
+      stop: async () => {
+        this.#apps = this.#apps.filter((other) => other !== entry);
+        await stopApp(entry);
+      },
+    };
+  }
+
+  async down(): Promise<void> {
+    const apps = this.#apps;
+    this.#apps = [];
+    this.#client = undefined;
+    await Promise.all(apps.map(stopApp));
+    await this.#kv?.close();
+    this.#kv = undefined;
+  }
+
+  async remove(): Promise<void> {
+    await this.down();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  /** Follows the watch until the topology is as wanted. */
+  async topology(wanted: (topology: GetTopologyResponse) => boolean): Promise<GetTopologyResponse> {
+    const { client } = this;
+    const stop = new AbortController();
+    const late = AbortSignal.timeout(15_000);
+    let last: GetTopologyResponse | undefined;
+    try {
+      const signal = AbortSignal.any([stop.signal, late]);
+      for await (const change of client.watch({}, { signal })) {
+        if (change.change.case !== 'snapshot' && change.change.case !== 'routing') continue;
+        last = await client.getTopology({});
+        if (wanted(last)) return last;
+      }
+    } catch (error) {
+      if (!late.aborted) throw error;
+    } finally {
+      stop.abort();
+    }
+    const seen = JSON.stringify(last, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v));
+    throw new Error(`${this.name} did not get there; last seen: ${seen}`);
+  }
+}
+
+async function stopApp(entry: {
+  app: RegistryApp;
+  server: RpcServer;
+  close: () => void;
+}): Promise<void> {
+  entry.close();
+  await Promise.all([entry.app.drain(), entry.server.drain(2000)]);
+}
+
+export const nextHop = (topology: GetTopologyResponse, to: string): string | undefined =>
+  topology.routes.find(({ destination }) => destination === to)?.nextHop;
+
+/** A cable between two sites that can be cut and joined again. */
+export class Cable {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #isCut = false;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async to(target: () => string): Promise<Cable> {
+    const server = createServer();
+    const cable = new Cable(server);
+    server.on('connection', (near) => {
+      if (cable.#isCut) {
+        near.destroy();
+        return;
+      }
+      const [host = '', port = ''] = target().split(':');
+      const far = connect({ host, port: Number(port) });
+      for (const [one, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        cable.#sockets.add(one);
+        one.on('error', () => other.destroy());
+        one.on('close', () => {
+          cable.#sockets.delete(one);
+          other.destroy();
+        });
+        one.pipe(other);
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return cable;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  join(): void {
+    this.#isCut = false;
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}

@@ -1,0 +1,128 @@
+import {
+  ConfigError,
+  choice,
+  duration,
+  integer,
+  list,
+  optional,
+  secret,
+  section,
+  text,
+  type ConfigOf,
+} from '@eventmesh/config';
+import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
+
+/** Default port of the registry. */
+export const REGISTRY_PORT = 9093;
+
+const SITE = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
+const ADDRESS = '^[^\\s/]+:[0-9]{1,5}$';
+
+/** Settings of the registry besides those that every service has. */
+export const registryOptions = {
+  neighbours: list(
+    'Neighbouring sites. Each of the two has the other in its list.',
+    section('A neighbouring site.', {
+      site: text('Name of the neighbouring site.', { pattern: SITE, example: 'east' }),
+      address: optional(
+        text('host:port of its registry. Without it only the neighbour calls.', {
+          pattern: ADDRESS,
+          example: 'registry.east.example:9093',
+        }),
+      ),
+      cost: integer('Cost of the link in this direction; routes take the least sum.', {
+        min: 1,
+        max: 65_535,
+        default: 1,
+      }),
+      tls: optional(tlsConfig),
+    }),
+  ),
+  linkToken: optional(
+    secret('Shared by neighbouring sites; their registries show it to each other.'),
+  ),
+  exchange: section('Exchange of link state with neighbours.', {
+    ping: duration('Time between two pings.', { default: '1s', min: '100ms', max: '60s' }),
+    deadAfter: duration('Silence after which a neighbour counts as down.', {
+      default: '5s',
+      min: '200ms',
+      max: '5m',
+    }),
+    reconnectMax: duration('Longest wait between two attempts to reach a neighbour.', {
+      default: '2s',
+      min: '50ms',
+      max: '60s',
+    }),
+    sitesMax: integer('Most sites in the link-state database; more are refused and counted.', {
+      min: 2,
+      max: 10_000,
+      default: 1000,
+    }),
+  }),
+  interest: section('Interest that this site advertises.', {
+    linger: duration('How long interest stays after its last subscription has gone.', {
+      default: '2s',
+      max: '1h',
+    }),
+  }),
+  subscriptionsMax: integer('Most subscriptions of the site.', {
+    min: 1,
+    max: 1_000_000,
+    default: 100_000,
+  }),
+} as const;
+
+const sections = section('The registry of a site.', {
+  ...serviceConfig(REGISTRY_PORT),
+  ...registryOptions,
+  kv: section('Where the control state is kept.', {
+    kind: choice(
+      'embedded: a folder, for one process. etcd: shared by replicas.',
+      ['embedded', 'etcd'],
+      { default: 'embedded' },
+    ),
+    dir: text('Folder of the embedded store.', { default: 'data/registry' }),
+    etcd: section('The etcd store.', {
+      hosts: list('Addresses such as http://127.0.0.1:2379.', text('Address.'), { maxItems: 16 }),
+      prefix: text('Leads every key, so that sites can share an etcd.', { default: 'eventmesh/' }),
+    }),
+  }),
+});
+
+/** With the checks that go over more than one setting. */
+export const registryConfig: typeof sections = {
+  ...sections,
+  compile: ((given: never, path: string) => {
+    const config = sections.compile(given, path);
+    const problems = neighbourProblems(config);
+    if (config.kv.kind === 'etcd' && config.kv.etcd.hosts.length === 0) {
+      problems.push('kv.etcd.hosts: is empty; name at least one etcd');
+    }
+    if (problems.length > 0) throw new ConfigError(problems);
+    return config;
+  }) as typeof sections.compile,
+};
+
+/** What is wrong with the list of neighbours, a line each. */
+export function neighbourProblems(config: Pick<RegistryOptions, 'site' | 'neighbours'>): string[] {
+  const seen = new Set<string>();
+  return config.neighbours.flatMap(({ site }, index) => {
+    const at = `neighbours[${index}].site`;
+    if (site === config.site) return [`${at}: "${site}" is this site itself`];
+    if (seen.has(site)) return [`${at}: "${site}" is named twice`];
+    seen.add(site);
+    return [];
+  });
+}
+
+export type RegistryConfig = ConfigOf<typeof registryConfig>;
+
+const options = section('', {
+  site: text('', { pattern: SITE }),
+  serviceToken: optional(secret('')),
+  ...registryOptions,
+});
+/** What `createRegistryApp` needs of the configuration. */
+export type RegistryOptions = ConfigOf<typeof options>;
+/** The same as a spec, for those who compose the registry into another process. */
+export const registryAppConfig = options;

@@ -1,0 +1,169 @@
+import { clone, toBinary } from '@bufbuild/protobuf';
+import { MeshError, invalid } from '@eventmesh/errors';
+import { checkTopicFilter } from '@eventmesh/event';
+import type { KvEntry } from '@eventmesh/kv-api';
+import { SubscriptionSchema, type Subscription } from '@eventmesh/proto-gen/subscriber';
+import type { Advertiser } from './advertiser.ts';
+import { DECODE, key } from './keys.ts';
+import type { Members } from './members.ts';
+import { isName, type Parts } from './parts.ts';
+
+const FILTERS_MAX = 64;
+const PAGE_DEFAULT = 100;
+const PAGE_MAX = 1000;
+
+/** The subscriptions of the site: the truth about them is here, their running is the emeshers'. */
+export class Subscriptions {
+  readonly #parts: Parts;
+  readonly #members: Members;
+  readonly #advertiser: Advertiser;
+  readonly #countMax: number;
+
+  constructor(parts: Parts, members: Members, advertiser: Advertiser, countMax: number) {
+    this.#parts = parts;
+    this.#members = members;
+    this.#advertiser = advertiser;
+    this.#countMax = countMax;
+    parts.state.onChange((changes) => {
+      for (const { area, current } of changes) {
+        if (area !== 'subscriptions') continue;
+        const change = current === undefined ? 'deleted' : 'put';
+        parts.metrics.subscriptionChanges.inc({ change });
+      }
+      parts.metrics.subscriptions.set(parts.state.maps.subscriptions.size);
+    });
+  }
+
+  /**
+   * Creates or replaces. Returns only after the site's advertised interest covers it: an event
+   * published elsewhere once the interest has arrived there will find it.
+   *
+   * @param expected 0: whatever is there; -1: must not exist; else the current revision
+   */
+  async put(
+    given: Subscription | undefined,
+    expected: bigint,
+    leaseId: string,
+    signal: AbortSignal,
+  ): Promise<{ subscription: Subscription; interestVersion: bigint }> {
+    const { kv, state, site, clock } = this.#parts;
+    const subscription = clone(SubscriptionSchema, checkSubscription(given));
+    if (subscription.ephemeral !== (leaseId !== '')) {
+      throw invalid('lease_id', 'an ephemeral subscription needs its member’s lease, others none');
+    }
+    if (leaseId !== '') await this.#members.lease(leaseId);
+    const id = `${subscription.tenant}/${subscription.name}`;
+    if (state.maps.subscriptions.size >= this.#countMax && !state.maps.subscriptions.has(id)) {
+      throw new MeshError('ResourceExhausted', `the site has ${this.#countMax} subscriptions`, {
+        field: 'subscription',
+        limit: `${this.#countMax} subscriptions`,
+      });
+    }
+    subscription.site = site;
+    subscription.revision = 0n;
+    if (subscription.createdMs === 0n) subscription.createdMs = BigInt(clock.now());
+    const result = await kv.put(
+      key('subscriptions', id),
+      toBinary(SubscriptionSchema, subscription),
+      {
+        ...(leaseId === '' ? {} : { lease: leaseId }),
+        ...(expected === 0n ? {} : { ifRevision: expected < 0n ? 0 : Number(expected) }),
+      },
+    );
+    if (!result.applied) throw changedMeanwhile(id, expected, result.current);
+    subscription.revision = BigInt(result.revision);
+    const interestVersion = await this.#advertiser.covers(result.revision, signal);
+    return { subscription, interestVersion };
+  }
+
+  async get(tenant: string, name: string): Promise<Subscription> {
+    const entry = await this.#parts.kv.get(subscriptionKey(tenant, name));
+    if (entry === undefined) throw noSubscription(tenant, name);
+    return read(entry);
+  }
+
+  /** A page of a tenant's subscriptions by name; of all tenants' when `tenant` is empty. */
+  async list(
+    tenant: string,
+    pageSize: number,
+    pageToken: string,
+  ): Promise<{ subscriptions: Subscription[]; nextPageToken: string }> {
+    if (pageSize > PAGE_MAX) {
+      throw invalid('page_size', `must be at most ${PAGE_MAX}`, { limit: `${PAGE_MAX} entries` });
+    }
+    if (tenant !== '' && !isName(tenant)) throw invalid('tenant', 'is not the name of a tenant');
+    const prefix = tenant === '' ? 'subscriptions/' : `subscriptions/${tenant}/`;
+    const after = Buffer.from(pageToken, 'base64url').toString('utf8');
+    if (pageToken !== '' && !after.startsWith(prefix)) {
+      throw invalid('page_token', 'is not one that this list gave');
+    }
+    const page = await this.#parts.kv.range(prefix, {
+      limit: pageSize === 0 ? PAGE_DEFAULT : pageSize,
+      ...(after === '' ? {} : { after }),
+    });
+    return {
+      subscriptions: page.entries.map(read),
+      nextPageToken: page.next === undefined ? '' : Buffer.from(page.next).toString('base64url'),
+    };
+  }
+
+  async delete(tenant: string, name: string): Promise<void> {
+    const result = await this.#parts.kv.delete(subscriptionKey(tenant, name));
+    if (!result.applied) throw noSubscription(tenant, name);
+    await this.#parts.state.reached(result.revision);
+  }
+}
+
+function subscriptionKey(tenant: string, name: string): string {
+  if (!isName(tenant)) throw invalid('tenant', 'is not the name of a tenant');
+  if (!isName(name)) throw invalid('name', 'is not the name of a subscription');
+  return key('subscriptions', tenant, name);
+}
+
+function read(entry: KvEntry): Subscription {
+  const subscription = DECODE.subscriptions(entry.value);
+  subscription.revision = BigInt(entry.modRevision);
+  return subscription;
+}
+
+const noSubscription = (tenant: string, name: string): MeshError =>
+  new MeshError('NotFound', `tenant "${tenant}" has no subscription "${name}"`, { field: 'name' });
+
+function changedMeanwhile(id: string, expected: bigint, current: KvEntry | undefined): MeshError {
+  const is =
+    current === undefined ? 'it does not exist' : `it is at revision ${current.modRevision}`;
+  const want = expected < 0n ? 'a new one was wanted' : `revision ${expected} was expected`;
+  return new MeshError('Aborted', `subscription ${id}: ${want}, ${is}; read it and try again`, {
+    field: 'expected_revision',
+    facts: { revision: String(current?.modRevision ?? 0) },
+  });
+}
+
+function checkSubscription(subscription: Subscription | undefined): Subscription {
+  if (subscription === undefined) throw invalid('subscription', 'is missing');
+  const { name, tenant, topicFilters, ackTimeoutMs, inFlightMax } = subscription;
+  if (!isName(name)) {
+    throw invalid('subscription.name', 'must be 1 to 128 letters, digits, "-", "_" or "."');
+  }
+  if (!isName(tenant)) throw invalid('subscription.tenant', 'is not the name of a tenant');
+  if (topicFilters.length < 1 || topicFilters.length > FILTERS_MAX) {
+    throw invalid(
+      'subscription.topic_filters',
+      `there must be 1 to ${FILTERS_MAX}, got ${topicFilters.length}`,
+      { limit: `${FILTERS_MAX} filters` },
+    );
+  }
+  for (const [index, filter] of topicFilters.entries()) {
+    checkTopicFilter(filter, `subscription.topic_filters[${index}]`);
+  }
+  if (ackTimeoutMs !== 0n && (ackTimeoutMs < 1000n || ackTimeoutMs > 43_200_000n)) {
+    throw invalid(
+      'subscription.ack_timeout_ms',
+      `must be 1,000 to 43,200,000, got ${ackTimeoutMs}`,
+    );
+  }
+  if (inFlightMax > 65_536) {
+    throw invalid('subscription.in_flight_max', `must be 1 to 65,536, got ${inFlightMax}`);
+  }
+  return subscription;
+}

@@ -1,0 +1,64 @@
+/**
+ * Makes what the images hold, one folder per app: `node deploy/images/bundle.ts [APP...]` writes
+ * dist/images/<app>/main.mjs and, where the app needs it, lmdb.node beside it. Without names it
+ * takes every app that has a src/main.ts. `--out DIR` writes elsewhere.
+ */
+import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+import { etcd3Protos, nativeModules } from './plugins.ts';
+
+const workspace = resolve(import.meta.dirname, '../..');
+
+/** CommonJS packages inside an ES module ask for Node's own modules through this. */
+const BANNER =
+  "import { createRequire as __createRequire } from 'node:module';\n" +
+  'const require = __createRequire(import.meta.url);';
+
+/** Names of the apps that can be bundled. */
+function bundledApps(): string[] {
+  const apps = readdirSync(join(workspace, 'apps')).sort();
+  return apps.filter((app) => existsSync(entryOf(app)));
+}
+
+const entryOf = (app: string): string => join(workspace, 'apps', app, 'src/main.ts');
+
+async function bundle(app: string, out: string): Promise<void> {
+  const folder = join(out, app);
+  rmSync(folder, { recursive: true, force: true });
+  const main = join(folder, 'main.mjs');
+  const natives = new Map<string, string>();
+  await build({
+    entryPoints: [entryOf(app)],
+    outfile: main,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    banner: { js: BANNER },
+    inject: [join(import.meta.dirname, 'commonjs-names.ts')],
+    legalComments: 'eof',
+    keepNames: true,
+    logLevel: 'error',
+    plugins: [nativeModules(natives), etcd3Protos()],
+  });
+  for (const [name, file] of natives) copyFileSync(file, join(folder, name));
+  // The image's user owns nothing and writes nothing.
+  for (const file of readdirSync(folder)) chmodSync(join(folder, file), 0o444);
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { out: { type: 'string', default: join(workspace, 'dist/images') } },
+});
+const known = bundledApps();
+const unknown = positionals.filter((app) => !known.includes(app));
+if (unknown.length > 0) {
+  process.stderr.write(`no app ${unknown.join(', ')}; there are ${known.join(', ')}\n`);
+  process.exit(64);
+}
+for (const app of positionals.length > 0 ? positionals : known) {
+  await bundle(app, resolve(values.out));
+  process.stdout.write(`${join(values.out, app)}\n`);
+}

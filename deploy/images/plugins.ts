@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Plugin } from 'esbuild';
+
+/**
+ * lmdb finds its prebuilt binary by walking folders, which a bundle has not: it gets the one for
+ * this machine from beside the bundle. msgpackr's accelerator, which it looks for and does without,
+ * is left out. `natives` receives what to copy: name beside the bundle, and file.
+ */
+export function nativeModules(natives: Map<string, string>): Plugin {
+  return {
+    name: 'native-modules',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^node-gyp-build-optional-packages$/ }, ({ importer }) => {
+        if (!importer.includes(join('node_modules', 'lmdb'))) {
+          return { errors: [{ text: `${importer} has a native module that is not bundled yet` }] };
+        }
+        natives.set('lmdb.node', lmdbBinary(importer));
+        return { path: 'lmdb', namespace: 'native' };
+      });
+      onResolve({ filter: /^msgpackr-extract$/ }, ({ path }) => ({ path, namespace: 'left-out' }));
+      onResolve({ filter: /\.node$/, namespace: 'native' }, ({ path }) => ({
+        path,
+        external: true,
+      }));
+      onLoad({ filter: /.*/, namespace: 'native' }, ({ path }) => ({
+        contents: `module.exports = () => require('./${path}.node');`,
+        loader: 'js',
+      }));
+      onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path }) => ({
+        contents: `throw new Error('${path} is not in this image');`,
+        loader: 'js',
+      }));
+    },
+  };
+}
+
+/** Debian's C library is what the base image has; Node-API makes one binary fit every Node. */
+function lmdbBinary(importer: string): string {
+  const requireFrom = createRequire(importer);
+  const entry = requireFrom.resolve(`@lmdb/lmdb-${process.platform}-${process.arch}`);
+  return join(dirname(entry), 'node.napi.glibc.node');
+}
+
+const LOAD = '(0, proto_loader_1.loadSync)(`${__dirname}/../proto/rpc.proto`, ';
+
+/** etcd3 reads its .proto files when it is loaded; the bundle carries what they say instead. */
+export function etcd3Protos(): Plugin {
+  return {
+    name: 'etcd3-protos',
+    setup({ onLoad }) {
+      onLoad({ filter: /etcd3[/\\]lib[/\\]connection-pool\.js$/ }, ({ path }) => {
+        const source = readFileSync(path, 'utf8');
+        if (!source.includes(LOAD)) {
+          return { errors: [{ text: `${path} does not load its .proto files as expected` }] };
+        }
+        const json = JSON.stringify(protoJson(join(dirname(path), '../proto/rpc.proto'), path));
+        const contents = source.replace(LOAD, () => `(0, proto_loader_1.fromJSON)(${json}, `);
+        return { contents, loader: 'js' };
+      });
+    },
+  };
+}
+
+interface Protobuf {
+  Root: new () => {
+    loadSync(file: string, options: object): { resolveAll(): { toJSON(): object } };
+  };
+}
+
+/** Parsed by the very protobufjs that etcd3's loader would use, with the loader's own option. */
+function protoJson(file: string, importer: string): object {
+  const loader = createRequire(importer).resolve('@grpc/proto-loader');
+  const { Root } = createRequire(loader)('protobufjs') as Protobuf;
+  return new Root().loadSync(file, { keepCase: true }).resolveAll().toJSON();
+}

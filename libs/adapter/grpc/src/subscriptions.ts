@@ -1,0 +1,54 @@
+import type { MeshPort, SubscriptionWithStatus } from '@eventmesh/adapter-api';
+import { invalid } from '@eventmesh/errors';
+import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
+import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import { startFromProto } from '@eventmesh/wire';
+import { fromStatus, fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
+
+type Unary = Omit<ServiceImpl<typeof SubscriberService>, 'subscribe'>;
+
+/** Durable subscriptions as resources. */
+export function subscriptionsService(port: MeshPort): Unary {
+  const session = (ctx: CallContext) => port.authenticate(ctx.metadata.get('authorization'));
+  const withStatus = ({ subscription, status }: SubscriptionWithStatus) => ({
+    subscription: fromSubscription(subscription),
+    status: fromStatus(status),
+  });
+  const spec = <T>(given: T | undefined): T => {
+    if (given === undefined) throw invalid('subscription', 'is missing');
+    return given;
+  };
+  return {
+    async createSubscription(request, ctx) {
+      const input = toSubscriptionInput(spec(request.subscription));
+      const made = await port.subscriptions.create(await session(ctx), input);
+      return { subscription: fromSubscription(made) };
+    },
+    async getSubscription({ name }, ctx) {
+      return withStatus(await port.subscriptions.get(await session(ctx), name));
+    },
+    async listSubscriptions({ pageSize, pageToken }, ctx) {
+      const page = { size: pageSize === 0 ? 100 : Math.min(pageSize, 1000), token: pageToken };
+      const { items, nextToken } = await port.subscriptions.list(await session(ctx), page);
+      return { subscriptions: items.map(withStatus), nextPageToken: nextToken };
+    },
+    async updateSubscription(request, ctx) {
+      const input = toSubscriptionInput(spec(request.subscription));
+      const updated = await port.subscriptions.update(await session(ctx), input);
+      return { subscription: fromSubscription(updated) };
+    },
+    async pauseSubscription({ name, paused }, ctx) {
+      const updated = await port.subscriptions.pause(await session(ctx), name, paused);
+      return { subscription: fromSubscription(updated) };
+    },
+    async seekSubscription({ name, start }, ctx) {
+      const to = startFromProto(spec(start));
+      const updated = await port.subscriptions.seek(await session(ctx), name, to);
+      return { subscription: fromSubscription(updated) };
+    },
+    async deleteSubscription({ name }, ctx) {
+      await port.subscriptions.delete(await session(ctx), name);
+      return {};
+    },
+  };
+}

@@ -1,0 +1,388 @@
+import { equals, type MessageInitShape } from '@bufbuild/protobuf';
+import { MeshError, unavailable } from '@eventmesh/errors';
+import type { DeliveryClass } from '@eventmesh/proto-gen/event';
+import {
+  MemberSchema,
+  type AwaitConvergenceResponse,
+  type GetOwnerResponse,
+  type GetTopologyResponse,
+  type Member,
+  type PutSubscriptionResponse,
+  type RegistryService,
+  type Route,
+  type RoutingTable,
+  type Snapshot,
+  type WatchResponse,
+} from '@eventmesh/proto-gen/registry';
+import type { Subscription, SubscriptionSchema } from '@eventmesh/proto-gen/subscriber';
+import { InterestTable } from '@eventmesh/routing';
+import type { Client } from '@eventmesh/rpc';
+import type { Logger } from '@eventmesh/telemetry';
+import { RegistryBackoff, pauseFor } from './registry-backoff.ts';
+import { RegistryLease, type LeaseState } from './registry-lease.ts';
+
+/** What changed. State that is read in a listener includes the change. */
+export type RegistryChange =
+  | {
+      readonly type: 'subscription';
+      /** `tenant/name` */
+      readonly key: string;
+      readonly current: Subscription | undefined;
+      readonly previous: Subscription | undefined;
+    }
+  | {
+      readonly type: 'member';
+      readonly id: string;
+      readonly current: Member | undefined;
+      readonly previous: Member | undefined;
+    }
+  /** Routes or remote interest. */
+  | { readonly type: 'routing' }
+  | {
+      readonly type: 'lease';
+      readonly state: LeaseState;
+      readonly leaseId: string | undefined;
+    }
+  /** Whether changes arrive as they happen; while not, the last good state is kept. */
+  | { readonly type: 'connection'; readonly connected: boolean };
+
+export interface RegistryViewOptions {
+  readonly client: Client<typeof RegistryService>;
+  /** This process. Its id should be new with each start: the old one lives on until its lease ends. */
+  readonly member: MessageInitShape<typeof MemberSchema>;
+  /** Time of the member's lease in milliseconds, 1,000 to 60,000. Default 5,000. */
+  readonly ttlMs?: number;
+  /** Longest pause between two attempts to reach the registry, in milliseconds. Default 2,000. */
+  readonly reconnectMaxMs?: number;
+  /** Most topics whose destinations are remembered. Default 10,000. */
+  readonly cachedTopicsMax?: number;
+  readonly log: Logger;
+}
+
+/** Times that an older state is refused before it counts as a store that was restored. */
+const OLDER_REFUSED_MAX = 5;
+
+/**
+ * The registry as a member of the site sees it: a copy of subscriptions, members, routes and remote
+ * interest that is followed by one watch, and a lease that is kept alive. While the registry is
+ * away the last good state stays, with its age in `ageMs`; only what would change state fails, as
+ * Unavailable. `close` leaves the site.
+ */
+export class RegistryView {
+  /** Resolves with the first snapshot and the first lease; rejects when closed before. */
+  readonly ready: Promise<void>;
+  readonly #options: RegistryViewOptions;
+  readonly #client: Client<typeof RegistryService>;
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #members = new Map<string, Member>();
+  readonly #routes = new Map<string, Route>();
+  readonly #lastHops = new Map<string, string>();
+  readonly #interest: InterestTable;
+  readonly #listeners = new Set<(change: RegistryChange) => void>();
+  readonly #closing = new AbortController();
+  readonly #backoff: RegistryBackoff;
+  readonly #lease: RegistryLease;
+  readonly #watching: Promise<void>;
+  #latches = new Set(['snapshot', 'lease']);
+  #resolveReady: () => void = () => undefined;
+  #rejectReady: (error: MeshError) => void = () => undefined;
+  #revision = 0n;
+  #olderRefused = 0;
+  #connected = false;
+  #contactMs = performance.now();
+
+  constructor(options: RegistryViewOptions) {
+    this.#options = options;
+    this.#client = options.client;
+    this.#backoff = new RegistryBackoff(50, options.reconnectMaxMs ?? 2000);
+    const { cachedTopicsMax } = options;
+    this.#interest = new InterestTable(cachedTopicsMax === undefined ? {} : { cachedTopicsMax });
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    // Whoever never asks for `ready` must not be ended by its rejection at close.
+    this.ready.catch(() => undefined);
+    this.#lease = new RegistryLease({
+      client: options.client,
+      member: options.member,
+      ttlMs: options.ttlMs ?? 5000,
+      onContact: () => this.#contact(),
+      onError: (error) => this.#failed('the lease of this member could not be renewed', error),
+      onState: (state, leaseId) => {
+        if (state === 'held') this.#release('lease');
+        this.#emit({ type: 'lease', state, leaseId });
+      },
+    });
+    this.#watching = this.#watch();
+  }
+
+  /** By `tenant/name`. */
+  get subscriptions(): ReadonlyMap<string, Subscription> {
+    return this.#subscriptions;
+  }
+
+  /** By id. */
+  get members(): ReadonlyMap<string, Member> {
+    return this.#members;
+  }
+
+  /** By destination site. */
+  get routes(): ReadonlyMap<string, Route> {
+    return this.#routes;
+  }
+
+  get leaseState(): LeaseState {
+    return this.#lease.state;
+  }
+
+  get leaseId(): string {
+    return this.#lease.id;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Milliseconds since the registry was last heard while the watch was open. */
+  get ageMs(): number {
+    return Math.round(performance.now() - this.#contactMs);
+  }
+
+  /** Raised by every change of remote interest: for caches on top of `destinationsFor`. */
+  get interestVersion(): number {
+    return this.#interest.version;
+  }
+
+  /** Other sites that want a topic, in order; shared, do not change it. */
+  destinationsFor(tenant: string, topic: string, deliveryClass: DeliveryClass): readonly string[] {
+    return this.#interest.destinationsFor(tenant, topic, deliveryClass);
+  }
+
+  /**
+   * The neighbour that is next on the way to a site. A site that cannot be reached now keeps the
+   * hop it had last: its events wait on that link, which may well be alive (the registries lost
+   * each other) and costs nothing when it is not. Undefined for a site never reached.
+   */
+  nextHop(site: string): string | undefined {
+    return this.#routes.get(site)?.nextHop ?? this.#lastHops.get(site);
+  }
+
+  /** Calls back after each change; what a listener throws is logged. Returns how to stop it. */
+  onChange(listener: (change: RegistryChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Takes ownership of a name and returns its fencing epoch. Throws Aborted (reason OWNED) while
+   * another member owns it, Unavailable while there is no lease or no registry.
+   */
+  async acquire(name: string): Promise<bigint> {
+    const memberId = this.#options.member.id ?? '';
+    const leaseId = this.#lease.id;
+    return (await this.#change(this.#client.acquire({ name, memberId, leaseId }))).epoch;
+  }
+
+  async release(name: string): Promise<void> {
+    await this.#change(this.#client.release({ name, leaseId: this.#lease.id }));
+  }
+
+  owner(name: string): Promise<GetOwnerResponse> {
+    return this.#change(this.#client.getOwner({ name }));
+  }
+
+  /**
+   * Creates or replaces a subscription; an ephemeral one hangs on this member's lease.
+   * @param expectedRevision 0: whatever is there (the default); -1: must not exist
+   */
+  putSubscription(
+    subscription: MessageInitShape<typeof SubscriptionSchema>,
+    expectedRevision = 0n,
+  ): Promise<PutSubscriptionResponse> {
+    const leaseId = subscription.ephemeral === true ? this.#lease.id : '';
+    return this.#change(this.#client.putSubscription({ subscription, expectedRevision, leaseId }));
+  }
+
+  async deleteSubscription(tenant: string, name: string): Promise<void> {
+    await this.#change(this.#client.deleteSubscription({ tenant, name }));
+  }
+
+  /** @param timeoutMs 1 to 60,000 */
+  awaitConvergence(interestVersion: bigint, timeoutMs: number): Promise<AwaitConvergenceResponse> {
+    return this.#change(
+      this.#client.awaitConvergence(
+        { interestVersion, timeoutMs: BigInt(Math.ceil(timeoutMs)) },
+        { timeoutMs: timeoutMs + 5000 },
+      ),
+    );
+  }
+
+  topology(): Promise<GetTopologyResponse> {
+    return this.#change(this.#client.getTopology({}));
+  }
+
+  /** Leaves the site and stops following. The state stays readable. May be called twice. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#rejectReady(new MeshError('Cancelled', 'the view of the registry is closed'));
+    await Promise.all([this.#lease.close(), this.#watching]);
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        const changes = this.#client.watch({ afterRevision: this.#revision }, { signal });
+        for await (const change of changes) {
+          if (signal.aborted) return;
+          this.#apply(change);
+          this.#backoff.reset();
+          this.#connect(true);
+          this.#contact();
+        }
+      } catch (thrown) {
+        if (signal.aborted) return;
+        this.#failed('the watch of the registry failed; the last state stays', thrown);
+      }
+      this.#connect(false);
+      await pauseFor(this.#backoff.nextMs(), signal);
+    }
+  }
+
+  #apply({ revision, change }: WatchResponse): void {
+    if (revision < this.#revision && this.#refuseOlder(revision)) {
+      throw unavailable(`the registry shows revision ${revision}, ${this.#revision} was seen`);
+    }
+    switch (change.case) {
+      case 'snapshot':
+        this.#applySnapshot(change.value);
+        break;
+      case 'subscription':
+        this.#setSubscription(change.value);
+        break;
+      case 'subscriptionDeleted':
+        this.#deleteSubscription(`${change.value.tenant}/${change.value.name}`);
+        break;
+      case 'member':
+        this.#setMember(change.value);
+        break;
+      case 'memberLeft':
+        this.#deleteMember(change.value);
+        break;
+      case 'routing':
+        this.#setRouting(change.value);
+        break;
+      case undefined:
+        break;
+    }
+    this.#revision = revision;
+  }
+
+  /** A replica that lags must not take the view back; a store that was restored may, in the end. */
+  #refuseOlder(revision: bigint): boolean {
+    this.#olderRefused++;
+    if (this.#olderRefused <= OLDER_REFUSED_MAX) return true;
+    this.#olderRefused = 0;
+    const facts = { revision: String(revision), seen: String(this.#revision) };
+    this.#options.log.warn(facts, 'the registry went back in time and stays there; following it');
+    return false;
+  }
+
+  #applySnapshot(snapshot: Snapshot): void {
+    const gone = new Set(this.#subscriptions.keys());
+    for (const subscription of snapshot.subscriptions) {
+      gone.delete(`${subscription.tenant}/${subscription.name}`);
+      this.#setSubscription(subscription);
+    }
+    for (const key of gone) this.#deleteSubscription(key);
+    const left = new Set(this.#members.keys());
+    for (const member of snapshot.members) {
+      left.delete(member.id);
+      this.#setMember(member);
+    }
+    for (const id of left) this.#deleteMember(id);
+    if (snapshot.routing !== undefined) this.#setRouting(snapshot.routing);
+    this.#release('snapshot');
+  }
+
+  #setSubscription(current: Subscription): void {
+    const key = `${current.tenant}/${current.name}`;
+    const previous = this.#subscriptions.get(key);
+    if (previous?.revision === current.revision) return;
+    this.#subscriptions.set(key, current);
+    this.#emit({ type: 'subscription', key, current, previous });
+  }
+
+  #deleteSubscription(key: string): void {
+    const previous = this.#subscriptions.get(key);
+    if (!this.#subscriptions.delete(key)) return;
+    this.#emit({ type: 'subscription', key, current: undefined, previous });
+  }
+
+  #setMember(current: Member): void {
+    const { id } = current;
+    const previous = this.#members.get(id);
+    if (previous !== undefined && equals(MemberSchema, previous, current)) return;
+    this.#members.set(id, current);
+    this.#emit({ type: 'member', id, current, previous });
+  }
+
+  #deleteMember(id: string): void {
+    const previous = this.#members.get(id);
+    if (!this.#members.delete(id)) return;
+    this.#emit({ type: 'member', id, current: undefined, previous });
+  }
+
+  #setRouting(table: RoutingTable): void {
+    this.#routes.clear();
+    for (const route of table.routes) {
+      this.#routes.set(route.destination, route);
+      this.#lastHops.set(route.destination, route.nextHop);
+    }
+    this.#interest.update(table.remote);
+    this.#emit({ type: 'routing' });
+    // After the listeners: what is told here is that this process routes by the table.
+    this.#lease.routesBy(table.version);
+  }
+
+  async #change<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      if (error.code !== 'Unavailable' && error.code !== 'DeadlineExceeded') throw error;
+      throw unavailable(`the registry is away: ${error.message}`, error);
+    }
+  }
+
+  #contact(): void {
+    if (this.#connected) this.#contactMs = performance.now();
+  }
+
+  #connect(connected: boolean): void {
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    this.#emit({ type: 'connection', connected });
+  }
+
+  #release(latch: string): void {
+    this.#latches.delete(latch);
+    if (this.#latches.size === 0) this.#resolveReady();
+  }
+
+  #failed(what: string, thrown: unknown): void {
+    const error = MeshError.from(thrown);
+    this.#options.log.warn({ code: error.code, reason: error.message, ageMs: this.ageMs }, what);
+  }
+
+  #emit(change: RegistryChange): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#options.log.error({ err: error, type: change.type }, 'a registry listener failed');
+      }
+    }
+  }
+}

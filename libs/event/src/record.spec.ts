@@ -1,0 +1,106 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { MeshError } from '@eventmesh/errors';
+import { RecordEncoder, decodeRecord, encodeRecord, type RecordHead } from './index.ts';
+
+const text = fc.string({ unit: 'grapheme', maxLength: 20 });
+const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const head: fc.Arbitrary<Required<RecordHead>> = fc.record({
+  tenant: text,
+  topic: text,
+  principal: text,
+  originSite: text,
+  destinations: fc.array(
+    text.filter((site) => site !== ''),
+    { maxLength: 4 },
+  ),
+  transit: fc.boolean(),
+  key: text,
+  ingressTimeUs: count,
+  expiryMs: count,
+  originPartition: fc.nat(),
+  originPosition: count,
+  traceparent: text,
+  hops: fc.array(fc.record({ site: text, timeUs: count }), { maxLength: 4 }),
+});
+const bytes = fc.uint8Array({ maxLength: 300 }).map((given) => Buffer.from(given));
+
+describe('records', () => {
+  it('come back as they were encoded', () => {
+    fc.assert(
+      fc.property(head, bytes, (given, event) => {
+        expect(decodeRecord(encodeRecord(given, event))).toEqual({ ...given, event });
+      }),
+    );
+  });
+
+  it('are the same from a shared encoder as one by one', () => {
+    fc.assert(
+      fc.property(head, fc.array(bytes, { maxLength: 4 }), (given, events) => {
+        const encoder = new RecordEncoder(given);
+        for (const event of events) {
+          expect(encoder.encode(given, event)).toEqual(encodeRecord(given, event));
+        }
+      }),
+    );
+  });
+
+  it('are refused or read at every truncation, never with half an event', () => {
+    fc.assert(
+      fc.property(head, bytes, (given, event) => {
+        const whole = encodeRecord(given, event);
+        for (let end = 0; end < whole.length; end++) {
+          const read = outcome(() => decodeRecord(whole.subarray(0, end)));
+          if (!(read instanceof MeshError)) expect(read.event.length).toBe(0);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('survive random damage', () => {
+    fc.assert(
+      fc.property(
+        head,
+        bytes,
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
+        (given, event, damage) => {
+          const whole = encodeRecord(given, event);
+          for (const [at, byte] of damage) whole[at % whole.length] = byte;
+          outcome(() => decodeRecord(whole));
+        },
+      ),
+    );
+  });
+
+  it.each<[string, number[]]>([
+    ['a length beyond the record', [0x0a, 0x05, 0x61]],
+    ['an absurd length', [0x7a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]],
+    ['a negative time', [0x40, ...Array<number>(9).fill(0xff), 0x01]],
+    ['field number 0', [0x02, 0x00]],
+    ['a hop that reads past its end', [0x6a, 0x01, 0x10, 0x05]],
+    ['a topic that is not UTF-8', [0x0a, 0x01, 0xff]],
+  ])('refuse %s', (_, hostile) => {
+    expect(outcome(() => decodeRecord(Buffer.from(hostile)))).toBeInstanceOf(MeshError);
+  });
+
+  it('ignore a known field number with another wire type, as protobuf does', () => {
+    expect(decodeRecord(Buffer.from([0x08, 0x01, 0x12, 0x01, 0x74])).tenant).toBe('t');
+  });
+
+  it('read a hundred thousand destinations in linear time', () => {
+    const many = Array.from({ length: 100_000 }, (_, n) => `s${n}`);
+    const given = { tenant: 't', topic: 't', principal: 'p', originSite: 'o', destinations: many };
+    const whole = encodeRecord({ ...given, ingressTimeUs: 1, hops: [] }, Buffer.alloc(0));
+    expect(decodeRecord(whole).destinations).toHaveLength(100_000);
+  }, 5000);
+});
+
+function outcome<T>(run: () => T): T | MeshError {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof MeshError) return error;
+    throw error;
+  }
+}

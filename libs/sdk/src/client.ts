@@ -1,0 +1,88 @@
+import { SubscriberService, type Filter } from '@eventmesh/proto-gen/subscriber';
+import { PublisherService } from '@eventmesh/proto-gen/publisher';
+import {
+  PublisherService as WirePublisherService,
+  SubscriberService as WireSubscriberService,
+} from '@eventmesh/proto-gen/wire';
+import { createClient, grpcTransport, type TlsFiles, type Transport } from '@eventmesh/rpc';
+import { StreamPublisher } from './stream-publisher.ts';
+import { Subscriber, type SubscribeOptions } from './subscriber.ts';
+import { encode, toReceipt, type EventInput, type PublishOptions, type Receipt } from './event-input.ts';
+
+export type { Filter };
+
+/** How to reach an emesher and who calls. One of user, apiKey and token; none for anonymous. */
+export interface ConnectOptions {
+  /** `host:port` of the emesher's gRPC server. */
+  readonly address: string;
+  /** `name` or `tenant/name`, with `password`. */
+  readonly user?: string;
+  readonly password?: string;
+  /** An `em_…` key. */
+  readonly apiKey?: string;
+  /** A JWT; asked for at each call, so that it may be renewed. */
+  readonly token?: () => string;
+  readonly tls?: TlsFiles;
+  /** Deadline of single calls in ms. Default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+/** A connection to the mesh; cheap to keep, reconnects by itself. */
+export class MeshClient {
+  readonly #transport: Transport;
+
+  constructor(options: ConnectOptions) {
+    const { address, tls, timeoutMs } = options;
+    this.#transport = grpcTransport({
+      address,
+      ...(tls === undefined ? {} : { tls }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      metadata: () => credentials(options),
+    });
+  }
+
+  /** Publishes one event; resolves with the receipt once the store has it. */
+  async publish(topic: string, event: EventInput, options: PublishOptions = {}): Promise<Receipt> {
+    const client = createClient(WirePublisherService, this.#transport, PublisherService);
+    const { receipt } = await client.publish(encode(topic, event, options), { idempotent: true });
+    return toReceipt(receipt);
+  }
+
+  /** Opens a publish stream: many events in flight, receipts in order. The fast way. */
+  publisher(): StreamPublisher {
+    return new StreamPublisher(
+      createClient(WirePublisherService, this.#transport, PublisherService),
+    );
+  }
+
+  /** Consumes a subscription, made when missing. Iterate it, and settle each delivery. */
+  subscribe(options: SubscribeOptions): Subscriber {
+    return new Subscriber(
+      createClient(WireSubscriberService, this.#transport, SubscriberService),
+      options,
+    );
+  }
+
+  /** Durable subscriptions as resources: the generated client of SubscriberService. */
+  get subscriptions() {
+    return createClient(SubscriberService, this.#transport);
+  }
+
+  /** The batch and other publisher calls, by their generated client. */
+  get publisherService() {
+    return createClient(PublisherService, this.#transport);
+  }
+
+  /** Ends the connection; what is in flight fails as Unavailable. */
+  close(): void {
+    this.#transport.close();
+  }
+}
+
+function credentials(options: ConnectOptions): Record<string, string> {
+  if (options.apiKey !== undefined) return { authorization: `Bearer ${options.apiKey}` };
+  if (options.token !== undefined) return { authorization: `Bearer ${options.token()}` };
+  if (options.user === undefined) return {};
+  const pair = Buffer.from(`${options.user}:${options.password ?? ''}`).toString('base64');
+  return { authorization: `Basic ${pair}` };
+}

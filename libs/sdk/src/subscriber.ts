@@ -1,0 +1,193 @@
+import type { SubscriptionInput } from '@eventmesh/delivery';
+import { MeshError } from '@eventmesh/errors';
+import { EventView } from '@eventmesh/event';
+import {
+  Settle_Outcome,
+  type Gap,
+  type Opened,
+  type SubscribeRequest,
+} from '@eventmesh/proto-gen/subscriber';
+import type { Delivery as WireDelivery, SubscriberService } from '@eventmesh/proto-gen/wire';
+import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
+import { subscriptionInputToProto } from '@eventmesh/wire';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { SubscribeRequestSchema } from '@eventmesh/proto-gen/subscriber';
+
+export interface SubscribeOptions {
+  /** A durable subscription by name, or a spec that is made when missing. */
+  readonly subscription: string | SubscriptionInput;
+  readonly consumer?: string;
+  /** Events that may be unsettled here. Default 512. */
+  readonly credit?: number;
+  /** Wait for every reachable site to know of the interest, at most this long. Default 0. */
+  readonly convergeMs?: number;
+  /** Told of positions that are no longer in the store. */
+  readonly onGap?: (gap: Gap) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** An event, to be settled exactly once. */
+export interface Delivery {
+  readonly id: bigint;
+  /** 1 for the first delivery. */
+  readonly attempt: number;
+  readonly topic: string;
+  readonly event: EventView;
+  readonly partition: number;
+  readonly position: number;
+  readonly originSite: string;
+  /** Microseconds since the epoch, by the origin's clock. */
+  readonly ingressTimeUs: number;
+  accept(): void;
+  /** Again after the delay, or as the retry policy says. */
+  release(delayMs?: number): void;
+  reject(reason: string): void;
+  renew(): void;
+}
+
+type Request = MessageInitShape<typeof SubscribeRequestSchema>;
+
+/** A consuming stream; iterate it once. Leaving the loop detaches and releases the rest. */
+export class Subscriber implements AsyncIterable<Delivery> {
+  readonly #client: Client<typeof SubscriberService>;
+  readonly #options: SubscribeOptions;
+  readonly #requests = new AsyncQueue<Request>();
+  readonly #credit: number;
+  #accepted: bigint[] = [];
+  #settledSinceCredit = 0;
+  #scheduled = false;
+  #opened: (opened: Opened) => void = () => undefined;
+  #failed: (error: MeshError) => void = () => undefined;
+  /** Resolves when the subscription is attached, with what the mesh made of it. */
+  readonly opened: Promise<Opened>;
+
+  constructor(client: Client<typeof SubscriberService>, options: SubscribeOptions) {
+    this.#client = client;
+    this.#options = options;
+    this.#credit = options.credit ?? 512;
+    this.opened = new Promise((resolve, reject) => {
+      this.#opened = resolve;
+      this.#failed = reject;
+    });
+    // Whoever iterates sees the same failure; nobody has to look at both.
+    this.opened.catch(() => undefined);
+  }
+
+  /** Stops the iteration and detaches. */
+  close(): void {
+    this.#flush();
+    this.#requests.end();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Delivery> {
+    for await (const deliveries of this.batches()) yield* deliveries;
+  }
+
+  /** The deliveries as they came, frame by frame; cheaper than one by one. */
+  async *batches(): AsyncGenerator<Delivery[]> {
+    const { signal } = this.#options;
+    this.#requests.push({ message: { case: 'open', value: this.#open() } });
+    try {
+      const responses = this.#client.subscribe(
+        this.#requests as AsyncIterable<SubscribeRequest>,
+        signal === undefined ? {} : { signal },
+      );
+      for await (const { message } of responses) {
+        if (message.case === 'opened') this.#opened(message.value);
+        else if (message.case === 'deliveries') {
+          yield message.value.deliveries.map((delivery) => this.#delivery(delivery));
+        } else if (message.case === 'gap') this.#options.onGap?.(message.value);
+        else if (message.case === 'ended') {
+          const { reason } = message.value;
+          throw reason === undefined
+            ? new MeshError('Unavailable', 'the subscription ended')
+            : fromFailure(reason);
+        }
+      }
+      this.#failed(new MeshError('Unavailable', 'the stream ended before it opened'));
+    } catch (error) {
+      this.#failed(MeshError.from(error));
+      throw error;
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Accepts deliveries in one go. */
+  accept(ids: readonly bigint[]): void {
+    for (const id of ids) this.#accepted.push(id);
+    this.#schedule();
+  }
+
+  #open() {
+    const { subscription, consumer = '', convergeMs = 0 } = this.#options;
+    return {
+      subscription:
+        typeof subscription === 'string'
+          ? { case: 'name' as const, value: subscription }
+          : { case: 'spec' as const, value: subscriptionInputToProto(subscription) },
+      consumer,
+      convergeMs: BigInt(convergeMs),
+      credit: { events: this.#credit },
+    };
+  }
+
+  #delivery(wire: WireDelivery): Delivery {
+    const settle = (outcome: Settle_Outcome, delayMs = 0, reason = '') => {
+      this.#requests.push({
+        message: {
+          case: 'settle',
+          value: { ids: [wire.id], outcome, delayMs: BigInt(delayMs), reason },
+        },
+      });
+      if (outcome !== Settle_Outcome.RENEW) this.#replenish(1);
+    };
+    return {
+      id: wire.id,
+      attempt: wire.attempt,
+      topic: wire.topic,
+      event: new EventView(wire.event),
+      partition: wire.partition,
+      position: Number(wire.position),
+      originSite: wire.originSite,
+      ingressTimeUs: Number(wire.ingressTimeUs),
+      accept: () => {
+        this.#accepted.push(wire.id);
+        this.#schedule();
+      },
+      release: (delayMs) => settle(Settle_Outcome.RELEASE, delayMs),
+      reject: (reason) => settle(Settle_Outcome.REJECT, 0, reason),
+      renew: () => settle(Settle_Outcome.RENEW),
+    };
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** One settle message for everything accepted in this turn. */
+  #flush(): void {
+    if (this.#accepted.length === 0) return;
+    const ids = this.#accepted;
+    this.#accepted = [];
+    this.#requests.push({
+      message: { case: 'settle', value: { ids, outcome: Settle_Outcome.ACCEPT } },
+    });
+    this.#replenish(ids.length);
+  }
+
+  /** Credit follows settling, in steps of a quarter, so that credit messages stay few. */
+  #replenish(settled: number): void {
+    this.#settledSinceCredit += settled;
+    if (this.#settledSinceCredit * 4 < this.#credit) return;
+    this.#requests.push({
+      message: { case: 'credit', value: { events: this.#settledSinceCredit } },
+    });
+    this.#settledSinceCredit = 0;
+  }
+}

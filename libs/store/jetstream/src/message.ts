@@ -1,0 +1,150 @@
+import { MeshError } from '@eventmesh/errors';
+import { EventView, asBuffer, attributeText, decodeRecord } from '@eventmesh/event';
+import type { ProducerSequence } from '@eventmesh/store-api';
+import { topicToSubject } from './subjects.ts';
+
+/*
+ * A record as a NATS message: the CloudEvents NATS binding in binary mode, so that any NATS tool
+ * can read it. The payload is the event's data, each attribute a `ce-` header. One more header,
+ * `Mesh-Record`, is base64 of what else it takes to have the exact record bytes again:
+ *
+ *   varint length of the dedup key, dedup key, varint length of the tail, tail, head
+ *
+ * where record = head + payload + tail. The last message of an idempotent producer's append has
+ * `Mesh-Producer: <percent-encoded id> <last sequence>`.
+ */
+const RECORD_HEADER = 'Mesh-Record';
+const PRODUCER_HEADER = 'Mesh-Producer';
+
+export interface EncodedMessage {
+  /** Below the partition's base: tenant and topic. */
+  readonly subject: string;
+  /** Header lines, each with its line end, without the first line and the empty one. */
+  readonly headers: string;
+  readonly payload: Uint8Array;
+}
+
+/** Subject of bytes that are not a record; they are kept as they are. */
+const OPAQUE_SUBJECT = '%.%';
+
+export function encodeMessage(record: Uint8Array, dedupKey: string): EncodedMessage {
+  const bytes = asBuffer(record);
+  const parsed = parse(bytes);
+  if (parsed === undefined) {
+    return { subject: OPAQUE_SUBJECT, headers: rest(bytes, 0, bytes.length, dedupKey), payload: bytes };
+  }
+  const { head, event } = parsed;
+  const data = event.data?.bytes;
+  const from = data === undefined ? bytes.length : data.byteOffset - bytes.byteOffset;
+  const to = from + (data?.length ?? 0);
+  let headers =
+    `ce-specversion: ${escapeValue(event.specVersion)}\r\nce-id: ${escapeValue(event.id)}\r\n` +
+    `ce-source: ${escapeValue(event.source)}\r\nce-type: ${escapeValue(event.type)}\r\n`;
+  for (const [name, value] of event.attributes) {
+    headers += `ce-${name}: ${escapeValue(attributeText(value))}\r\n`;
+  }
+  return {
+    subject: `${topicToSubject(head.tenant)}.${topicToSubject(head.topic)}`,
+    headers: headers + rest(bytes, from, to, dedupKey),
+    payload: bytes.subarray(from, to),
+  };
+}
+
+/** The header line that ends the last message of a producer's append. */
+export const producerLine = ({ id, last }: ProducerSequence): string =>
+  `${PRODUCER_HEADER}: ${encodeURIComponent(id)} ${last}\r\n`;
+
+export interface DecodedHeaders {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  readonly dedupKey: string;
+  readonly producer: { readonly id: string; readonly last: number } | undefined;
+}
+
+/**
+ * Reads the mesh's headers of a stored message.
+ *
+ * @throws MeshError DataLoss when there are none.
+ */
+export function decodeHeaders(get: (name: string) => string): DecodedHeaders {
+  const packed = Buffer.from(get(RECORD_HEADER), 'base64');
+  if (packed.length < 2) {
+    throw new MeshError('DataLoss', 'a message in the stream was not written by the mesh', {
+      reason: 'FOREIGN_MESSAGE',
+    });
+  }
+  let at = 0;
+  const length = (): number => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = packed[at++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+  };
+  const keyEnd = length() + at;
+  const dedupKey = packed.utf8Slice(at, keyEnd);
+  at = keyEnd;
+  const tailEnd = length() + at;
+  const tail = packed.subarray(at, tailEnd);
+  return { head: packed.subarray(tailEnd), tail, dedupKey, producer: producerOf(get) };
+}
+
+export function joinRecord({ head, tail }: DecodedHeaders, payload: Uint8Array): Buffer {
+  const record = Buffer.allocUnsafe(head.length + payload.length + tail.length);
+  record.set(head, 0);
+  record.set(payload, head.length);
+  record.set(tail, head.length + payload.length);
+  return record;
+}
+
+function producerOf(get: (name: string) => string): DecodedHeaders['producer'] {
+  const line = get(PRODUCER_HEADER);
+  if (line === '') return undefined;
+  const [id = '', last = '0'] = line.split(' ');
+  return { id: decodeURIComponent(id), last: Number(last) };
+}
+
+function parse(bytes: Buffer) {
+  try {
+    const head = decodeRecord(bytes);
+    const event = new EventView(head.event);
+    // Attributes decode on first use and may fail too; tenant and topic make the subject.
+    return event.attributes.size >= 0 && head.tenant !== '' && head.topic !== ''
+      ? { head, event }
+      : undefined;
+  } catch (error) {
+    // Not a record: kept as opaque bytes, as every store does. Anything else is a fault.
+    if (error instanceof MeshError && error.code === 'InvalidArgument') return undefined;
+    throw error;
+  }
+}
+
+/** The `Mesh-Record` line for a record whose payload lies at [from, to). */
+function rest(record: Buffer, from: number, to: number, dedupKey: string): string {
+  const key = Buffer.from(dedupKey);
+  const tail = record.subarray(to);
+  const packed = Buffer.concat([varint(key.length), key, varint(tail.length), tail, record.subarray(0, from)]);
+  return `${RECORD_HEADER}: ${packed.toString('base64')}\r\n`;
+}
+
+function varint(value: number): Buffer {
+  if (value < 128) return SHORT[value] as Buffer;
+  const out: number[] = [];
+  for (; value >= 128; value = Math.floor(value / 128)) out.push((value % 128) | 0x80);
+  out.push(value);
+  return Buffer.from(out);
+}
+
+const SHORT: readonly Buffer[] = Array.from({ length: 128 }, (_, value) => Buffer.from([value]));
+
+/** CloudEvents NATS binding, header values: all but printable ASCII, and space, `"` and `%`. */
+const UNSAFE_VALUE = /[^\x21\x23\x24\x26-\x7e]/;
+const UNSAFE_VALUES = /[^\x21\x23\x24\x26-\x7e]+/gu;
+
+function escapeValue(value: string): string {
+  if (!UNSAFE_VALUE.test(value)) return value;
+  return value.replace(UNSAFE_VALUES, (part) =>
+    [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+  );
+}

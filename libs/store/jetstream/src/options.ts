@@ -1,0 +1,30 @@
+import type { ConnectionOptions } from '@nats-io/nats-core';
+
+/** Settings of the JetStream store. */
+export interface JetStreamStoreOptions {
+  /** `nats://host:port`, several of one cluster. */
+  readonly servers: readonly string[];
+  /** How to log in, as the NATS client takes it: user and password, token, authenticator, tls. */
+  readonly credentials?: Pick<ConnectionOptions, 'user' | 'pass' | 'token' | 'authenticator' | 'tls'>;
+  /** Copies of each stream: 1, 3 or 5. Default 1. */
+  readonly replicas?: number;
+  /** First token of all subjects and of the names of streams. Default `eventmesh`. */
+  readonly prefix?: string;
+  /**
+   * Base of the HTTP monitoring endpoint of every server that may hold a replica. Without it the
+   * sync setting cannot be seen and the store calls itself `page-cache`.
+   */
+  readonly monitorUrls?: readonly string[];
+  /** How long to wait for the server's answer before an outcome is unknown, in ms. Default 5,000. */
+  readonly ackTimeoutMs?: number;
+  /** How long to try to connect at open, in ms. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+}
+
+export const DEFAULT_JETSTREAM_OPTIONS = Object.freeze({
+  replicas: 1,
+  prefix: 'eventmesh',
+  monitorUrls: Object.freeze([]) as readonly string[],
+  ackTimeoutMs: 5000,
+  connectTimeoutMs: 10_000,
+});

@@ -1,0 +1,165 @@
+import type { StreamInfo } from '@nats-io/jetstream';
+import { RECORD_BYTES_MAX, type DurabilityClass, type DurabilityProfile } from '@eventmesh/store-api';
+import { fromJetStream, type Connection } from './connection.ts';
+
+/** Headers, subject and the base64 of the envelope need room in a message too. */
+const ENVELOPE_BYTES = 128 * 1024;
+const MONITOR_TIMEOUT_MS = 3000;
+const PROBES = 5;
+
+/** First releases of each line with all fixes that acknowledged records rely on. */
+const VERSION_FLOORS: readonly (readonly [number, number, number])[] = [
+  [2, 12, 12],
+  [2, 14, 3],
+];
+
+interface Varz {
+  readonly server_id?: string;
+  readonly server_name?: string;
+  readonly version?: string;
+  readonly jetstream?: {
+    readonly config?: { readonly sync_always?: boolean; readonly sync_interval?: number };
+  };
+}
+
+export interface ProfileOptions {
+  readonly replicas: number;
+  readonly monitorUrls: readonly string[];
+  /** Streams whose settings are read back. */
+  readonly streams: readonly string[];
+  /** A stream and subject to time a synced publish on. */
+  readonly probe: () => Promise<void>;
+}
+
+/** Asks the live servers how strong they are. What cannot be seen is not assumed. */
+export async function verifyProfile(
+  connection: Connection,
+  options: ProfileOptions,
+): Promise<DurabilityProfile> {
+  connection.checkUp();
+  const { info } = connection.nc;
+  const evidence: string[] = [`nats-server ${info?.version ?? '?'}, server ${info?.server_name ?? '?'}`];
+  const warnings: string[] = [];
+  const stored = await storedAs(connection, options, warnings);
+  const synced = await syncedAlways(connection, options, evidence, warnings);
+  const recent = isRecent(info?.version ?? '');
+  if (!recent) {
+    warnings.push(`nats-server ${info?.version} is older than 2.12.12 / 2.14.3; upgrade it`);
+  }
+  evidence.push(`streams: ${stored.memory ? 'memory' : 'file'} storage, ${stored.replicas} replica(s)`);
+  evidence.push(`a single publish is answered in ${await probeMs(options.probe)} ms (median of ${PROBES})`);
+  const maxPayload = info?.max_payload ?? 1024 * 1024;
+  return {
+    store: 'jetstream',
+    durability: classOf(stored, synced && recent),
+    evidence,
+    warnings,
+    recordBytesMax: Math.min(RECORD_BYTES_MAX, maxPayload - ENVELOPE_BYTES),
+  };
+}
+
+interface StoredAs {
+  readonly memory: boolean;
+  readonly asyncPersist: boolean;
+  /** The least of all streams. */
+  readonly replicas: number;
+}
+
+function classOf(stored: StoredAs, synced: boolean): DurabilityClass {
+  const quorum = stored.replicas >= 3;
+  if (stored.memory) return quorum ? 'quorum-memory' : 'memory';
+  if (synced && !stored.asyncPersist) return quorum ? 'quorum-fsync' : 'fsync';
+  return quorum ? 'quorum-memory' : 'page-cache';
+}
+
+async function storedAs(
+  connection: Connection,
+  { streams, replicas: wanted }: ProfileOptions,
+  warnings: string[],
+): Promise<StoredAs> {
+  let infos: StreamInfo[];
+  try {
+    infos = await Promise.all(streams.map((name) => connection.jsm.streams.info(name)));
+  } catch (error) {
+    throw fromJetStream(error);
+  }
+  const memory = infos.some(({ config }) => config.storage !== 'file');
+  const asyncPersist = infos.some(({ config }) => (config.persist_mode as string) === 'async');
+  const replicas = Math.min(...infos.map(({ config }) => config.num_replicas));
+  if (memory) warnings.push('a stream is kept in memory; its storage must be file');
+  if (asyncPersist) warnings.push('a stream has persist_mode async; it must be default');
+  if (replicas < wanted) {
+    warnings.push(`a stream has ${replicas} replica(s) where ${wanted} are configured`);
+  }
+  return { memory, asyncPersist, replicas };
+}
+
+async function syncedAlways(
+  connection: Connection,
+  { monitorUrls, replicas }: ProfileOptions,
+  evidence: string[],
+  warnings: string[],
+): Promise<boolean> {
+  if (monitorUrls.length === 0) {
+    warnings.push(
+      'sync_interval cannot be seen by a client; set monitorUrls to the HTTP monitoring endpoint ' +
+        'of each server, and sync_interval: always inside jetstream { } on each',
+    );
+    return false;
+  }
+  const servers = new Map<string, boolean>();
+  for (const url of monitorUrls) {
+    const varz = await readVarz(url, warnings);
+    if (varz?.server_id === undefined) continue;
+    const always = varz.jetstream?.config?.sync_always === true;
+    servers.set(varz.server_id, always);
+    evidence.push(`${url}: server ${varz.server_name}, sync_always ${always}`);
+    if (!always) {
+      warnings.push(`server ${varz.server_name}: set sync_interval: always inside jetstream { }`);
+    }
+  }
+  const own = connection.nc.info?.server_id ?? '';
+  if (servers.size > 0 && !servers.has(own)) {
+    warnings.push('none of monitorUrls belongs to the server that is connected to');
+    return false;
+  }
+  if (servers.size < replicas) {
+    warnings.push(`monitorUrls show ${servers.size} server(s); ${replicas} replicas need as many`);
+    return false;
+  }
+  return [...servers.values()].every(Boolean);
+}
+
+async function readVarz(url: string, warnings: string[]): Promise<Varz | undefined> {
+  try {
+    const response = await fetch(new URL('/varz', url), {
+      signal: AbortSignal.timeout(MONITOR_TIMEOUT_MS),
+    });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return (await response.json()) as Varz;
+  } catch (error) {
+    warnings.push(`${url}: cannot be read (${error instanceof Error ? error.message : 'failed'})`);
+    return undefined;
+  }
+}
+
+/** Evidence only: a fast disk with syncs and a slow one without look alike. */
+async function probeMs(probe: () => Promise<void>): Promise<string> {
+  const times: number[] = [];
+  for (let n = 0; n < PROBES; n++) {
+    const start = performance.now();
+    await probe();
+    times.push(performance.now() - start);
+  }
+  times.sort((a, b) => a - b);
+  return (times[PROBES >> 1] ?? 0).toFixed(2);
+}
+
+function isRecent(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  const floor = VERSION_FLOORS.find(([m, n]) => m === major && n === minor);
+  if (floor !== undefined) return patch >= floor[2];
+  const newest = VERSION_FLOORS.at(-1) ?? [0, 0, 0];
+  // 2.13 has no fixed release; everything after the newest line has the fixes.
+  return major > newest[0] || (major === newest[0] && minor > newest[1]);
+}

@@ -1,0 +1,436 @@
+import { MeshError, unavailable } from '@eventmesh/errors';
+import { EventView, checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
+import {
+  checkSubscription,
+  type Start,
+  type Subscription,
+  type SubscriptionInput,
+} from '@eventmesh/delivery';
+import type {
+  AttachOptions,
+  Attachment,
+  DeliverySink,
+  InspectPort,
+  LedgerLine,
+  MeshPort,
+  Principal,
+  PublishItem,
+  Receipt,
+  Session,
+  SubscriptionWithStatus,
+  SubscriptionsPort,
+} from '@eventmesh/adapter-api';
+import { MemoryConsumer, MemorySubscription, type MemoryRecord } from './memory-subscription.ts';
+
+/** Who may call, and what for. */
+export interface MemoryUser {
+  readonly principal: Principal;
+  /** Topic filters it may publish to. */
+  readonly publish: readonly string[];
+  /** Topic filters it may subscribe to. */
+  readonly subscribe: readonly string[];
+  /** Ms since the epoch; 0 for never. */
+  readonly expiresMs?: number;
+}
+
+const user = (
+  tenant: string,
+  name: string,
+  publish: string[],
+  subscribe: string[],
+): MemoryUser => ({
+  principal: { tenant, kind: 'user', name, roles: [] },
+  publish,
+  subscribe,
+});
+
+/** By `Authorization` value. `mallory` is of another tenant. */
+export const MEMORY_USERS: Readonly<Record<string, MemoryUser>> = Object.freeze({
+  'Bearer alice': user('acme', 'alice', ['#'], ['#']),
+  'Bearer reader': user('acme', 'reader', [], ['public/#']),
+  'Bearer mallory': user('evil', 'mallory', ['#'], ['#']),
+});
+
+export interface MemoryMeshOptions {
+  /** Default `memory`. */
+  readonly site?: string;
+  /** Default 1 MiB. */
+  readonly eventBytesMax?: number;
+  /** Default 1. Events with a `partitionkey` are spread by it, others go to partition 0. */
+  readonly partitions?: number;
+  readonly users?: Readonly<Record<string, MemoryUser>>;
+}
+
+/**
+ * A whole mesh of one site in memory, for suites of protocol adapters: it authenticates, authorises,
+ * checks, stores, matches, delivers by credit and keeps books as the real one does. It does not
+ * retry by a schedule, and acknowledgement times do not run out.
+ */
+export class MemoryMesh implements MeshPort {
+  readonly site: string;
+  readonly eventBytesMax: number;
+  readonly subscriptions: SubscriptionsPort;
+  readonly inspect: InspectPort;
+  readonly users: Record<string, MemoryUser>;
+  /** Calls of `authenticate` so far. */
+  authentications = 0;
+  readonly #drain = new AbortController();
+  readonly #log: MemoryRecord[][];
+  readonly #trimmed: number[];
+  readonly #seen = new Map<string, MemoryRecord>();
+  readonly #subscriptions = new Map<string, MemorySubscription>();
+  #revision = 0;
+
+  constructor(options: MemoryMeshOptions = {}) {
+    this.site = options.site ?? 'memory';
+    this.eventBytesMax = options.eventBytesMax ?? 1024 * 1024;
+    this.users = { ...(options.users ?? MEMORY_USERS) };
+    const partitions = options.partitions ?? 1;
+    this.#log = Array.from({ length: partitions }, () => []);
+    this.#trimmed = Array.from({ length: partitions }, () => 0);
+    this.subscriptions = this.#subscriptionsPort();
+    this.inspect = this.#inspectPort();
+  }
+
+  get draining(): AbortSignal {
+    return this.#drain.signal;
+  }
+
+  /** Everything stored, by partition. */
+  get log(): readonly (readonly MemoryRecord[])[] {
+    return this.#log;
+  }
+
+  authenticate(authorization: string | undefined): Promise<Session> {
+    this.authentications++;
+    const found = authorization === undefined ? undefined : this.users[authorization];
+    if (found === undefined) {
+      return Promise.reject(
+        new MeshError('Unauthenticated', 'the credentials are missing or wrong'),
+      );
+    }
+    return Promise.resolve({ principal: found.principal, expiresMs: found.expiresMs ?? 0 });
+  }
+
+  async publish(
+    session: Session,
+    items: readonly PublishItem[],
+    options: { readonly atomic?: boolean } = {},
+  ): Promise<readonly (Receipt | MeshError)[]> {
+    // Never synchronously, so that nobody comes to depend on it.
+    await Promise.resolve();
+    if (options.atomic === true) {
+      const faults = items.map((item) => attempt(() => this.#check(session, item)));
+      if (faults.some((fault) => fault instanceof MeshError)) {
+        return faults.map((fault) =>
+          fault instanceof MeshError
+            ? fault
+            : new MeshError('Aborted', 'another event of the atomic batch was refused'),
+        );
+      }
+    }
+    return items.map((item) => attempt(() => this.#publishOne(session, item)));
+  }
+
+  #check(session: Session, item: PublishItem): EventView {
+    if (this.draining.aborted) throw unavailable('the site is draining');
+    checkTopic(item.topic);
+    const view = checkEvent(item.event, { eventBytesMax: this.eventBytesMax, attributesMax: 64 });
+    const { publish } = this.#rights(session);
+    if (!publish.some((filter) => topicMatches(filter, item.topic))) {
+      throw new MeshError('PermissionDenied', `topic: no right to publish to "${item.topic}"`, {
+        field: 'topic',
+      });
+    }
+    return view;
+  }
+
+  #publishOne(session: Session, item: PublishItem): Receipt {
+    const view = this.#check(session, item);
+    const { tenant } = session.principal;
+    const direct = item.deliveryClass === 'direct';
+    const key = JSON.stringify([tenant, view.source, view.id]);
+    const first = this.#seen.get(key);
+    if (!direct && first !== undefined) return this.#receipt(first, true, direct);
+    const partition = partitionOf(view, this.#log.length);
+    const records = this.#log[partition] ?? [];
+    const position = direct ? 0 : records.length + 1;
+    const ingressTimeUs = Date.now() * 1000;
+    const record = { tenant, topic: item.topic, view, partition, position, ingressTimeUs };
+    if (!direct) {
+      records.push(record);
+      this.#seen.set(key, record);
+    }
+    for (const subscription of this.#subscriptions.values()) {
+      const { spec } = subscription;
+      if (spec.tenant !== tenant || (direct && spec.deliveryClass !== 'direct')) continue;
+      subscription.offer(record);
+    }
+    return this.#receipt(record, false, direct);
+  }
+
+  #receipt(record: MemoryRecord, duplicate: boolean, direct: boolean): Receipt {
+    const { partition, position } = record;
+    const noInterest = ![...this.#subscriptions.values()].some(
+      ({ spec }) =>
+        spec.tenant === record.tenant &&
+        spec.topicFilters.some((filter) => topicMatches(filter, record.topic)),
+    );
+    const durability = direct ? undefined : 'memory';
+    return {
+      site: this.site,
+      partition,
+      position,
+      duplicate,
+      durability,
+      noInterest,
+      destinations: [],
+    };
+  }
+
+  async attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
+    await Promise.resolve();
+    if (this.draining.aborted) throw unavailable('the site is draining');
+    const subscription = this.#open(session, options.subscription);
+    const { spec } = subscription;
+    if (spec.mode === 'exclusive' && subscription.consumers.length > 0) {
+      throw new MeshError(
+        'FailedPrecondition',
+        `subscription "${spec.name}" is exclusive and taken`,
+        {
+          field: 'subscription',
+          reason: 'SUBSCRIPTION_EXCLUSIVE',
+        },
+      );
+    }
+    const consumer = new MemoryConsumer(subscription, {
+      consumer: options.consumer ?? `consumer-${++this.#revision}`,
+      sink,
+      site: this.site,
+      gone: () => {
+        if (spec.ephemeral) this.#subscriptions.delete(keyOf(spec.tenant, spec.name));
+      },
+    });
+    subscription.consumers.push(consumer);
+    queueMicrotask(() => consumer.credit(options.creditEvents ?? 0, options.creditBytes ?? 0));
+    return consumer;
+  }
+
+  #open(session: Session, wanted: string | SubscriptionInput): MemorySubscription {
+    if (typeof wanted === 'string') return this.#find(session, wanted);
+    const found = this.#subscriptions.get(keyOf(session.principal.tenant, wanted.name));
+    return found ?? this.#create(session, wanted);
+  }
+
+  #create(session: Session, input: SubscriptionInput): MemorySubscription {
+    const spec = checkSubscription(input);
+    const { tenant, name: owner } = session.principal;
+    const { subscribe } = this.#rights(session);
+    for (const [index, filter] of spec.topicFilters.entries()) {
+      if (!subscribe.some((grant) => filterCovers(grant, filter))) {
+        const field = `topicFilters[${index}]`;
+        throw new MeshError('PermissionDenied', `${field}: reaches beyond your rights`, { field });
+      }
+    }
+    const about = { tenant, owner, site: this.site, createdMs: Date.now() };
+    const full: Subscription = { ...spec, ...about, revision: ++this.#revision };
+    const subscription = new MemorySubscription(full, this.site);
+    this.#subscriptions.set(keyOf(tenant, spec.name), subscription);
+    if (spec.deliveryClass === 'durable') this.#replay(subscription, spec.start);
+    return subscription;
+  }
+
+  #replay(subscription: MemorySubscription, start: Start): void {
+    for (const [partition, records] of this.#log.entries()) {
+      const from = firstPosition(start, partition, records);
+      const kept = (this.#trimmed[partition] ?? 0) + 1;
+      if (from < kept) subscription.gaps.push({ partition, from, to: kept - 1 });
+      for (const record of records.slice(Math.max(from, kept) - 1)) {
+        if (record.tenant === subscription.spec.tenant) subscription.offer(record);
+      }
+    }
+  }
+
+  #find(session: Session, name: string): MemorySubscription {
+    const found = this.#subscriptions.get(keyOf(session.principal.tenant, name));
+    if (found !== undefined) return found;
+    throw new MeshError('NotFound', `there is no subscription "${name}"`, {
+      field: 'subscription',
+    });
+  }
+
+  #rights(session: Session): MemoryUser {
+    const { tenant, name } = session.principal;
+    const found = Object.values(this.users).find(
+      ({ principal }) => principal.tenant === tenant && principal.name === name,
+    );
+    if (found === undefined) throw new MeshError('Unauthenticated', 'the principal is gone');
+    return found;
+  }
+
+  #subscriptionsPort(): SubscriptionsPort {
+    const tenantsOwn = (session: Session): SubscriptionWithStatus[] =>
+      [...this.#subscriptions.values()]
+        .filter(({ spec }) => spec.tenant === session.principal.tenant)
+        .map((one) => ({ subscription: one.spec, status: one.status() }));
+    return {
+      create: async (session, input) => {
+        const key = keyOf(session.principal.tenant, input.name);
+        if (this.#subscriptions.has(key)) {
+          throw new MeshError('AlreadyExists', `subscription "${input.name}" exists`, {
+            field: 'name',
+          });
+        }
+        return this.#create(session, input).spec;
+      },
+      get: async (session, name) => {
+        const found = this.#find(session, name);
+        return { subscription: found.spec, status: found.status() };
+      },
+      list: async (session, page) => {
+        const all = tenantsOwn(session);
+        const from = Number(page.token === '' ? 0 : page.token);
+        const next = from + page.size;
+        const nextToken = next < all.length ? String(next) : '';
+        return { items: all.slice(from, next), nextToken };
+      },
+      update: async (session, input) => {
+        const found = this.#find(session, input.name);
+        const { name, start, mode } = found.spec;
+        found.spec = { ...found.spec, ...checkSubscription(input), name, start, mode };
+        return found.spec;
+      },
+      pause: async (session, name, paused) => {
+        const found = this.#find(session, name);
+        found.spec = { ...found.spec, paused };
+        found.pump();
+        return found.spec;
+      },
+      seek: async (session, name, start) => {
+        const found = this.#find(session, name);
+        found.forget();
+        this.#replay(found, start);
+        return found.spec;
+      },
+      delete: async (session, name) => {
+        const found = this.#find(session, name);
+        this.#subscriptions.delete(keyOf(session.principal.tenant, name));
+        this.#end(found, new MeshError('NotFound', `subscription "${name}" was deleted`));
+      },
+    };
+  }
+
+  #inspectPort(): InspectPort {
+    const own = (session: Session): MemoryRecord[] =>
+      this.#log.flat().filter(({ tenant }) => tenant === session.principal.tenant);
+    return {
+      trace: async (session, eventId, source) => ({
+        steps: own(session)
+          .filter(({ view }) => view.id === eventId && (source ?? view.source) === view.source)
+          .map(({ view, topic, partition, position, ingressTimeUs }) => ({
+            site: this.site,
+            timeUs: ingressTimeUs,
+            step: 'stored',
+            subject: '',
+            detail: '',
+            partition,
+            position,
+            source: view.source,
+            topic,
+          })),
+        unreachableSites: [],
+      }),
+      sites: async () => ({
+        site: this.site,
+        sites: [{ site: this.site, links: [], interest: [], httpAddress: '' }],
+        routes: [],
+      }),
+      ledger: async (session) => this.#ledger(session, own(session).length),
+      topics: async (session) =>
+        [...Map.groupBy(own(session), ({ topic }) => topic)].map(([topic, records]) => ({
+          topic,
+          events: records.length,
+          lastTimeMs: Math.floor((records.at(-1)?.ingressTimeUs ?? 0) / 1000),
+        })),
+    };
+  }
+
+  #ledger(session: Session, accepted: number): LedgerLine[] {
+    const { tenant } = session.principal;
+    const none = { delivered: 0, filtered: 0, expired: 0, deadLettered: 0, dropped: 0, held: 0 };
+    const lines: LedgerLine[] = [{ tenant, subscription: '', accepted, ...none }];
+    for (const one of this.#subscriptions.values()) {
+      if (one.spec.tenant !== tenant) continue;
+      const { delivered, filtered, expired, deadLettered, dropped, held } = one.status();
+      const counts = { delivered, filtered, expired, deadLettered, dropped, held };
+      lines.push({ tenant, subscription: one.spec.name, accepted: 0, ...counts });
+    }
+    return lines;
+  }
+
+  /** The subscription behind the port, for assertions and faults. */
+  subscription(name: string, tenant = 'acme'): MemorySubscription {
+    const found = this.#subscriptions.get(keyOf(tenant, name));
+    if (found === undefined) throw new Error(`no subscription ${name} of ${tenant}`);
+    return found;
+  }
+
+  get subscriptionNames(): readonly string[] {
+    return [...this.#subscriptions.values()].map(({ spec }) => spec.name);
+  }
+
+  /** Forgets everything before a position; who starts earlier is told of a gap. */
+  trim(partition: number, before: number): void {
+    this.#trimmed[partition] = before - 1;
+  }
+
+  /** Ends the attachments of a subscription as the mesh does when it must. */
+  endConsumers(name: string, reason: MeshError): void {
+    this.#end(this.subscription(name), reason);
+  }
+
+  /** Begins the drain: new work is refused. */
+  drain(): void {
+    this.#drain.abort();
+  }
+
+  close(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.close();
+  }
+
+  #end(subscription: MemorySubscription, reason: MeshError): void {
+    for (const consumer of [...subscription.consumers]) consumer.end(reason);
+    subscription.close();
+  }
+}
+
+const keyOf = (tenant: string, name: string): string => JSON.stringify([tenant, name]);
+
+function firstPosition(start: Start, partition: number, records: readonly MemoryRecord[]): number {
+  switch (start.kind) {
+    case 'earliest':
+      return 1;
+    case 'latest':
+      return records.length + 1;
+    case 'position':
+      return start.partition === partition ? start.position : records.length + 1;
+    case 'time': {
+      const at = records.findIndex(({ ingressTimeUs }) => ingressTimeUs >= start.timeMs * 1000);
+      return at === -1 ? records.length + 1 : at + 1;
+    }
+  }
+}
+
+function partitionOf(view: EventView, partitions: number): number {
+  let hash = 0;
+  for (const byte of Buffer.from(view.text('partitionkey') ?? '')) hash = (hash * 31 + byte) >>> 0;
+  return hash % partitions;
+}
+
+function attempt<T>(run: () => T): T | MeshError {
+  try {
+    return run();
+  } catch (error) {
+    return MeshError.from(error);
+  }
+}

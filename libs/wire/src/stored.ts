@@ -1,0 +1,15 @@
+import { checkSubscription, type Subscription } from '@eventmesh/delivery';
+import type { Subscription as ProtoSubscription } from '@eventmesh/proto-gen/subscriber';
+import { subscriptionFromProto } from './subscription.ts';
+
+/** A subscription as the registry keeps it: the caller's part and the mesh's. */
+export function storedFromProto(proto: ProtoSubscription): Subscription {
+  return {
+    ...checkSubscription(subscriptionFromProto(proto)),
+    tenant: proto.tenant,
+    owner: proto.owner,
+    site: proto.site,
+    createdMs: Number(proto.createdMs),
+    revision: Number(proto.revision),
+  };
+}
