@@ -9,6 +9,7 @@ import {
   exportSPKI,
   generateKeyPair,
   importJWK,
+  type CryptoKey,
   type JWTHeaderParameters,
   type JWTPayload,
 } from 'jose';

@@ -1,6 +1,6 @@
 import type { ProtocolAdapter } from '@eventmesh/adapter-api';
 import { addGrpcAdapter } from '@eventmesh/adapter-grpc';
-import { createHttpAdapter } from '@eventmesh/adapter-http';
+import { createHttpAdapter, type HttpAdapterOptions } from '@eventmesh/adapter-http';
 import type { Authorizer, RegistryView } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import { Router } from '@eventmesh/rpc';
@@ -24,6 +24,7 @@ import { Tracer } from './inspect/tracer.ts';
 import { LinkClient, type Neighbour } from './link/link-client.ts';
 import { addLinkService } from './link/link-service.ts';
 import { Links } from './link/links.ts';
+import { RouteHistory } from './link/route-history.ts';
 import { Logs } from './logs.ts';
 import { createMeshPort } from './mesh-port.ts';
 import { DirectSwitch } from './publish/direct.ts';
@@ -33,7 +34,8 @@ import { Resolver } from './publish/resolve.ts';
 export interface EmesherOptions {
   readonly site: string;
   readonly member: string;
-  readonly http: { readonly enabled: boolean; readonly host: string; readonly port: number };
+  /** Undefined: HTTP is not served. */
+  readonly http: HttpAdapterOptions | undefined;
   readonly links: readonly Neighbour[];
   readonly linkToken: string | undefined;
   readonly dataPlane: DataPlaneConfig;
@@ -141,9 +143,10 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
       new LinkClient(neighbour, options.linkToken),
     ]),
   );
+  const routes = new RouteHistory(directory.nextHop);
   const links = new Links(
     clients,
-    { site, member, logs, followers, ledger, journal, logger: log, nextHop: directory.nextHop },
+    { site, member, logs, followers, ledger, journal, logger: log, routes },
     directory,
   );
   const tracer = new Tracer({ site, journal, store, logs, links: clients, logger: log });
@@ -180,9 +183,8 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     inspect: createInspectPort({ directory, ledger, runners, logs, store, tracer }),
   });
   addGrpcAdapter(router, port);
-  const adapters: ProtocolAdapter[] = options.http.enabled
-    ? [createHttpAdapter(options.http, port, { log, metrics })]
-    : [];
+  const adapters: ProtocolAdapter[] =
+    options.http === undefined ? [] : [createHttpAdapter(options.http, port, { log, metrics })];
   const telling = setInterval(() => {
     for (const runner of runners.all) ledger.tell(runner);
   }, 1000);

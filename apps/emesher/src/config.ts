@@ -3,7 +3,6 @@ import {
   integer,
   list,
   optional,
-  port,
   secret,
   section,
   size,
@@ -11,6 +10,7 @@ import {
   boolean,
   type ConfigOf,
 } from '@eventmesh/config';
+import { httpAdapterConfig } from '@eventmesh/adapter-http';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 
 const remote = (what: string, example: string) =>
@@ -81,11 +81,10 @@ export const dataPlaneConfig = {
 
 export const emesherConfig = section('The emesher: the data plane of a site.', {
   ...serviceConfig(9090),
-  http: section('The HTTP protocol.', {
-    enabled: boolean('Whether it is served.', true),
-    host: text('Address to listen on.', { default: '127.0.0.1' }),
-    port: port('Port.', 8080),
+  protocols: section('Which protocols are served besides gRPC.', {
+    http: boolean('HTTP.', true),
   }),
+  http: httpAdapterConfig,
   services: section('The other services of the site.', {
     registry: remote('registry', 'registry:9091'),
     store: remote('store-gateway', 'store-gateway:9092'),

@@ -1,12 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { loadConfig } from '@eventmesh/config';
-import { openEmbeddedKv, type EmbeddedKv } from '@eventmesh/kv-embedded';
+import type { Kv } from '@eventmesh/kv-api';
+import { openEmbeddedKv } from '@eventmesh/kv-embedded';
 import { RegistryService, type GetTopologyResponse } from '@eventmesh/proto-gen/registry';
-import { RpcServer, createClient, grpcTransport, type Client } from '@eventmesh/rpc';
+import {
+  RpcServer,
+  createClient,
+  grpcTransport,
+  localTransport,
+  type Client,
+} from '@eventmesh/rpc';
 import { Metrics, createLogger } from '@eventmesh/telemetry';
+import { tempDir, type TempDir } from '@eventmesh/testing';
 import { createRegistryApp, registryAppConfig, type RegistryApp } from '../src/index.ts';
 
 export const LINK_TOKEN = 'link-token-of-the-tests';
@@ -16,29 +20,42 @@ export class TestSite {
   readonly name: string;
   readonly neighbours: readonly object[];
   readonly metrics = new Metrics();
-  readonly #dir: string;
+  readonly #dir: TempDir;
   readonly #settings: object;
+  readonly #openKv: (dir: string) => Promise<Kv>;
   #port = 0;
-  #kv: EmbeddedKv | undefined;
+  #kv: Kv | undefined;
   #apps: { app: RegistryApp; server: RpcServer; close: () => void }[] = [];
   #client: Client<typeof RegistryService> | undefined;
 
-  private constructor(name: string, dir: string, neighbours: readonly object[], settings: object) {
+  private constructor(
+    name: string,
+    dir: TempDir,
+    neighbours: readonly object[],
+    settings: object,
+    openKv: (dir: string) => Promise<Kv>,
+  ) {
     this.name = name;
     this.neighbours = neighbours;
     this.#dir = dir;
     this.#settings = settings;
+    this.#openKv = openKv;
   }
 
   static async start(
     name: string,
     neighbours: readonly object[],
     settings: object = {},
+    openKv: (dir: string) => Promise<Kv> = (dir) => openEmbeddedKv({ dir }),
   ): Promise<TestSite> {
-    const dir = await mkdtemp(join(tmpdir(), `registry-${name}-`));
-    const site = new TestSite(name, dir, neighbours, settings);
+    const dir = tempDir(`registry-${name}`);
+    const site = new TestSite(name, dir, neighbours, settings, openKv);
     await site.up();
     return site;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get address(): string {
@@ -50,14 +67,22 @@ export class TestSite {
     return this.#client;
   }
 
-  get kv(): EmbeddedKv {
+  get kv(): Kv {
     if (this.#kv === undefined) throw new Error(`${this.name} is stopped`);
     return this.#kv;
   }
 
+  /** Calls the running registry without gRPC. */
+  local(): { client: Client<typeof RegistryService>; close: () => void } {
+    const app = this.#apps[0]?.app;
+    if (app === undefined) throw new Error(`${this.name} is stopped`);
+    const transport = localTransport(app.router);
+    return { client: createClient(RegistryService, transport), close: () => transport.close() };
+  }
+
   /** Starts it, on the folder and the port that it had before. */
   async up(): Promise<void> {
-    this.#kv = await openEmbeddedKv({ dir: this.#dir });
+    this.#kv = await this.#openKv(this.#dir.path);
     const first = await this.replica(this.#port);
     this.#port = first.port;
     this.#client = first.client;
@@ -110,7 +135,7 @@ export class TestSite {
 
   async remove(): Promise<void> {
     await this.down();
-    await rm(this.#dir, { recursive: true, force: true });
+    this.#dir.remove();
   }
 
   /** Follows the watch until the topology is as wanted. */
@@ -147,59 +172,3 @@ async function stopApp(entry: {
 
 export const nextHop = (topology: GetTopologyResponse, to: string): string | undefined =>
   topology.routes.find(({ destination }) => destination === to)?.nextHop;
-
-/** A cable between two sites that can be cut and joined again. */
-export class Cable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #isCut = false;
-
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
-  static async to(target: () => string): Promise<Cable> {
-    const server = createServer();
-    const cable = new Cable(server);
-    server.on('connection', (near) => {
-      if (cable.#isCut) {
-        near.destroy();
-        return;
-      }
-      const [host = '', port = ''] = target().split(':');
-      const far = connect({ host, port: Number(port) });
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        cable.#sockets.add(one);
-        one.on('error', () => other.destroy());
-        one.on('close', () => {
-          cable.#sockets.delete(one);
-          other.destroy();
-        });
-        one.pipe(other);
-      }
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return cable;
-  }
-
-  get address(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  cut(): void {
-    this.#isCut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  join(): void {
-    this.#isCut = false;
-  }
-
-  async close(): Promise<void> {
-    this.cut();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-}

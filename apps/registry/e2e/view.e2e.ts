@@ -19,10 +19,19 @@ async function started(...args: Parameters<typeof TestSite.start>): Promise<Test
   return site;
 }
 
-async function joined(site: TestSite, id: string, ttlMs = 5000): Promise<RegistryView> {
+function overGrpc(site: TestSite) {
   const transport = grpcTransport({ address: site.address });
+  return { client: createClient(RegistryService, transport), close: () => transport.close() };
+}
+
+async function joined(
+  site: TestSite,
+  id: string,
+  ttlMs = 5000,
+  { client, close } = overGrpc(site),
+): Promise<RegistryView> {
   const view = new RegistryView({
-    client: createClient(RegistryService, transport),
+    client,
     member: { id, kind: Member_Kind.EMESHER, httpAddress: `${id}.example:80` },
     ttlMs,
     reconnectMaxMs: 200,
@@ -30,7 +39,7 @@ async function joined(site: TestSite, id: string, ttlMs = 5000): Promise<Registr
   });
   closing.push(async () => {
     await view.close();
-    transport.close();
+    close();
   });
   await view.ready;
   return view;
@@ -87,6 +96,20 @@ describe('the view of the registry', () => {
     expect(topology.sites.find(({ site }) => site === 'west')?.httpAddress).toBe(
       'emesher-a.example:80',
     );
+  });
+
+  it('works the same in one process with the registry', async () => {
+    const west = await started('west', []);
+    const view = await joined(west, 'emesher-a', 5000, west.local());
+    const remote = await joined(west, 'emesher-b');
+    await view.putSubscription({ name: 's', tenant: 'acme', topicFilters: ['x'], ephemeral: true });
+    await until(remote, () => remote.subscriptions.has('acme/s'));
+    expect(await view.acquire('name')).toBe(1n);
+    await expect(remote.acquire('name')).rejects.toMatchObject({ code: 'Aborted' });
+    expect((await remote.owner('name')).owner?.id).toBe('emesher-a');
+    await view.close();
+    await until(remote, () => !remote.subscriptions.has('acme/s'));
+    expect(await remote.acquire('name')).toBe(2n);
   });
 
   it('a site whose emesher does not take the interest in has not converged', async () => {

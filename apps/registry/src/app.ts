@@ -99,6 +99,9 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
   return {
     router,
     async start() {
+      if (neighbours.length > 0 && config.linkToken === undefined) {
+        log.warn({}, 'linkToken is not set: whoever reaches this registry may pose as a neighbour');
+      }
       await state.ready;
       advertiser.start();
       peers.start();

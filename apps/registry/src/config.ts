@@ -85,6 +85,9 @@ const sections = section('The registry of a site.', {
     etcd: section('The etcd store.', {
       hosts: list('Addresses such as http://127.0.0.1:2379.', text('Address.'), { maxItems: 16 }),
       prefix: text('Leads every key, so that sites can share an etcd.', { default: 'eventmesh/' }),
+      username: optional(text('User, for servers with authentication switched on.')),
+      password: optional(secret('Password of that user.')),
+      tls: optional(tlsConfig),
     }),
   }),
 });
@@ -97,6 +100,12 @@ export const registryConfig: typeof sections = {
     const problems = neighbourProblems(config);
     if (config.kv.kind === 'etcd' && config.kv.etcd.hosts.length === 0) {
       problems.push('kv.etcd.hosts: is empty; name at least one etcd');
+    }
+    if ((config.kv.etcd.username === undefined) !== (config.kv.etcd.password === undefined)) {
+      problems.push('kv.etcd: needs both username and password, or neither');
+    }
+    if (config.kv.etcd.tls !== undefined && config.kv.etcd.tls.caFile === undefined) {
+      problems.push('kv.etcd.tls.caFile: is missing');
     }
     if (problems.length > 0) throw new ConfigError(problems);
     return config;

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { filterCovers } from '@eventmesh/event';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import { InterestSchema, type Interest } from '@eventmesh/proto-gen/registry';
 import type { Subscription } from '@eventmesh/proto-gen/subscriber';
@@ -13,47 +14,95 @@ export const interestKey = ({ tenant, deliveryClass, topicFilter }: Interest): s
 const groupKey = (tenant: string, deliveryClass: DeliveryClass): string =>
   `${tenant}\n${deliveryClass}`;
 
-/**
- * The interest of this site's subscriptions, counted per filter and aggregated anew only for the
- * tenant and class that changed.
- */
+/** The aggregated interest of this site's subscriptions. */
 export class InterestBook {
+  readonly #filtersMax: number;
   readonly #groups = new Map<string, Group>();
 
+  constructor(filtersMax: number = INTEREST_FILTERS_MAX) {
+    this.#filtersMax = filtersMax;
+  }
+
   add(subscription: Subscription): void {
-    this.#count(subscription, 1);
+    const group = this.#group(subscription);
+    for (const filter of new Set(subscription.topicFilters)) group.add(filter);
   }
 
   remove(subscription: Subscription): void {
-    this.#count(subscription, -1);
+    const group = this.#group(subscription);
+    for (const filter of new Set(subscription.topicFilters)) group.remove(filter);
+    if (group.isEmpty) this.#groups.delete(groupKey(group.tenant, group.deliveryClass));
   }
 
-  /** The aggregated interest, in order. */
+  /** The aggregated interest, in order. It depends on the subscriptions alone, not on history. */
   interest(): Interest[] {
-    const out: Interest[] = [];
-    for (const key of [...this.#groups.keys()].sort()) {
+    return [...this.#groups.keys()].sort().flatMap((key) => {
       const group = this.#groups.get(key) as Group;
-      group.aggregated ??= aggregateInterest(group.filters.keys(), INTEREST_FILTERS_MAX).map(
-        (topicFilter) => interestOf(group, topicFilter),
-      );
-      out.push(...group.aggregated);
-    }
-    return out;
+      return group.aggregated().map((topicFilter) => interestOf(group, topicFilter));
+    });
   }
 
-  #count(subscription: Subscription, by: 1 | -1): void {
-    const { tenant } = subscription;
-    const deliveryClass = subscription.deliveryClass || DeliveryClass.DURABLE;
+  #group({ tenant, deliveryClass: given }: Subscription): Group {
+    const deliveryClass = given || DeliveryClass.DURABLE;
     const key = groupKey(tenant, deliveryClass);
-    const group: Group = this.#groups.get(key) ?? { tenant, deliveryClass, filters: new Map() };
-    this.#groups.set(key, group);
-    for (const filter of new Set(subscription.topicFilters)) {
-      const count = (group.filters.get(filter) ?? 0) + by;
-      if (count > 0) group.filters.set(filter, count);
-      else group.filters.delete(filter);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = new Group(tenant, deliveryClass, this.#filtersMax);
+      this.#groups.set(key, group);
     }
-    group.aggregated = undefined;
-    if (group.filters.size === 0) this.#groups.delete(key);
+    return group;
+  }
+}
+
+/**
+ * The filters of one tenant and class. A site that gathers subscriptions one by one must not
+ * aggregate them all anew each time (47 ms for 10,000), so the widest filters are kept as they
+ * change; only their joining above the limit, and the loss of one, starts from all of them.
+ */
+class Group {
+  readonly tenant: string;
+  readonly deliveryClass: DeliveryClass;
+  readonly #filtersMax: number;
+  /** How many subscriptions have the filter. */
+  readonly #counts = new Map<string, number>();
+  /** Filters that no other one covers, in order; undefined: to be found anew. */
+  #widest: string[] | undefined = [];
+  #joined: string[] | undefined;
+
+  constructor(tenant: string, deliveryClass: DeliveryClass, filtersMax: number) {
+    this.tenant = tenant;
+    this.deliveryClass = deliveryClass;
+    this.#filtersMax = filtersMax;
+  }
+
+  get isEmpty(): boolean {
+    return this.#counts.size === 0;
+  }
+
+  add(filter: string): void {
+    const count = this.#counts.get(filter) ?? 0;
+    this.#counts.set(filter, count + 1);
+    const widest = this.#widest;
+    if (count > 0 || widest === undefined) return;
+    if (widest.some((outer) => filterCovers(outer, filter))) return;
+    this.#widest = [...widest.filter((inner) => !filterCovers(filter, inner)), filter].sort();
+    this.#joined = undefined;
+  }
+
+  remove(filter: string): void {
+    const count = this.#counts.get(filter) ?? 0;
+    if (count > 1) this.#counts.set(filter, count - 1);
+    else this.#counts.delete(filter);
+    if (count > 1 || this.#widest?.includes(filter) !== true) return;
+    this.#widest = undefined;
+    this.#joined = undefined;
+  }
+
+  aggregated(): readonly string[] {
+    this.#widest ??= aggregateInterest(this.#counts.keys());
+    if (this.#widest.length <= this.#filtersMax) return this.#widest;
+    this.#joined ??= aggregateInterest(this.#widest, this.#filtersMax);
+    return this.#joined;
   }
 }
 
@@ -70,14 +119,6 @@ export function aggregate(entries: Iterable<Interest>, limit: number): Interest[
     const { entry, filters } = groups.get(key) as { entry: Interest; filters: string[] };
     return aggregateInterest(filters, limit).map((topicFilter) => interestOf(entry, topicFilter));
   });
-}
-
-interface Group {
-  readonly tenant: string;
-  readonly deliveryClass: DeliveryClass;
-  /** How many subscriptions have the filter. */
-  readonly filters: Map<string, number>;
-  aggregated?: Interest[] | undefined;
 }
 
 function interestOf(

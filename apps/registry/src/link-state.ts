@@ -93,6 +93,11 @@ export class LinkState {
     if (this.#acknowledgements.size > 0) this.#work.poke();
   }
 
+  /** Resolves when all that was taken in before the call is in the control state. */
+  written(): Promise<void> {
+    return this.#work.run();
+  }
+
   close(): Promise<void> {
     return this.#work.close();
   }

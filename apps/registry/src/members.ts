@@ -33,7 +33,7 @@ export class Members {
   }
 
   async join(given: Member | undefined, ttl: bigint): Promise<{ leaseId: string; ttlMs: number }> {
-    const { kv, state, clock, site } = this.#parts;
+    const { kv, clock, site } = this.#parts;
     const ttlMs = ttl === 0n ? TTL_MS_DEFAULT : Number(ttl);
     if (ttlMs < TTL_MS_MIN || ttlMs > TTL_MS_MAX) {
       throw invalid('ttl_ms', `must be ${TTL_MS_MIN} to ${TTL_MS_MAX}, got ${ttlMs}`, {
@@ -62,7 +62,6 @@ export class Members {
         { field: 'member.id', retryAfterMs: 1000 },
       );
     }
-    await state.reached(result.revision);
     return { leaseId: lease.id, ttlMs: lease.ttlMs };
   }
 

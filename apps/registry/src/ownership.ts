@@ -1,7 +1,7 @@
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Kv, KvEntry } from '@eventmesh/kv-api';
 import type { Member } from '@eventmesh/proto-gen/registry';
-import { decodeJson, decodeNumber, encodeText } from './keys.ts';
+import { DECODE, decodeJson, decodeNumber, encodeText, key } from './keys.ts';
 import type { Members } from './members.ts';
 import type { Parts } from './parts.ts';
 
@@ -82,8 +82,11 @@ export class Ownership {
       const counter = await this.#kv.get(`epochs/${name}`);
       return { owner: undefined, epoch: counter === undefined ? 0 : decodeNumber(counter.value) };
     }
-    const member = this.#parts.state.maps.members.get(owner.memberId)?.value;
-    return { owner: member, epoch: owner.epoch };
+    const member = await this.#parts.kv.get(key('members', owner.memberId));
+    return {
+      owner: member === undefined ? undefined : DECODE.members(member.value),
+      epoch: owner.epoch,
+    };
   }
 
   /** One compare-and-set for owner and epoch; undefined when somebody else was faster. */

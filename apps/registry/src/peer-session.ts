@@ -51,6 +51,9 @@ export class PeerSession {
   #cancelPing: () => void = () => undefined;
   #stopListening: () => void = () => undefined;
   #isEnded = false;
+  #neighbour = '';
+  #isSynced = false;
+  #onSynced: () => void = () => undefined;
   #resolveEnded: (error?: MeshError) => void = () => undefined;
 
   constructor(parts: Parts, linkState: LinkState, options: SessionOptions) {
@@ -65,8 +68,16 @@ export class PeerSession {
     this.ended.catch(() => undefined);
   }
 
-  /** Sends the database and begins to follow; call it once both hellos are through. */
-  start(): void {
+  /**
+   * Sends the database and begins to follow; call it once both hellos are through.
+   *
+   * @param onSynced called once when the neighbour's own advertisement is in the control state. Only
+   *   then may the link be told up: its advertisement from before the link went down still says up,
+   *   and routes would come, go and come again.
+   */
+  start(neighbour: string, onSynced: () => void): void {
+    this.#neighbour = neighbour;
+    this.#onSynced = onSynced;
     const { state } = this.#parts;
     this.#tell(
       [...state.maps.advertisements.values()].map(({ value }) => value),
@@ -99,6 +110,7 @@ export class PeerSession {
       }
       this.#linkState.advertised(advertisements);
       this.#tellNewer(advertisements);
+      if (advertisements.some(({ site }) => site === this.#neighbour)) this.#sync();
     } else if (message.case === 'acknowledgements') {
       const { acknowledgements } = message.value;
       for (const ack of acknowledgements) this.#remember(ack);
@@ -116,6 +128,17 @@ export class PeerSession {
     this.#stopListening();
     this.output.end(error);
     this.#resolveEnded(error);
+  }
+
+  #sync(): void {
+    if (this.#isSynced) return;
+    this.#isSynced = true;
+    this.#linkState.written().then(
+      () => {
+        if (!this.#isEnded) this.#onSynced();
+      },
+      (error: unknown) => this.end(MeshError.from(error)),
+    );
   }
 
   /** A neighbour that sent something old, after a restore perhaps, is told what we have. */

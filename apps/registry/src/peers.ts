@@ -224,9 +224,11 @@ export class Peers {
 
   #open(site: string, direction: Direction, session: PeerSession): () => void {
     this.#count(site, direction, 'opened');
-    this.#parts.log.info({ neighbour: site, direction }, 'exchanging link state with a neighbour');
-    const closed = this.#links.opened(site);
-    session.start();
+    let closed: () => void = () => undefined;
+    session.start(site, () => {
+      closed = this.#links.opened(site);
+      this.#parts.log.info({ neighbour: site, direction }, 'the link to a neighbour is up');
+    });
     return () => {
       closed();
       this.#count(site, direction, 'closed');

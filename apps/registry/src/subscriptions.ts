@@ -107,10 +107,10 @@ export class Subscriptions {
     };
   }
 
+  /** Its interest goes later, after the linger. */
   async delete(tenant: string, name: string): Promise<void> {
     const result = await this.#parts.kv.delete(subscriptionKey(tenant, name));
     if (!result.applied) throw noSubscription(tenant, name);
-    await this.#parts.state.reached(result.revision);
   }
 }
 

@@ -8,35 +8,52 @@ export interface Cluster {
   close(): Promise<void>;
 }
 
-const RESOURCES = {
-  kind: 'APIResourceList',
-  groupVersion: 'apps/v1',
-  resources: [
-    { name: 'statefulsets', singularName: 'statefulset', namespaced: true, kind: 'StatefulSet' },
-  ],
-};
-const GROUPS = {
-  kind: 'APIGroupList',
-  groups: [
-    {
-      name: 'apps',
-      versions: [{ groupVersion: 'apps/v1', version: 'v1' }],
-      preferredVersion: { groupVersion: 'apps/v1', version: 'v1' },
-    },
-  ],
-};
-
-/** Serves the few read calls of the Kubernetes API that `lookup` makes; all else is not found. */
-export async function startCluster(objects: readonly KubeObject[]): Promise<Cluster> {
+/** The discovery documents of an API server that knows the kinds of these objects. */
+function discovery(objects: readonly KubeObject[]): Record<string, unknown> {
+  const versions = new Set(objects.map(({ apiVersion }) => apiVersion));
   const answers: Record<string, unknown> = {
     '/version': { major: '1', minor: '37', gitVersion: 'v1.37.0' },
     '/api': { kind: 'APIVersions', versions: ['v1'] },
-    '/api/v1': { kind: 'APIResourceList', groupVersion: 'v1', resources: [] },
-    '/apis': GROUPS,
-    '/apis/apps/v1': RESOURCES,
   };
+  const groups: unknown[] = [];
+  for (const groupVersion of versions) {
+    const kinds = new Set(
+      objects.filter(({ apiVersion }) => apiVersion === groupVersion).map(({ kind }) => kind),
+    );
+    const resources = [...kinds].map((kind) => ({
+      name: `${kind.toLowerCase()}s`,
+      singularName: kind.toLowerCase(),
+      namespaced: true,
+      kind,
+    }));
+    const root = groupVersion === 'v1' ? '/api/v1' : `/apis/${groupVersion}`;
+    answers[root] = { kind: 'APIResourceList', groupVersion, resources };
+    const [name, version] = groupVersion.split('/');
+    if (version === undefined) continue;
+    const entry = { groupVersion, version };
+    groups.push({ name, versions: [entry], preferredVersion: entry });
+  }
+  answers['/apis'] = { kind: 'APIGroupList', groups };
+  return answers;
+}
+
+/** As helm marks what belongs to a release. */
+const owned = (object: KubeObject): KubeObject => ({
+  ...object,
+  metadata: {
+    ...object.metadata,
+    annotations: {
+      'meta.helm.sh/release-name': 'mesh',
+      'meta.helm.sh/release-namespace': 'site',
+    },
+  },
+});
+
+/** Serves the few read calls of the Kubernetes API that `lookup` makes; all else is not found. */
+export async function startCluster(objects: readonly KubeObject[]): Promise<Cluster> {
+  const answers = discovery(objects);
   for (const object of objects.filter(({ kind }) => kind === 'StatefulSet')) {
-    answers[`/apis/apps/v1/namespaces/site/statefulsets/${object.metadata.name}`] = object;
+    answers[`/apis/apps/v1/namespaces/site/statefulsets/${object.metadata.name}`] = owned(object);
   }
   const server: Server = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://cluster').pathname;

@@ -77,6 +77,11 @@ describe('the configuration files', () => {
     },
   );
 
+  it.each(['no', '123', '1e3'])('keep the site name %s a text', async (name) => {
+    const objects = await render({ values: { site: { name } } });
+    expect(fileOf(objects, 'emesher')['site']).toBe(name);
+  });
+
   it('take no secret as a value', async () => {
     const config = { serviceToken: { value: 'in-the-open' } };
     expect(await refusal({ values: { emesher: { config } } })).toContain('/emesher/config');

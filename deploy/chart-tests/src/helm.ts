@@ -56,6 +56,7 @@ const withFile = async <T>(text: string, use: (file: string) => Promise<T>): Pro
 
 export const setFile = (set: string): string => join(CHART, 'ci', `${set}-values.yaml`);
 
+/** helm reads YAML 1.1, in which `no` and `y` are not text unless they are quoted. */
 function template(options: RenderOptions): Promise<Outcome> {
   const {
     set = 'default',
@@ -64,7 +65,7 @@ function template(options: RenderOptions): Promise<Outcome> {
     apiVersions = API_VERSIONS,
     cluster,
   } = options;
-  return withFile(stringify(values), (file) =>
+  return withFile(stringify(values, { version: '1.1' }), (file) =>
     runTool('helm', [
       'template',
       release,
@@ -73,21 +74,36 @@ function template(options: RenderOptions): Promise<Outcome> {
       `--values=${setFile(set)}`,
       `--values=${file}`,
       ...apiVersions.map((version) => `--api-versions=${version}`),
-      ...(cluster === undefined ? [] : ['--dry-run=server', `--kube-apiserver=${cluster}`]),
+      ...(cluster === undefined
+        ? []
+        : ['--dry-run=server', '--disable-openapi-validation', `--kube-apiserver=${cluster}`]),
     ]),
   );
 }
 
-/** The rendered text. @throws with what helm says when it does not render. */
+const known = new Map<string, Promise<Outcome>>();
+
+/** Rendering takes a third of a second and depends on its options alone, so each is done once. */
+function templateOnce(options: RenderOptions): Promise<Outcome> {
+  const key = JSON.stringify(options);
+  const outcome = known.get(key) ?? template(options);
+  known.set(key, outcome);
+  return outcome;
+}
+
+/** The rendered text, rendered anew. @throws with what helm says when it does not render. */
 export async function renderText(options: RenderOptions): Promise<string> {
-  const { code, stdout, stderr } = await template(options);
+  return textOf(await template(options));
+}
+
+function textOf({ code, stdout, stderr }: Outcome): string {
   if (code !== 0) throw new Error(`helm template failed: ${stderr}`);
   return stdout;
 }
 
 /** The rendered objects. */
 export async function render(options: RenderOptions = {}): Promise<KubeObject[]> {
-  const documents = parseAllDocuments(await renderText(options));
+  const documents = parseAllDocuments(textOf(await templateOnce(options)));
   if (!Array.isArray(documents)) return [];
   return documents
     .map((document) => {

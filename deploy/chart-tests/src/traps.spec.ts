@@ -39,6 +39,12 @@ describe('names', () => {
     }
   });
 
+  it.each(['123', 'no', '1e3'])('and labels stay text in a release called %s', async (release) => {
+    for (const { metadata } of await render({ release })) {
+      expect(metadata.labels?.['app.kubernetes.io/instance']).toBe(release);
+    }
+  });
+
   it.each([
     ['nameOverride', { nameOverride: 'bus' }, 'mesh-bus-emesher'],
     ['fullnameOverride', { fullnameOverride: 'bus' }, 'bus-emesher'],

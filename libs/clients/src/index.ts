@@ -14,6 +14,14 @@ export {
   type AuditSpool,
   type AuditSpoolOptions,
 } from './governance-audit.ts';
+export type { SchemaVerdict, TopicPolicy } from './governance-catalogue.ts';
+export type { QuotaHandle } from './governance-quota.ts';
+export { SCHEMA_BYTES_MAX, compileSchema, type SchemaCheck } from './governance-schema.ts';
+export {
+  createGovernanceView,
+  type GovernanceView,
+  type GovernanceViewOptions,
+} from './governance-view.ts';
 export {
   RegistryView,
   type RegistryChange,

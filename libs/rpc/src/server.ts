@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type { Readable } from 'node:stream';
 import { create, fromBinary, toBinary, type DescMessage } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import {
@@ -128,7 +129,7 @@ export class RpcServer {
           call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
           done: sendUnaryData<unknown>,
         ) => {
-          this.#run(route, call, 'request' in call ? call.request : call).then(
+          this.#run(route, call, inputOf(call)).then(
             (reply) => done(null, reply),
             (error: unknown) => done(toStatus(this.#failed(route, error))),
           );
@@ -138,8 +139,7 @@ export class RpcServer {
         return (
           call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
         ) => {
-          const input = 'request' in call ? call.request : call;
-          this.#run(route, call, input)
+          this.#run(route, call, inputOf(call))
             .then((replies) => writeAll(call, replies as AsyncIterable<unknown>))
             .catch((error: unknown) => {
               call.emit('error', toStatus(this.#failed(route, error)));
@@ -172,6 +172,15 @@ export class RpcServer {
       peer: call.getPeer(),
     };
   }
+}
+
+/**
+ * A single request, or the stream of them. A handler that leaves the stream must not destroy the
+ * call with it: its error still has to be sent.
+ */
+function inputOf(call: AnyCall): unknown {
+  if (!('read' in call)) return call.request;
+  return (call as Readable).iterator({ destroyOnReturn: false });
 }
 
 function readMetadata(metadata: Metadata): Map<string, string> {

@@ -13,3 +13,19 @@ export {
   type NatsServer,
   type RunningServer,
 } from '@eventmesh/tools-provision';
+export {
+  MEMORY_USERS,
+  MemoryMesh,
+  type MemoryMeshOptions,
+  type MemoryUser,
+} from './memory-mesh.ts';
+export {
+  WireRefusal,
+  describeAdapterContract,
+  type AdapterUnderTest,
+  type WireClient,
+  type WireDelivery,
+  type WireEvent,
+  type WireReceipt,
+  type WireStream,
+} from './adapter-contract.ts';

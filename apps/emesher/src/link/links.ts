@@ -32,7 +32,7 @@ export class Links {
   sendDirect(record: Buffer, destinations: readonly string[]): void {
     const byHop = new Map<string, string[]>();
     for (const site of destinations) {
-      const hop = this.#deps.nextHop(site);
+      const hop = this.#directory.nextHop(site);
       if (hop === undefined) continue;
       const behind = byHop.get(hop) ?? [];
       behind.push(site);

@@ -23,7 +23,7 @@ export interface Gathered {
  */
 export class RouteTap implements Tap {
   readonly topicFilters = undefined;
-  readonly #nextHop: (site: string) => string | undefined;
+  readonly #hop: (position: number, site: string) => string | undefined;
   readonly #neighbour: string;
   readonly #woken: () => void;
   readonly #bytesMax: number;
@@ -34,12 +34,12 @@ export class RouteTap implements Tap {
 
   constructor(
     neighbour: string,
-    nextHop: (site: string) => string | undefined,
+    hop: (position: number, site: string) => string | undefined,
     bytesMax: number,
     woken: () => void,
   ) {
     this.#neighbour = neighbour;
-    this.#nextHop = nextHop;
+    this.#hop = hop;
     this.#bytesMax = bytesMax;
     this.#woken = woken;
   }
@@ -55,7 +55,7 @@ export class RouteTap implements Tap {
   offer(_partition: number, position: number, record: RecordView): void {
     if (record.destinations.length === 0) return;
     const destinations = record.destinations.filter(
-      (site) => this.#nextHop(site) === this.#neighbour,
+      (site) => this.#hop(position, site) === this.#neighbour,
     );
     if (destinations.length === 0) return;
     this.#records.push({ position, record, destinations });

@@ -15,6 +15,7 @@ import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
 import type { LinkClient } from './link-client.ts';
+import type { RouteHistory } from './route-history.ts';
 import { RouteTap } from './route-tap.ts';
 
 type Request = MessageInitShape<typeof LinkRequestSchema>;
@@ -27,7 +28,8 @@ export interface SenderDeps {
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly logger: Logger;
-  readonly nextHop: (site: string) => string | undefined;
+  /** Shared by the links of a site. */
+  readonly routes: RouteHistory;
 }
 
 /** One partition of one tenant's log on its way over the link. */
@@ -111,9 +113,12 @@ export class LinkSender {
   #startLane({ tenant, partition, last }: ResumePoint): void {
     const key = `${tenant}/${partition}`;
     if (this.#lanes.has(key) || this.#closed) return;
-    const { followers, nextHop } = this.#deps;
-    const tap = new RouteTap(this.#link.neighbour.site, nextHop, this.#windowBytes, () =>
-      this.#schedule(),
+    const { followers, routes } = this.#deps;
+    const tap = new RouteTap(
+      this.#link.neighbour.site,
+      (position, site) => routes.hop(key, position, site),
+      this.#windowBytes,
+      () => this.#schedule(),
     );
     const lane: Lane = {
       tenant,

@@ -38,7 +38,9 @@ export function action<O, A extends readonly unknown[] = []>(
     const command = given.at(-1) as Command;
     const options = command.optsWithGlobals<GlobalOptions & O>();
     const connection = new Connection(options, world.env, world.folder);
-    const output = (world.output ?? standardOutput)(options.output === 'json' || options.json === true);
+    const output = (world.output ?? standardOutput)(
+      options.output === 'json' || options.json === true,
+    );
     try {
       await body({ options, output, connection, world }, ...(given.slice(0, -2) as never as A));
     } finally {

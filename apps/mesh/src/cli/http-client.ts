@@ -1,4 +1,4 @@
-import { MESH_CODES, MeshError, type MeshCode } from '@eventmesh/errors';
+import { CODE_FACTS, MESH_CODES, MeshError, type MeshCode } from '@eventmesh/errors';
 
 const TIMEOUT_MS = 15_000;
 
@@ -61,16 +61,38 @@ const BY_STATUS: Readonly<Record<number, MeshCode>> = Object.freeze({
   504: 'DeadlineExceeded',
 });
 
-/** The mesh's own error body where there is one; else what the status says. */
+/** An API problem (RFC 9457) as the mesh sends it. */
+interface Problem {
+  readonly code?: unknown;
+  readonly detail?: unknown;
+  readonly reason?: unknown;
+  readonly field?: unknown;
+  readonly limit?: unknown;
+  readonly retryAfterMs?: unknown;
+}
+
+/** The mesh's own problem where there is one; else what the status says. */
 export function errorOf(status: number, body: string): MeshError {
-  let error: { code?: unknown; message?: unknown } = {};
+  const problem = parseProblem(body);
+  const code =
+    MESH_CODES.find((known) => CODE_FACTS[known].number === problem.code) ??
+    BY_STATUS[status] ??
+    'Internal';
+  const text = typeof problem.detail === 'string' ? problem.detail : body.slice(0, 500).trim();
+  const { reason, field, limit, retryAfterMs } = problem;
+  return new MeshError(code, text === '' ? `the server answered ${status}` : text, {
+    ...(typeof reason === 'string' ? { reason } : {}),
+    ...(typeof field === 'string' ? { field } : {}),
+    ...(typeof limit === 'string' ? { limit } : {}),
+    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+  });
+}
+
+function parseProblem(body: string): Problem {
   try {
-    const parsed = JSON.parse(body) as { error?: typeof error } & typeof error;
-    error = parsed.error ?? parsed;
+    const parsed = JSON.parse(body) as Problem | null;
+    return typeof parsed === 'object' && parsed !== null ? parsed : {};
   } catch {
-    error = { message: body.slice(0, 500).trim() };
+    return {}; // A proxy's page, say: its text is told as it is.
   }
-  const code = MESH_CODES.find((known) => known === error.code) ?? BY_STATUS[status] ?? 'Internal';
-  const text = typeof error.message === 'string' && error.message !== '' ? error.message : '';
-  return new MeshError(code, text === '' ? `the server answered ${status}` : text);
 }

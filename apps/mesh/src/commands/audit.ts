@@ -42,16 +42,20 @@ async function list(cli: Cli<Options>): Promise<void> {
     afterSequence: BigInt(after),
     pageSize: limit,
   });
-  printRows(cli.output, entries.map(({ $typeName: _, ...entry }) => entry), {
-    SEQUENCE: ({ sequence }) => sequence,
-    TIME: ({ timeMs }) => new Date(Number(timeMs)).toISOString(),
-    PRINCIPAL: ({ principal }) => principal,
-    ACTION: (entry) => entry.action,
-    RESOURCE: ({ resource }) => resource,
-    OUTCOME: ({ outcome }) => outcome,
-    REASON: ({ reason }) => reason,
-    COUNT: ({ count }) => count,
-  });
+  printRows(
+    cli.output,
+    entries.map(({ $typeName: _, ...entry }) => entry),
+    {
+      SEQUENCE: ({ sequence }) => sequence,
+      TIME: ({ timeMs }) => new Date(Number(timeMs)).toISOString(),
+      PRINCIPAL: ({ principal }) => principal,
+      ACTION: (entry) => entry.action,
+      RESOURCE: ({ resource }) => resource,
+      OUTCOME: ({ outcome }) => outcome,
+      REASON: ({ reason }) => reason,
+      COUNT: ({ count }) => count,
+    },
+  );
 }
 
 async function verify(cli: Cli<object>): Promise<void> {

@@ -53,15 +53,19 @@ function topics(world: World): Command {
     .action(
       action<TenantOption>(world, async (cli) => {
         const { topics: rows } = await governanceClient(cli).listTopics(pick(cli));
-        printRows(cli.output, rows.map(({ $typeName: _, ...row }) => row), {
-          'TOPIC FILTER': ({ topicFilter }) => topicFilter,
-          CLASS: (row) => (row.deliveryClass === DeliveryClass.DIRECT ? 'direct' : 'durable'),
-          'RETENTION MS': ({ retentionMs }) => retentionMs,
-          TYPES: ({ eventTypes }) => eventTypes.join(' ') || 'any',
-          'MAX BYTES': ({ eventBytesMax }) => eventBytesMax,
-          OWNER: ({ owner }) => owner,
-          DESCRIPTION: ({ description }) => description,
-        });
+        printRows(
+          cli.output,
+          rows.map(({ $typeName: _, ...row }) => row),
+          {
+            'TOPIC FILTER': ({ topicFilter }) => topicFilter,
+            CLASS: (row) => (row.deliveryClass === DeliveryClass.DIRECT ? 'direct' : 'durable'),
+            'RETENTION MS': ({ retentionMs }) => retentionMs,
+            TYPES: ({ eventTypes }) => eventTypes.join(' ') || 'any',
+            'MAX BYTES': ({ eventBytesMax }) => eventBytesMax,
+            OWNER: ({ owner }) => owner,
+            DESCRIPTION: ({ description }) => description,
+          },
+        );
       }),
     );
   tenanted(command.command('put <filter>'))
@@ -122,12 +126,16 @@ function types(world: World): Command {
     .action(
       action<TenantOption>(world, async (cli) => {
         const { eventTypes } = await governanceClient(cli).listEventTypes(pick(cli));
-        printRows(cli.output, eventTypes.map(({ $typeName: _, ...row }) => row), {
-          TYPE: ({ type }) => type,
-          SCHEMA: ({ jsonSchema }) => (jsonSchema === '' ? 'none' : `${jsonSchema.length} bytes`),
-          ENFORCEMENT: (row) => (row.enforcement === Enforcement.WARN ? 'warn' : 'refuse'),
-          DESCRIPTION: ({ description }) => description,
-        });
+        printRows(
+          cli.output,
+          eventTypes.map(({ $typeName: _, ...row }) => row),
+          {
+            TYPE: ({ type }) => type,
+            SCHEMA: ({ jsonSchema }) => (jsonSchema === '' ? 'none' : `${jsonSchema.length} bytes`),
+            ENFORCEMENT: (row) => (row.enforcement === Enforcement.WARN ? 'warn' : 'refuse'),
+            DESCRIPTION: ({ description }) => description,
+          },
+        );
       }),
     );
   tenanted(command.command('put <type>'))
@@ -183,14 +191,18 @@ function quotas(world: World): Command {
     .action(
       action<TenantOption>(world, async (cli) => {
         const { quotas: rows } = await governanceClient(cli).listQuotas(pick(cli));
-        printRows(cli.output, rows.map(({ $typeName: _, ...row }) => row), {
-          TENANT: ({ tenant }) => tenant,
-          PRINCIPAL: (row) => row.principal || 'all',
-          'EVENTS/S': ({ eventsPerSecond }) => eventsPerSecond,
-          'BYTES/S': ({ bytesPerSecond }) => bytesPerSecond,
-          'MAX BYTES': ({ eventBytesMax }) => eventBytesMax,
-          SUBSCRIPTIONS: ({ subscriptionsMax }) => subscriptionsMax,
-        });
+        printRows(
+          cli.output,
+          rows.map(({ $typeName: _, ...row }) => row),
+          {
+            TENANT: ({ tenant }) => tenant,
+            PRINCIPAL: (row) => row.principal || 'all',
+            'EVENTS/S': ({ eventsPerSecond }) => eventsPerSecond,
+            'BYTES/S': ({ bytesPerSecond }) => bytesPerSecond,
+            'MAX BYTES': ({ eventBytesMax }) => eventBytesMax,
+            SUBSCRIPTIONS: ({ subscriptionsMax }) => subscriptionsMax,
+          },
+        );
       }),
     );
   principal(command.command('put'))

@@ -64,7 +64,8 @@ export function toSpec(
   if (options.exclusive === true && options.broadcast === true) {
     throw invalid('--exclusive', 'give either --exclusive or --broadcast');
   }
-  const mode = options.exclusive === true ? 'exclusive' : options.broadcast ? 'broadcast' : 'shared';
+  const mode =
+    options.exclusive === true ? 'exclusive' : options.broadcast ? 'broadcast' : 'shared';
   return {
     name,
     topicFilters,

@@ -44,14 +44,18 @@ const time = (ms: bigint): string => (ms === 0n ? 'never' : new Date(Number(ms))
 
 async function list(cli: Cli<Options>): Promise<void> {
   const { keys } = await aclClient(cli).listApiKeys({ tenant: cli.options.tenant });
-  printRows(cli.output, keys.map(({ $typeName: _, ...key }) => key), {
-    ID: ({ id }) => id,
-    TENANT: ({ tenant }) => tenant,
-    NAME: ({ name }) => name,
-    ROLES: ({ roles }) => roles.join(' '),
-    CREATED: ({ createdMs }) => time(createdMs),
-    EXPIRES: ({ expiresMs }) => time(expiresMs),
-  });
+  printRows(
+    cli.output,
+    keys.map(({ $typeName: _, ...key }) => key),
+    {
+      ID: ({ id }) => id,
+      TENANT: ({ tenant }) => tenant,
+      NAME: ({ name }) => name,
+      ROLES: ({ roles }) => roles.join(' '),
+      CREATED: ({ createdMs }) => time(createdMs),
+      EXPIRES: ({ expiresMs }) => time(expiresMs),
+    },
+  );
 }
 
 async function create(cli: Cli<Options>, name: string): Promise<void> {

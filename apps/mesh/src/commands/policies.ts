@@ -82,11 +82,15 @@ function change(call: 'putPolicy' | 'deletePolicy') {
 
 async function roles(cli: Cli<Options>): Promise<void> {
   const { assignments } = await aclClient(cli).listRoles({ tenant: cli.options.tenant });
-  printRows(cli.output, assignments.map(({ $typeName: _, ...line }) => line), {
-    TENANT: ({ tenant }) => tenant,
-    SUBJECT: ({ subject }) => subject,
-    ROLE: ({ role }) => role,
-  });
+  printRows(
+    cli.output,
+    assignments.map(({ $typeName: _, ...line }) => line),
+    {
+      TENANT: ({ tenant }) => tenant,
+      SUBJECT: ({ subject }) => subject,
+      ROLE: ({ role }) => role,
+    },
+  );
 }
 
 function assign(call: 'assignRole' | 'revokeRole') {

@@ -49,7 +49,7 @@ export function pubCommand(world: World): Command {
     .option('-n, --count <n>', 'publish it this many times', whole(1, 1_000_000), 1)
     .action(action<PubOptions, [string, string | undefined]>(world, publish));
   return examples(command, {
-    "mesh pub orders/eu/new '{\"order\":1}'": 'publish JSON',
+    'mesh pub orders/eu/new \'{"order":1}\'': 'publish JSON',
     'mesh pub orders/eu/new --file order.json --type com.example.order --key customer-7':
       'from a file, with a type and an order key',
     'tail -f app.log | mesh pub logs/app --lines': 'an event for each line',

@@ -37,7 +37,10 @@ export function subscriptionsCommand(world: World): Command {
     .option('--ordered', 'events of one key one after the other')
     .option('--converge <time>', 'wait for the other sites to know, at most', durationMs, 2000)
     .action(action<CreateOptions, [string, readonly string[]]>(world, create));
-  for (const [verb, paused] of [['pause', true], ['resume', false]] as const) {
+  for (const [verb, paused] of [
+    ['pause', true],
+    ['resume', false],
+  ] as const) {
     command
       .command(`${verb} <name>`)
       .description(paused ? 'stop delivering; events are kept' : 'deliver again')

@@ -26,12 +26,16 @@ export function usersCommand(world: World): Command {
     .action(
       action<Options>(world, async (cli) => {
         const { users } = await aclClient(cli).listUsers({ tenant: cli.options.tenant });
-        printRows(cli.output, users.map(({ $typeName: _, ...user }) => user), {
-          TENANT: ({ tenant }) => tenant,
-          NAME: ({ name }) => name,
-          ROLES: ({ roles }) => roles.join(' '),
-          STATE: ({ disabled }) => (disabled ? 'disabled' : 'active'),
-        });
+        printRows(
+          cli.output,
+          users.map(({ $typeName: _, ...user }) => user),
+          {
+            TENANT: ({ tenant }) => tenant,
+            NAME: ({ name }) => name,
+            ROLES: ({ roles }) => roles.join(' '),
+            STATE: ({ disabled }) => (disabled ? 'disabled' : 'active'),
+          },
+        );
       }),
     );
   command

@@ -13,6 +13,7 @@ export interface Payload {
   readonly key: string;
   /** JSON, to arrive byte for byte. */
   readonly data: Buffer;
+  /** See `hashOf`. */
   readonly hash: string;
 }
 
@@ -51,16 +52,23 @@ function toPayload(server: string, event: string, index: number, webhook: Webhoo
   const repository = webhook.repository?.name ?? '-';
   const data = Buffer.from(JSON.stringify(webhook));
   const { action } = webhook;
-  return {
+  const payload = {
     id: `${server}-${event}-${index + 1}`,
     source: `https://${server}/webhooks`,
     topic: `github/${owner}/${repository}/${event}`,
     type: action === undefined ? `com.github.${event}` : `com.github.${event}.${action}`,
     key: webhook.repository === undefined ? owner : `${owner}/${repository}`,
     data,
-    hash: hashData(data),
   };
+  return { ...payload, hash: hashOf(payload) };
 }
 
-export const hashData = (data: Uint8Array): string =>
-  createHash('sha256').update(data).digest('base64url').slice(0, 22);
+/** A hash of all that must arrive unchanged: the attributes, and the data byte for byte. */
+export function hashOf(event: Omit<Payload, 'topic' | 'hash' | 'data'> & { data: Uint8Array }) {
+  const { id, source, type, key, data } = event;
+  return createHash('sha256')
+    .update(JSON.stringify([id, source, type, key]))
+    .update(data)
+    .digest('base64url')
+    .slice(0, 22);
+}

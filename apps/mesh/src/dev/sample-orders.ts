@@ -19,7 +19,7 @@ const ITEMS = [
 export function* sampleOrders(random: () => number = Math.random): Generator<SampleOrder> {
   const open: { number: number; region: string; customer: string; step: number; total: number }[] =
     [];
-  for (let number = 1; ; ) {
+  for (let number = 1; ;) {
     const advance = open.length > 0 && (open.length >= 20 || random() < 0.6);
     const at = Math.floor(random() * open.length);
     const order = advance ? open[at] : undefined;

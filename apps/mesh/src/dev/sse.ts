@@ -8,7 +8,7 @@ export interface SseOptions {
   readonly subscription?: string;
   readonly topicFilters?: readonly string[];
   readonly signal: AbortSignal;
-  /** Called when the server has answered and events will come. */
+  /** Called when the subscription is attached and events will come. */
   readonly onOpen?: () => void;
 }
 
@@ -19,23 +19,31 @@ export interface SseEvent {
   readonly data: string;
 }
 
-/** Consumes events over HTTP. Ends quietly when the signal aborts or the server ends the stream. */
+/**
+ * Consumes events over HTTP, each as what the mesh knows of it round the event. Ends quietly when
+ * the signal aborts or the server ends the stream without a reason.
+ */
 export async function* consumeSse(options: SseOptions): AsyncGenerator<SseEvent> {
   const { base, subscription, topicFilters = [], signal, authorization } = options;
-  const query = topicFilters.map((filter) => `topic=${encodeURIComponent(filter)}`).join('&');
+  const query = new URLSearchParams({ envelope: 'true' });
+  for (const filter of topicFilters) query.append('topic', filter);
   const path =
     subscription === undefined
-      ? `/v1/events?${query}`
+      ? '/v1/events'
       : `/v1/subscriptions/${encodeURIComponent(subscription)}/events`;
   try {
-    const response = await fetch(`${base}${path}`, {
+    const response = await fetch(`${base}${path}?${query.toString()}`, {
       headers: { authorization, accept: 'text/event-stream' },
       signal,
     });
-    if (!response.ok) throw errorOf(response.status, await response.text());
-    options.onOpen?.();
-    if (response.body === null) return;
-    yield* parseSse(response.body);
+    if (!response.ok || response.body === null) {
+      throw errorOf(response.status, await response.text());
+    }
+    for await (const event of parseSse(response.body)) {
+      if (event.event === 'opened') options.onOpen?.();
+      else if (event.event === 'message') yield event;
+      else if (event.event === 'ended') throw errorOf(503, event.data);
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -7,9 +7,7 @@ export function meshTable(sites: readonly SiteSnapshot[]): string {
     { site: site.answers ? site.site : `${site.site} (away)`, protocol: 'all', ...books(site) },
     ...site.protocols.map((protocol) => ({ site: '', ...protocol })),
   ]);
-  const links = sites.flatMap((site) =>
-    site.links.map((link) => ({ from: site.site, ...link })),
-  );
+  const links = sites.flatMap((site) => site.links.map((link) => ({ from: site.site, ...link })));
   const traffic = tableText<TrafficRow>(rows, {
     SITE: ({ site }) => site,
     PROTOCOL: ({ protocol }) => protocol,

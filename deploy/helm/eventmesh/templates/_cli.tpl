@@ -50,7 +50,7 @@ volumes:
   {{- if $cli.existingSecret }}
   - name: cli
     secret:
-      secretName: {{ $cli.existingSecret }}
+      secretName: {{ $cli.existingSecret | quote }}
       defaultMode: 288 # 0440
   {{- end }}
 {{- end }}

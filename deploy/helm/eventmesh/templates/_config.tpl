@@ -9,7 +9,7 @@ it. dict root, key, component, port, calls, service.
 {{- end }}
 
 {{- define "eventmesh.config.common" -}}
-site: {{ include "eventmesh.site" .root }}
+site: {{ include "eventmesh.site" .root | quote }}
 grpc:
   host: 0.0.0.0
   port: {{ .port }}
@@ -24,12 +24,12 @@ log:
 tracing:
   samplePercent: {{ .root.Values.tracing.samplePercent }}
   {{- with .root.Values.tracing.otlpUrl }}
-  otlpUrl: {{ . }}
+  otlpUrl: {{ . | quote }}
   {{- end }}
 drain:
   deadline: {{ .service.drainDeadline }}
 serviceToken:
-  file: /run/eventmesh/service-token/{{ .root.Values.serviceToken.key }}
+  file: '/run/eventmesh/service-token/{{ .root.Values.serviceToken.key }}'
 {{- end }}
 
 {{/* PEM files of the Secret mounted under a name. */}}
@@ -55,42 +55,46 @@ services:
 {{- define "eventmesh.config.kv" -}}
 kv:
   kind: etcd
-  {{- with .Values.etcd }}
-  {{- if .bundled }}
-  endpoints:
-    - {{ printf "%s://%s:2379" (ternary "https" "http" .tls.enabled) (include "eventmesh.name" (dict "root" $ "component" "etcd")) }}
-  {{- else }}
-  endpoints: {{- toYaml .endpoints | nindent 4 }}
-  {{- if .existingSecret }}
-  username: {{ .username }}
-  password:
-    file: /run/eventmesh/etcd/{{ .key }}
-  {{- end }}
-  {{- end }}
-  {{- if .tls.enabled }}
-  tls: {{- include "eventmesh.config.tls" "etcd-tls" | nindent 4 }}
-  {{- end }}
-  {{- end }}
+  etcd:
+    {{- with .Values.etcd }}
+    {{- if .bundled }}
+    hosts:
+      - {{ printf "%s://%s:2379" (ternary "https" "http" .tls.enabled) (include "eventmesh.name" (dict "root" $ "component" "etcd")) }}
+    {{- else }}
+    hosts: {{- toYaml .endpoints | nindent 6 }}
+    {{- if .existingSecret }}
+    username: {{ .username | quote }}
+    password:
+      file: '/run/eventmesh/etcd/{{ .key }}'
+    {{- end }}
+    {{- end }}
+    # Sites that share an etcd stay apart.
+    prefix: eventmesh/{{ include "eventmesh.site" $ }}/
+    {{- if .tls.enabled }}
+    tls: {{- include "eventmesh.config.tls" "etcd-tls" | nindent 6 }}
+    {{- end }}
+    {{- end }}
 {{- end }}
 
 {{- define "eventmesh.config.linkToken" -}}
 {{- with (first .Values.links).tokenSecret }}
 linkToken:
-  file: /run/eventmesh/link-token/{{ .key }}
+  file: '/run/eventmesh/link-token/{{ .key }}'
 {{- end }}
 {{- end }}
 
 {{- define "eventmesh.config.emesher" -}}
+protocols:
+  http: {{ .service.http.enabled }}
 http:
-  enabled: {{ .service.http.enabled }}
   host: 0.0.0.0
   port: 8080
 {{ include "eventmesh.config.services" (dict "root" .root "names" (dict "registry" "registry" "acl" "acl" "governance" "governance" "store" "store-gateway")) }}
 {{- with .root.Values.links }}
 links:
   {{- range . }}
-  - site: {{ .site }}
-    address: {{ .address }}
+  - site: {{ .site | quote }}
+    address: {{ .address | quote }}
     {{- if .tls }}
     tls: {{- include "eventmesh.config.tls" (printf "link-%s" .site) | nindent 6 }}
     {{- end }}
@@ -104,8 +108,8 @@ links:
 {{- with .root.Values.links }}
 neighbours:
   {{- range . }}
-  - site: {{ .site }}
-    address: {{ .registryAddress }}
+  - site: {{ .site | quote }}
+    address: {{ .registryAddress | quote }}
     cost: {{ default 1 .cost }}
     {{- if .tls }}
     tls: {{- include "eventmesh.config.tls" (printf "link-%s" .site) | nindent 6 }}
@@ -117,9 +121,14 @@ neighbours:
 
 {{- define "eventmesh.config.acl" -}}
 {{ include "eventmesh.config.kv" .root }}
+governance:
+  address: {{ include "eventmesh.address" (dict "root" .root "component" "governance") }}
+  {{- if .root.Values.tls.enabled }}
+  tls: {{- include "eventmesh.config.tls" "tls" | nindent 4 }}
+  {{- end }}
 {{- if .service.bootstrap.existingSecret }}
 bootstrap:
-  file: /run/eventmesh/bootstrap/{{ .service.bootstrap.key }}
+  file: '/run/eventmesh/bootstrap/{{ .service.bootstrap.key }}'
 {{- end }}
 {{- end }}
 
@@ -142,11 +151,11 @@ store:
   servers: {{- toYaml .servers | nindent 4 }}
   replicas: {{ .replicas }}
   {{- with .monitorUrl }}
-  monitorUrl: {{ . }}
+  monitorUrl: {{ . | quote }}
   {{- end }}
   {{- if .existingSecret }}
   credentials:
-    file: /run/eventmesh/nats/{{ .key }}
+    file: '/run/eventmesh/nats/{{ .key }}'
   {{- end }}
   {{- end }}
   {{- end }}

@@ -43,7 +43,7 @@ spec:
     {{- range include "eventmesh.secrets" . | fromYamlArray }}
     - name: {{ .name }}
       secret:
-        secretName: {{ .secret }}
+        secretName: {{ .secret | quote }}
         defaultMode: 288 # 0440
     {{- end }}
     {{- with .service.extraVolumes }}
@@ -132,36 +132,36 @@ volumeMounts:
 {{/* Secrets that a service reads, as files under /run/eventmesh/<name>. */}}
 {{- define "eventmesh.secrets" -}}
 {{- $v := .root.Values -}}
-- {name: service-token, secret: {{ $v.serviceToken.existingSecret }}}
+- {name: service-token, secret: {{ $v.serviceToken.existingSecret | quote }}}
 {{- if $v.tls.enabled }}
-- {name: tls, secret: {{ include "eventmesh.tlsSecret" (dict "root" .root "component" .component "existing" .service.tls.existingSecret) }}}
+- {name: tls, secret: {{ include "eventmesh.tlsSecret" (dict "root" .root "component" .component "existing" .service.tls.existingSecret) | quote }}}
 {{- end }}
 {{- if and (eq .key "acl") .service.bootstrap.existingSecret }}
-- {name: bootstrap, secret: {{ .service.bootstrap.existingSecret }}}
+- {name: bootstrap, secret: {{ .service.bootstrap.existingSecret | quote }}}
 {{- end }}
 {{- if has "etcd" .calls }}
 {{- if and (not $v.etcd.bundled) $v.etcd.existingSecret }}
-- {name: etcd, secret: {{ $v.etcd.existingSecret }}}
+- {name: etcd, secret: {{ $v.etcd.existingSecret | quote }}}
 {{- end }}
 {{- if $v.etcd.tls.enabled }}
-- {name: etcd-tls, secret: {{ $v.etcd.tls.existingSecret }}}
+- {name: etcd-tls, secret: {{ $v.etcd.tls.existingSecret | quote }}}
 {{- end }}
 {{- end }}
 {{- if has "nats" .calls }}
 {{- if and (not $v.nats.bundled) $v.nats.existingSecret }}
-- {name: nats, secret: {{ $v.nats.existingSecret }}}
+- {name: nats, secret: {{ $v.nats.existingSecret | quote }}}
 {{- end }}
 {{- if $v.nats.tls.enabled }}
-- {name: nats-tls, secret: {{ $v.nats.tls.existingSecret }}}
+- {name: nats-tls, secret: {{ $v.nats.tls.existingSecret | quote }}}
 {{- end }}
 {{- end }}
 {{- if and $v.links (has .component (list "emesher" "registry")) }}
 {{- with (first $v.links).tokenSecret }}
-- {name: link-token, secret: {{ .name }}}
+- {name: link-token, secret: {{ .name | quote }}}
 {{- end }}
 {{- range $v.links }}
 {{- if .tls }}
-- {name: link-{{ .site }}, secret: {{ .tls.existingSecret }}}
+- {name: 'link-{{ .site }}', secret: {{ .tls.existingSecret | quote }}}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -5,7 +5,7 @@ call. The calls make both the configuration files and the edges of the NetworkPo
 {{- define "eventmesh.services" -}}
 - {key: emesher, component: emesher, port: 9090, calls: [registry, acl, governance, store-gateway]}
 - {key: registry, component: registry, port: 9091, calls: [etcd]}
-- {key: acl, component: acl, port: 9093, calls: [etcd]}
+- {key: acl, component: acl, port: 9093, calls: [etcd, governance]}
 - {key: governance, component: governance, port: 9094, calls: [etcd, acl, store-gateway]}
 - {key: storeGateway, component: store-gateway, port: 9092, calls: [nats]}
 {{- end }}

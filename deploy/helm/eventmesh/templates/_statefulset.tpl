@@ -57,7 +57,7 @@ securityContext: {{- toYaml .root.Values.defaults.podSecurityContext | nindent 2
 {{- if .backend.tls.enabled }}
 - name: tls
   secret:
-    secretName: {{ .backend.tls.existingSecret }}
+    secretName: {{ .backend.tls.existingSecret | quote }}
     defaultMode: 288 # 0440
 {{- end }}
 {{- end }}

@@ -8,6 +8,16 @@ import type { EmbeddedKvOptions } from './options.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+/** Writes keys one by one and prints the number of each that is acknowledged, until it is killed. */
+const WRITER = `
+  const { openEmbeddedKv } = await import(process.argv[1]);
+  const kv = await openEmbeddedKv({ dir: process.argv[2] });
+  for (let i = 1; i < 100_000; i += 1) {
+    await kv.put('key/' + String(i).padStart(6, '0'), new Uint8Array(100));
+    process.stdout.write(i + '\\n');
+  }
+`;
+
 describe('the embedded Kv', () => {
   let dir: TempDir;
   const handles: EmbeddedKv[] = [];
@@ -123,8 +133,8 @@ describe('the embedded Kv', () => {
   });
 
   it('keeps every acknowledged write of a process that was killed, and takes its folder over', async () => {
-    const script = new URL('./kill-writer.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, [script, dir.path], { stdio: ['ignore', 'pipe', 2] });
+    const args = ['--input-type=module', '-e', WRITER, import.meta.resolve('./kv.ts'), dir.path];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let acked = 0;
     const exited = once(child, 'exit');
     child.stdout.on('data', (chunk: Buffer) => {

@@ -85,7 +85,7 @@ export class Connection {
     if (!this.#up) throw unavailable('the connection to JetStream is down; it is being restored');
   }
 
-  /** Told each time the connection is lost; the result ends that. */
+  /** Told each time the connection is lost or closed; the result ends that. */
   onLost(run: () => void): () => void {
     this.#lost.add(run);
     return () => this.#lost.delete(run);
@@ -106,6 +106,7 @@ export class Connection {
     this.#closed = true;
     clearInterval(this.#sweep);
     this.#failAll('the store is closed');
+    for (const run of this.#lost) run();
     this.#subscription.unsubscribe();
     await this.nc.close();
   }

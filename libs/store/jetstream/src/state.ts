@@ -143,7 +143,8 @@ export class StateBucket {
       const next = change(value(entry));
       if (next === undefined) return;
       try {
-        await this.#kv.update(key, next, entry?.revision ?? 0);
+        if (entry === null) await this.#kv.create(key, next);
+        else await this.#kv.update(key, next, entry.revision);
         return;
       } catch (error) {
         if (!CONFLICT.includes(apiCode(error))) throw fromJetStream(error);

@@ -1,8 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeStoreContract } from '@eventmesh/testing';
-import { startNats } from '@eventmesh/tools-provision';
+import { describeStoreContract, startNats } from '@eventmesh/testing';
 import { openJetStreamStore } from './index.ts';
 
 describeStoreContract(

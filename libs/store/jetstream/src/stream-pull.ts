@@ -169,6 +169,9 @@ export class StreamPull {
       // The next message alone is larger than a pull may be: it is taken by itself.
       this.#alone = this.#pullGot === 0;
       this.#pulling = false;
+    } else if (code === 409 && /batch completed/i.test(message.headers?.description ?? '')) {
+      // Said after the last message of a pull, which was counted already.
+      return;
     } else if (code !== 100) {
       this.#failed = true;
     }

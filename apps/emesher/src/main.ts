@@ -1,0 +1,11 @@
+import { RegistryView, createAuthorizer, createGovernanceView } from '@eventmesh/clients';
+import { runService, tlsFiles } from '@eventmesh/lifecycle';
+import { AclService } from '@eventmesh/proto-gen/acl';
+import { PolicyService } from '@eventmesh/proto-gen/governance';
+import { Member_Kind, RegistryService } from '@eventmesh/proto-gen/registry';
+import { createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
+import { openRemoteStore } from '@eventmesh/store-remote';
+import { createEmesherApp } from './app.ts';
+import { emesherConfig, type EmesherConfig } from './config.ts';
+import { policiesOf } from './control/policies-of.ts';
+import { neighboursOf } from './neighbours.ts';

@@ -1,0 +1,144 @@
+import { describe, expect, it } from '@jest/globals';
+import { encodeEvent, EventView } from '@eventmesh/event';
+import { eventJson } from './event-json.ts';
+import { parseFilter, parseStart, toSpec } from './filters.ts';
+import { guessContentType, toEvent } from './pub.ts';
+import { graphText } from './sites.ts';
+
+const options = { type: 't', source: '/s', count: 1 };
+
+describe('the event of `mesh pub`', () => {
+  it('takes attributes from the options and the content type from the data', () => {
+    const data = Buffer.from('{"a":1}');
+    const event = toEvent(
+      { ...options, id: '7', key: 'k', subject: 'x', attribute: ['tenantid=a=b'] },
+      data,
+    );
+    expect(event).toMatchObject({
+      id: '7',
+      partitionkey: 'k',
+      subject: 'x',
+      datacontenttype: 'application/json',
+      data,
+      extensions: { tenantid: 'a=b' },
+    });
+  });
+
+  it('has no data and no content type when there is none', () => {
+    expect(toEvent(options, new Uint8Array())).not.toHaveProperty('data');
+    expect(toEvent(options, new Uint8Array())).not.toHaveProperty('datacontenttype');
+  });
+
+  it.each(['Upper=1', 'no-value', '=x'])('refuses the attribute %s by name', (pair) => {
+    expect(() => toEvent({ ...options, attribute: [pair] }, new Uint8Array())).toThrow(
+      /--attribute/,
+    );
+  });
+
+  it.each([
+    ['{"a":[1]}', 'application/json'],
+    ['22.5', 'application/json'],
+    ['hello', 'text/plain; charset=utf-8'],
+  ])('takes %s for %s', (text, type) => {
+    expect(guessContentType(Buffer.from(text))).toBe(type);
+  });
+
+  it('takes what is not UTF-8 for bytes', () => {
+    expect(guessContentType(Buffer.from([0xff, 0xfe, 0]))).toBe('application/octet-stream');
+  });
+});
+
+describe('filters', () => {
+  it.each([
+    ['prefix:type=com.example.', { prefix: { type: 'com.example.' } }],
+    ['!exact:subject=a=b', { not: { exact: { subject: 'a=b' } } }],
+    ['{"any":[{"suffix":{"type":".x"}}]}', { any: [{ suffix: { type: '.x' } }] }],
+  ])('%s', (text, filter) => {
+    expect(parseFilter(text)).toEqual(filter);
+  });
+
+  it.each(['type=x', '{"prefix":', '{"like":{"type":"x"}}', 'exact:=x'])('refuse %s', (text) => {
+    expect(() => parseFilter(text)).toThrow();
+  });
+});
+
+describe('where a subscription starts', () => {
+  it.each([
+    ['latest', { kind: 'latest' }],
+    ['earliest', { kind: 'earliest' }],
+    ['0:42', { kind: 'position', partition: 0, position: 42 }],
+    ['1970-01-01T00:00:01Z', { kind: 'time', timeMs: 1000 }],
+  ])('%s', (text, start) => {
+    expect(parseStart(text)).toEqual(start);
+  });
+
+  it('is refused with what would do', () => {
+    expect(() => parseStart('yesterday-ish')).toThrow(/latest, earliest, a time or partition/);
+  });
+
+  it('and the rest make a spec; exclusive and broadcast exclude each other', () => {
+    expect(toSpec('s', ['a/#'], { exclusive: true, ordered: true })).toMatchObject({
+      name: 's',
+      topicFilters: ['a/#'],
+      mode: 'exclusive',
+      ordered: true,
+    });
+    expect(() => toSpec('s', ['#'], { exclusive: true, broadcast: true })).toThrow(/either/);
+  });
+});
+
+describe('an event as JSON', () => {
+  const json = (contentType: string | undefined, bytes: Buffer) =>
+    eventJson(
+      new EventView(
+        encodeEvent({
+          id: '1',
+          source: '/s',
+          type: 't',
+          attributes: [
+            ['n', { kind: 'integer', value: -5 }],
+            ...(contentType === undefined
+              ? []
+              : [['datacontenttype', { kind: 'string', value: contentType }] as const]),
+          ],
+          data: { kind: 'binary', bytes },
+        }),
+      ),
+    );
+
+  it.each([
+    ['application/json', '{"a":1}', { data: { a: 1 }, n: -5, specversion: '1.0' }],
+    ['application/problem+json; charset=utf-8', '[1]', { data: [1] }],
+    [undefined, '"x"', { data: 'x' }],
+    ['text/plain', '{"a":1}', { data: '{"a":1}' }],
+    ['application/json', 'not json', { data: 'not json' }],
+  ])('of type %s with data %s', (type, text, expected) => {
+    expect(json(type, Buffer.from(text))).toMatchObject(expected);
+  });
+
+  it('has bytes that are no text in base64', () => {
+    expect(json('application/octet-stream', Buffer.from([0xff]))).toMatchObject({
+      data_base64: '/w==',
+    });
+  });
+});
+
+describe('the graph of sites', () => {
+  it('shows links that are down and bounds the interest', () => {
+    const interest = Array.from({ length: 7 }, (_, n) => ({
+      tenant: 'default',
+      topicFilter: `t${n}/#`,
+    }));
+    const text = graphText({
+      site: 'west',
+      routes: [],
+      sites: [
+        { site: 'west', links: [{ to: 'east', cost: 1, up: true }], interest: [], httpAddress: '' },
+        { site: 'east', links: [{ to: 'west', cost: 2, up: false }], interest, httpAddress: '' },
+      ],
+    });
+    expect(text).toContain('west (asked)  ── east (cost 1)');
+    expect(text).toContain('╳╳ west (cost 2, down)');
+    expect(text).toContain('t4/# and 2 more');
+  });
+});

@@ -1,0 +1,141 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { AttachOptions, Session } from '@eventmesh/adapter-api';
+import type { Start, SubscriptionInput } from '@eventmesh/delivery';
+import { invalid } from '@eventmesh/errors';
+import { parseStrictJson } from '@eventmesh/event';
+import { guarded, pathParameter, type HttpContext } from '../context.ts';
+import { eventsSchema, subscriptionEventsSchema } from '../openapi.ts';
+import { Query } from '../query.ts';
+import { SseStream } from '../sse-stream.ts';
+import { parseToken, type ResumeMemory, type SseToken } from '../sse-token.ts';
+import { filtersOf } from '../subscription-json.ts';
+
+const STREAM_PARAMETERS = ['credit', 'consumer', 'envelope', 'convergeMs'];
+
+/** The two SSE routes: a named subscription, and an ephemeral one spelled in the query. */
+export function registerStreams(
+  app: FastifyInstance,
+  context: HttpContext,
+  resume: ResumeMemory,
+): void {
+  app.get(
+    '/v1/subscriptions/:name/events',
+    { schema: subscriptionEventsSchema },
+    guarded(context, 'stream', async (request, reply, session) => {
+      const query = new Query(request.query, [...STREAM_PARAMETERS, 'ack']);
+      const ack = query.choice('ack', ['auto', 'explicit'], 'auto');
+      const last = lastEventId(request);
+      // An explicit consumer accepts by settling and by nothing else: what it had received but not
+      // settled when its connection broke is delivered again.
+      const received = last === undefined || ack === 'explicit' ? undefined : resume.take(last);
+      const subscription = pathParameter(request, 'name');
+      await stream(context, request, reply, session, {
+        subscription,
+        query,
+        ack,
+        received,
+        resume,
+      });
+      return reply;
+    }),
+  );
+  app.get(
+    '/v1/events',
+    { schema: eventsSchema },
+    guarded(context, 'stream', async (request, reply, session) => {
+      const query = new Query(request.query, [
+        ...STREAM_PARAMETERS,
+        'topic',
+        'filter',
+        'start',
+        'delivery',
+      ]);
+      const subscription = ephemeral(query, lastEventId(request));
+      await stream(context, request, reply, session, { subscription, query, ack: 'auto' });
+      return reply;
+    }),
+  );
+}
+
+function lastEventId(request: FastifyRequest): SseToken | undefined {
+  const header = request.headers['last-event-id'];
+  if (header === undefined || header === '') return undefined;
+  return parseToken(String(header), 'last-event-id');
+}
+
+/** After a break an ephemeral subscription goes on behind the last event the client has. */
+function ephemeral(query: Query, last: SseToken | undefined): SubscriptionInput {
+  const topicFilters = query.texts('topic');
+  if (topicFilters.length === 0) throw invalid('topic', 'is missing; give at least one filter');
+  const filters = query.texts('filter').flatMap((text) => {
+    const value = parseStrictJson(Buffer.from(text));
+    return filtersOf(Array.isArray(value) ? value : [value], 'filter');
+  });
+  const resumed = last !== undefined && last.position > 0;
+  const start: Start = resumed
+    ? { kind: 'position', partition: last.partition, position: last.position + 1 }
+    : { kind: query.choice('start', ['latest', 'earliest'], 'latest') };
+  return {
+    name: `sse-${randomUUID()}`,
+    topicFilters,
+    filters,
+    start,
+    deliveryClass: query.choice('delivery', ['durable', 'direct'], 'durable'),
+    ephemeral: true,
+  };
+}
+
+interface StreamSpec {
+  readonly subscription: string | SubscriptionInput;
+  readonly query: Query;
+  readonly ack: 'auto' | 'explicit';
+  readonly received?: Set<string> | undefined;
+  readonly resume?: ResumeMemory;
+}
+
+async function stream(
+  context: HttpContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  session: Session,
+  spec: StreamSpec,
+): Promise<void> {
+  const { options, port, consumers, metrics } = context;
+  const { query, ack } = spec;
+  checkAccept(request.headers.accept);
+  const made = new SseStream(reply.raw, session, {
+    ack,
+    envelope: query.boolean('envelope'),
+    creditEvents: query.integer('credit', 1, 4096, options.streamCredit),
+    creditBytes: Math.max(options.streamBytesMax, port.eventBytesMax),
+    stallMaxMs: options.stallMax,
+    received: spec.received ?? new Set(),
+  });
+  const consumer = query.text('consumer');
+  const attach: AttachOptions = {
+    subscription: spec.subscription,
+    convergeMs: query.integer('convergeMs', 0, 60_000, 0),
+    ...(consumer === undefined ? {} : { consumer }),
+  };
+  const attachment = await port.attach(session, attach, made);
+  // The response is ours from here: fastify neither ends it nor counts it.
+  reply.hijack();
+  consumers.add(made);
+  metrics.streams('sse', 1);
+  made.closed
+    .then(async () => {
+      consumers.remove(made);
+      metrics.streams('sse', -1);
+      if (ack === 'auto') spec.resume?.keep(made.connection, made.doubtful);
+      await attachment.detach();
+    })
+    .catch((error: unknown) => context.log.error({ err: error }, 'a stream did not detach'));
+  // The client may have left while we attached; `closed` has noticed.
+  if (!reply.raw.destroyed) made.open(attachment);
+}
+
+function checkAccept(accept: string | undefined): void {
+  if (accept === undefined || /text\/(event-stream|\*)|\*\/\*/i.test(accept)) return;
+  throw invalid('accept', 'this resource is text/event-stream', { reason: 'NOT_ACCEPTABLE' });
+}

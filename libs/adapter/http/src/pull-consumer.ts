@@ -1,0 +1,128 @@
+import type { Attachment, Delivery, DeliverySink, Principal } from '@eventmesh/adapter-api';
+import { MeshError } from '@eventmesh/errors';
+
+/**
+ * A consumer that lives between pull requests. What was delivered waits here, bounded by the credit
+ * that pulls gave; what was handed out waits for a settle call or its acknowledgement timeout.
+ */
+export class PullConsumer implements DeliverySink {
+  readonly principal: Principal;
+  readonly #bytesMax: number;
+  #attachment: Attachment | undefined;
+  #queue: Delivery[] = [];
+  /** Given and not yet used. */
+  #creditEvents = 0;
+  #creditBytes = 0;
+  #gaps: { partition: number; from: number; to: number }[] = [];
+  #ended: MeshError | undefined;
+  #wake: (() => void)[] = [];
+  #attaching: Promise<Attachment> | undefined;
+  readonly #gone: () => void;
+  lastUsedMs = Date.now();
+
+  /** @param gone Called once, when the consumer is of no use any more. */
+  constructor(principal: Principal, bytesMax: number, gone: () => void) {
+    this.principal = principal;
+    this.#bytesMax = bytesMax;
+    this.#gone = gone;
+  }
+
+  /** Attaches. Once; pulls that come meanwhile wait for it and fail with it. */
+  async attach(run: () => Promise<Attachment>): Promise<void> {
+    this.#attaching = run();
+    try {
+      this.#attachment = await this.#attaching;
+    } catch (error) {
+      this.ended(MeshError.from(error));
+      throw error;
+    }
+  }
+
+  get attached(): boolean {
+    return this.#attachment !== undefined;
+  }
+
+  get attachment(): Attachment {
+    if (this.#attachment === undefined) throw new MeshError('Internal', 'not attached');
+    return this.#attachment;
+  }
+
+  get waiting(): boolean {
+    return this.#wake.length > 0;
+  }
+
+  deliver(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) {
+      this.#queue.push(delivery);
+      this.#creditEvents--;
+      this.#creditBytes -= delivery.event.length;
+    }
+    this.#wakeAll();
+  }
+
+  gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {
+    this.#gaps.push({ ...gap });
+    this.#wakeAll();
+  }
+
+  ended(reason: MeshError): void {
+    if (this.#ended === undefined) this.#gone();
+    this.#ended ??= reason;
+    this.#wakeAll();
+  }
+
+  /**
+   * Waits for at least one delivery and takes up to `max`.
+   *
+   * @param signal Aborts when the client goes away; nothing is taken then.
+   * @throws the reason when the mesh has ended the attachment and nothing is left.
+   */
+  async pull(
+    max: number,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<{ deliveries: readonly Delivery[]; gaps: readonly object[] }> {
+    this.lastUsedMs = Date.now();
+    await this.#attaching;
+    this.#giveCredit(max);
+    if (this.#queue.length === 0 && this.#gaps.length === 0 && this.#ended === undefined) {
+      await this.#wait(waitMs, signal);
+    }
+    this.lastUsedMs = Date.now();
+    if (signal.aborted) return { deliveries: [], gaps: [] };
+    if (this.#queue.length === 0 && this.#ended !== undefined) throw this.#ended;
+    return { deliveries: this.#queue.splice(0, max), gaps: this.#gaps.splice(0) };
+  }
+
+  #giveCredit(max: number): void {
+    const held = this.#queue.reduce((sum, { event }) => sum + event.length, 0);
+    const events = max - this.#queue.length - this.#creditEvents;
+    const bytes = this.#bytesMax - held - this.#creditBytes;
+    // A credit of no bytes would mean any number of them.
+    if (events <= 0 || bytes <= 0 || this.#ended !== undefined) return;
+    this.#creditEvents += events;
+    this.#creditBytes += bytes;
+    this.attachment.credit(events, bytes);
+  }
+
+  async #wait(waitMs: number, signal: AbortSignal): Promise<void> {
+    if (waitMs === 0 || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake.push(resolve);
+    const timer = setTimeout(resolve, waitMs);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    await promise;
+    clearTimeout(timer);
+    this.#wake = this.#wake.filter((other) => other !== resolve);
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** Answers who waits with what there is, and releases everything. */
+  async close(): Promise<void> {
+    this.ended(new MeshError('Unavailable', 'the consumer was detached; pull again'));
+    await this.#attachment?.detach();
+  }
+}

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import type { MeshPort } from '@eventmesh/adapter-api';
+import { SERVER_LIMITS, type HttpAdapterOptions } from './options.ts';
+import { rawProblem } from './problem.ts';
+import { parseQuery } from './topic-path.ts';
+
+/** A fastify that leaves bodies as bytes, validates and logs nothing, and has every limit set. */
+export function makeServer(options: HttpAdapterOptions, port: MeshPort): FastifyInstance {
+  const app = fastify({
+    serverFactory: (handler) => boundedServer(options, handler as never),
+    bodyLimit: port.eventBytesMax,
+    routerOptions: { maxParamLength: 4096, querystringParser: parseQuery },
+    exposeHeadRoutes: false,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: answerBroken,
+  });
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  acceptBytes(app, options, port);
+  return app;
+}
+
+function boundedServer(options: HttpAdapterOptions, handler: () => void): Server {
+  const bounds: ServerOptions = {
+    requestTimeout: SERVER_LIMITS.requestTimeoutMs,
+    headersTimeout: SERVER_LIMITS.headersTimeoutMs,
+    keepAliveTimeout: SERVER_LIMITS.keepAliveTimeoutMs,
+    connectionsCheckingInterval: SERVER_LIMITS.checkIntervalMs,
+    maxHeaderSize: SERVER_LIMITS.headerBytesMax,
+    noDelay: true,
+  };
+  const { tls } = options;
+  const server =
+    tls === undefined
+      ? createServer(bounds, handler)
+      : createTlsServer(
+          { ...bounds, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) },
+          handler,
+        );
+  server.maxConnections = options.connectionsMax;
+  // Bounded by bytes above; beyond a count Node would drop headers without a word.
+  server.maxHeadersCount = 0;
+  return server;
+}
+
+function answerBroken(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawProblem(error.code));
+}
+
+/** Bodies stay bytes; each form has its own limit, checked before and while it is read. */
+function acceptBytes(app: FastifyInstance, options: HttpAdapterOptions, port: MeshPort): void {
+  const { eventBytesMax } = port;
+  // Base64 makes three bytes four; the rest is room for attributes.
+  const structured = Math.ceil((eventBytesMax * 4) / 3) + 65_536;
+  const limits: [string, number][] = [
+    ['*', eventBytesMax],
+    ['application/cloudevents+json', structured],
+    ['application/cloudevents-batch+json', Math.max(options.batchBytesMax, structured)],
+  ];
+  app.removeAllContentTypeParsers();
+  for (const [contentType, bodyLimit] of limits) {
+    app.addContentTypeParser(contentType, { parseAs: 'buffer', bodyLimit }, (_, body, done) =>
+      done(null, body),
+    );
+  }
+}

@@ -1,0 +1,124 @@
+import type { Start, SubscriptionInput } from '@eventmesh/delivery';
+import { invalid } from '@eventmesh/errors';
+
+type Given = Readonly<Record<string, unknown>>;
+/** One filter, of a shape that the mesh checks in full. */
+type Filters = NonNullable<SubscriptionInput['filters']>;
+
+const FIELDS = {
+  name: 'string',
+  topicFilters: 'strings',
+  filters: 'filters',
+  deliveryClass: 'string',
+  mode: 'string',
+  start: 'start',
+  retry: 'retry',
+  deadLetter: 'boolean',
+  ackTimeoutMs: 'number',
+  ephemeral: 'boolean',
+  inFlightMax: 'number',
+  ordered: 'boolean',
+  paused: 'boolean',
+} as const;
+
+const RETRY_FIELDS = {
+  kind: 'string',
+  delayMs: 'number',
+  delayMaxMs: 'number',
+  attemptsMax: 'number',
+} as const;
+
+/**
+ * A subscription from its JSON form. Only the shape is checked here, so that nothing of another type
+ * reaches the mesh; values are the mesh's to judge.
+ *
+ * @param name From the path; the body may leave it out or repeat it.
+ * @throws MeshError InvalidArgument that names the field.
+ */
+export function readSubscription(body: Given, name?: string): SubscriptionInput {
+  checkFields(body, FIELDS, '', 'subscription');
+  const given = name === undefined ? body : { name, ...body };
+  if (name !== undefined && given['name'] !== name) {
+    throw invalid('name', `is not "${name}" as in the path`);
+  }
+  for (const field of ['name', 'topicFilters']) {
+    if (given[field] === undefined) throw invalid(field, 'is missing');
+  }
+  return given as unknown as SubscriptionInput;
+}
+
+/** Where a subscription is to begin. */
+export function readStart(value: unknown, field = 'start'): Start {
+  const start = object(value, field);
+  const { kind } = start;
+  const fields: Readonly<Record<string, 'number'>> | undefined =
+    kind === 'latest' || kind === 'earliest'
+      ? {}
+      : kind === 'time'
+        ? { timeMs: 'number' }
+        : kind === 'position'
+          ? { partition: 'number', position: 'number' }
+          : undefined;
+  if (fields === undefined) {
+    throw invalid(`${field}.kind`, 'is not one of latest, earliest, time, position');
+  }
+  checkFields(start, { kind: 'string', ...fields }, `${field}.`, field);
+  for (const name of Object.keys(fields)) {
+    const number = start[name];
+    if (!Number.isSafeInteger(number) || (number as number) < 0) {
+      throw invalid(`${field}.${name}`, 'must be a whole number from 0');
+    }
+  }
+  return start as unknown as Start;
+}
+
+/** Filters as given; the mesh compiles them and names what it does not like. */
+export function filtersOf(value: unknown, field: string): Filters {
+  if (!Array.isArray(value)) throw invalid(field, 'must be a list of filters');
+  for (const [index, filter] of value.entries()) object(filter, `${field}[${index}]`);
+  return value as Filters;
+}
+
+type Kind = (typeof FIELDS)[keyof typeof FIELDS];
+
+function checkFields(
+  given: Given,
+  known: Readonly<Record<string, Kind>>,
+  prefix: string,
+  of: string,
+): void {
+  for (const [name, value] of Object.entries(given)) {
+    const field = `${prefix}${name}`.slice(0, 80);
+    const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (kind === undefined) throw invalid(field, `is not a field of ${of}`);
+    checkKind(value, kind, field);
+  }
+}
+
+function checkKind(value: unknown, kind: Kind, field: string): void {
+  switch (kind) {
+    case 'strings':
+      if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
+        throw invalid(field, 'must be a list of strings');
+      }
+      break;
+    case 'filters':
+      filtersOf(value, field);
+      break;
+    case 'start':
+      readStart(value, field);
+      break;
+    case 'retry':
+      checkFields(object(value, field), RETRY_FIELDS, `${field}.`, field);
+      break;
+    default:
+      if (typeof value !== kind) throw invalid(field, `must be a ${kind}`);
+  }
+}
+
+function object(value: unknown, field: string): Given {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(field, 'must be an object');
+  }
+  return value as Given;
+}

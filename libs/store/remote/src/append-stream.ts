@@ -1,0 +1,232 @@
+import { MeshError, unavailable } from '@eventmesh/errors';
+import type { AppendRequest, AppendResponse, EventStoreService } from '@eventmesh/proto-gen/store';
+import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
+import { storeClosed, type AppendBatch, type AppendReceipt } from '@eventmesh/store-api';
+import { durabilityFromWire } from './wire.ts';
+
+/** Frames of one partition that may wait for their receipts. */
+const FRAMES_IN_FLIGHT_MAX = 4;
+/** A frame takes what has gathered, up to this. */
+const FRAME_BYTES = 256 * 1024;
+const FRAME_RECORDS_MAX = 1000;
+const SWEEP_MS = 250;
+
+interface Work {
+  readonly batch: AppendBatch;
+  readonly bytes: number;
+  readonly resolve: (receipt: AppendReceipt) => void;
+  readonly reject: (error: MeshError) => void;
+}
+
+interface Frame {
+  readonly lane: Lane;
+  readonly works: readonly Work[];
+  readonly deadline: number;
+}
+
+interface Lane {
+  queue: Work[];
+  inFlight: number;
+}
+
+/** The init form of an AppendRequest. */
+type Request = Pick<AppendRequest, 'requestId' | 'log' | 'partition' | 'records' | 'dedupKeys'> & {
+  producer?: { id: string; previous: bigint; last: bigint };
+};
+
+/**
+ * One append stream for all partitions. While frames are in flight, appends without a producer
+ * gather and go as one frame: it is all or nothing as a whole, which keeps each of them so.
+ * When the stream breaks, everything unanswered is told Unavailable; the next append opens anew.
+ */
+export class AppendStream {
+  readonly #client: Client<typeof EventStoreService>;
+  readonly #timeoutMs: number;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #frames = new Map<bigint, Frame>();
+  #requests: AsyncQueue<Request> | undefined;
+  #cancel = new AbortController();
+  #nextId = 0n;
+  #sweep: NodeJS.Timeout | undefined;
+  #idle: (() => void)[] = [];
+  #closed = false;
+
+  constructor(client: Client<typeof EventStoreService>, timeoutMs: number) {
+    this.#client = client;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  append(batch: AppendBatch, bytes: number): Promise<AppendReceipt> {
+    if (this.#closed) return Promise.reject(storeClosed());
+    return new Promise((resolve, reject) => {
+      const key = `${batch.partition}/${batch.log}`;
+      let lane = this.#lanes.get(key);
+      if (lane === undefined) this.#lanes.set(key, (lane = { queue: [], inFlight: 0 }));
+      lane.queue.push({ batch, bytes, resolve, reject });
+      if (lane.inFlight < FRAMES_IN_FLIGHT_MAX) this.#send(lane);
+    });
+  }
+
+  /** Waits for what is in flight, then ends the stream. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    clearInterval(this.#sweep);
+    this.#requests?.end();
+    this.#cancel.abort();
+  }
+
+  get #busy(): boolean {
+    return this.#frames.size > 0;
+  }
+
+  #send(lane: Lane): void {
+    while (lane.queue.length > 0 && lane.inFlight < FRAMES_IN_FLIGHT_MAX) {
+      const works = takeFrame(lane);
+      const requestId = ++this.#nextId;
+      lane.inFlight++;
+      this.#frames.set(requestId, { lane, works, deadline: Date.now() + this.#timeoutMs });
+      this.#open().push(toRequest(requestId, works));
+    }
+  }
+
+  #open(): AsyncQueue<Request> {
+    if (this.#requests !== undefined) return this.#requests;
+    const requests = new AsyncQueue<Request>();
+    this.#requests = requests;
+    this.#cancel = new AbortController();
+    this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS);
+    this.#sweep.unref();
+    void this.#receive(requests, this.#cancel.signal);
+    return requests;
+  }
+
+  async #receive(requests: AsyncQueue<Request>, signal: AbortSignal): Promise<void> {
+    let cause: unknown;
+    try {
+      for await (const response of this.#client.append(requests, { signal })) {
+        this.#settle(response);
+      }
+    } catch (error) {
+      cause = error;
+    }
+    // A stream that was given up already has been answered for.
+    if (this.#requests === requests) this.#broken(cause);
+  }
+
+  #settle(response: AppendResponse): void {
+    const frame = this.#frames.get(response.requestId);
+    if (frame === undefined) return;
+    this.#frames.delete(response.requestId);
+    const { lane, works } = frame;
+    lane.inFlight--;
+    const { outcome } = response;
+    if (outcome.case === 'receipt') {
+      splitReceipt(works, {
+        positions: outcome.value.positions.map(Number),
+        duplicates: outcome.value.duplicates,
+        durability: durabilityFromWire(outcome.value.durability),
+      });
+    } else {
+      const error =
+        outcome.case === 'failure'
+          ? fromFailure(outcome.value)
+          : unavailable('the gateway answered without an outcome');
+      for (const { reject } of works) reject(error);
+    }
+    this.#send(lane);
+    this.#tellIdle();
+  }
+
+  #expire(): void {
+    const now = Date.now();
+    const late = [...this.#frames.values()].some(({ deadline }) => deadline < now);
+    if (late) this.#broken(new Error(`no receipt within ${this.#timeoutMs} ms`));
+  }
+
+  /** Nobody knows what became of the frames; what was not sent yet is not tried either. */
+  #broken(cause: unknown): void {
+    const frames = [...this.#frames.values()];
+    this.#frames.clear();
+    this.#requests?.end();
+    this.#requests = undefined;
+    this.#cancel.abort();
+    const error = outcomeUnknown(cause);
+    const works = frames.flatMap((frame) => frame.works);
+    for (const lane of this.#lanes.values()) {
+      works.push(...lane.queue);
+      lane.queue = [];
+      lane.inFlight = 0;
+    }
+    for (const { reject } of works) reject(error);
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#busy) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+function outcomeUnknown(cause: unknown): MeshError {
+  // A refusal of the call as a whole, such as a missing credential, is told as it is.
+  if (cause instanceof MeshError && !['Cancelled', 'Unavailable'].includes(cause.code)) return cause;
+  return unavailable('the append stream to the store-gateway broke; the outcome is not known', cause);
+}
+
+function takeFrame(lane: Lane): Work[] {
+  const works: Work[] = [];
+  let records = 0;
+  let bytes = 0;
+  for (const work of lane.queue) {
+    const { batch } = work;
+    const alone = batch.producer !== undefined;
+    const more = batch.records.length;
+    if (works.length > 0) {
+      if (alone || bytes + work.bytes > FRAME_BYTES || records + more > FRAME_RECORDS_MAX) break;
+    }
+    works.push(work);
+    records += more;
+    bytes += work.bytes;
+    if (alone) break;
+  }
+  lane.queue = lane.queue.slice(works.length);
+  return works;
+}
+
+function toRequest(requestId: bigint, works: readonly Work[]): Request {
+  const batches = works.map(({ batch }) => batch);
+  const [first] = batches as [AppendBatch];
+  const all = batches.length === 1 ? first.records : batches.flatMap(({ records }) => records);
+  const keyed = all.some(({ dedupKey }) => dedupKey !== undefined);
+  const request = {
+    requestId,
+    log: first.log,
+    partition: first.partition,
+    records: all.map(({ bytes }) => bytes as Uint8Array<ArrayBuffer>),
+    dedupKeys: keyed ? all.map(({ dedupKey }) => dedupKey ?? '') : [],
+  };
+  const { producer } = first;
+  if (producer === undefined) return request;
+  const { id, previous, last } = producer;
+  return { ...request, producer: { id, previous: BigInt(previous), last: BigInt(last) } };
+}
+
+function splitReceipt(works: readonly Work[], whole: AppendReceipt): void {
+  if (works.length === 1) {
+    works[0]?.resolve(whole);
+    return;
+  }
+  let from = 0;
+  let at = 0;
+  for (const { batch, resolve } of works) {
+    const to = from + batch.records.length;
+    const duplicates: number[] = [];
+    for (; at < whole.duplicates.length && (whole.duplicates[at] as number) < to; at++) {
+      duplicates.push((whole.duplicates[at] as number) - from);
+    }
+    const positions = whole.positions.slice(from, to);
+    resolve({ positions, duplicates, durability: whole.durability });
+    from = to;
+  }
+}
