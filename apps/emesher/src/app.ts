@@ -1,14 +1,14 @@
 import type { ProtocolAdapter } from '@eventmesh/adapter-api';
 import { addGrpcAdapter } from '@eventmesh/adapter-grpc';
 import { createHttpAdapter, type HttpAdapterOptions } from '@eventmesh/adapter-http';
-import type { Authorizer, RegistryView } from '@eventmesh/clients';
+import type { Authorizer, GovernanceView, RegistryView } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import { Router } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger, Metrics, Tracing } from '@eventmesh/telemetry';
 import type { DataPlaneConfig } from './config.ts';
+import { StoreStrength } from './control/store-strength.ts';
 import { Directory } from './control/directory.ts';
-import type { Policies } from './control/policies.ts';
 import { Attachments } from './deliver/attachments.ts';
 import { Cursors } from './deliver/cursors.ts';
 import { DeadLetters } from './deliver/dead-letters.ts';
@@ -46,7 +46,7 @@ export interface EmesherDeps {
   readonly store: EventStore;
   readonly registry: RegistryView;
   readonly authorizer: Authorizer;
-  readonly policies: Policies;
+  readonly policies: GovernanceView;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -75,6 +75,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   const journal = new Journal(site, dataPlane.trace.eventsMax);
   const logs = new Logs(store, dataPlane.log);
   const followers = new Followers(store, logs, log);
+  const strength = new StoreStrength(store, log);
 
   // Publish: adapter → admit → resolve → append → receipt.
   const direct = new DirectSwitch({
@@ -100,6 +101,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     limits,
     resolver,
     policies,
+    durability: () => strength.durability,
     now,
     store,
     logs,
@@ -192,7 +194,8 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   return {
     router,
     async start() {
-      await registry.ready;
+      await strength.start();
+      await Promise.all([registry.ready, policies.ready]);
       await logs.discover();
       links.start();
       for (const adapter of adapters) await adapter.start();
@@ -208,6 +211,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
       await runners.stop(reason);
       await links.stop();
       clearInterval(telling);
+      strength.stop();
       await cursors.close();
       followers.stop();
       directory.close();

@@ -6,4 +6,4 @@ export {
 } from './app.ts';
 export { dataPlaneConfig, emesherConfig, type DataPlaneConfig, type EmesherConfig } from './config.ts';
 export { emesherMetrics } from './metrics.ts';
-export type { AuditFact, Policies, TopicPolicy } from './control/policies.ts';
+export { neighboursOf } from './neighbours.ts';

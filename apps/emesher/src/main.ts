@@ -7,5 +7,69 @@ import { createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
 import { openRemoteStore } from '@eventmesh/store-remote';
 import { createEmesherApp } from './app.ts';
 import { emesherConfig, type EmesherConfig } from './config.ts';
-import { policiesOf } from './control/policies-of.ts';
 import { neighboursOf } from './neighbours.ts';
+
+await runService({
+  name: 'emesher',
+  config: emesherConfig,
+  async create(config, { log, metrics, tracing, memberId }) {
+    const { registry, store, acl, governance } = transports(config);
+    const located = Promise.withResolvers<{ grpcAddress: string; httpAddress: string }>();
+    const view = new RegistryView({
+      client: createClient(RegistryService, registry),
+      member: { id: memberId, kind: Member_Kind.EMESHER, site: config.site },
+      located: located.promise,
+      log,
+    });
+    const onError = (error: Error) => log.warn({ err: error }, 'a service of the site is away');
+    const authorizer = createAuthorizer(createClient(AclService, acl), { onError });
+    const policies = createGovernanceView(createClient(PolicyService, governance), {
+      member: memberId,
+      onError,
+    });
+    const remoteStore = await openRemoteStore({ transport: store, openTimeoutMs: 60_000 });
+    const app = createEmesherApp(
+      {
+        site: config.site,
+        member: memberId,
+        http: config.protocols.http ? config.http : undefined,
+        links: neighboursOf(config.links),
+        linkToken: config.linkToken?.reveal(),
+        dataPlane: config.dataPlane,
+      },
+      { store: remoteStore, registry: view, authorizer, policies, log, metrics, tracing },
+    );
+    return {
+      router: app.router,
+      start: () => Promise.resolve(),
+      // It can join the site only now that its address is known.
+      async announce(grpcAddress) {
+        located.resolve({ grpcAddress, httpAddress: '' });
+        await app.start();
+      },
+      addresses: app.addresses,
+      async drain(deadlineMs) {
+        await app.drain(deadlineMs);
+        await policies.close(1000);
+        await Promise.all([view.close(), authorizer.close(), remoteStore.close()]);
+        for (const transport of [registry, acl, governance]) transport.close();
+      },
+    };
+  },
+});
+
+function transports({ services, serviceToken }: EmesherConfig) {
+  const authorization = serviceToken === undefined ? {} : { authorization: `Bearer ${serviceToken.reveal()}` };
+  const open = ({ address, tls }: EmesherConfig['services']['acl']): Transport =>
+    grpcTransport({
+      address,
+      metadata: () => authorization,
+      ...(tls === undefined ? {} : { tls: tlsFiles(tls) }),
+    });
+  return {
+    registry: open(services.registry),
+    store: open(services.store),
+    acl: open(services.acl),
+    governance: open(services.governance),
+  };
+}

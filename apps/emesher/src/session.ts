@@ -1,5 +1,5 @@
 import type { Principal, Session } from '@eventmesh/adapter-api';
-import type { Session as Grants } from '@eventmesh/clients';
+import type { QuotaHandle, Session as Grants } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import { Principal_Kind } from '@eventmesh/proto-gen/acl';
 import type { ResolvedTopic } from './publish/resolve.ts';
@@ -15,6 +15,8 @@ const KINDS: Readonly<Record<number, Principal['kind']>> = Object.freeze({
 export class CallerSession implements Session {
   readonly principal: Principal;
   readonly grants: Grants;
+  /** The quotas that apply to it; looked up on its first publish. */
+  quota: QuotaHandle | undefined;
   /** Topics this caller has published to, resolved; see `publish/resolve.ts`. */
   readonly topics = new Map<string, ResolvedTopic>();
 

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startEtcd } from '@eventmesh/tools-provision';
 import { parse, stringify } from 'yaml';
 import { render } from './helm.ts';
 import { imageRoot, runImage, startImage, type ImageRoot } from './image.ts';
@@ -127,6 +128,26 @@ describe.each(services.filter((service) => alone[service] !== undefined))(
     });
   },
 );
+
+describe('the image of registry', () => {
+  it('keeps its state in a real etcd, whose protocol is inside the bundle', async () => {
+    const etcd = await startEtcd({ dir: image.writable('etcd') });
+    try {
+      const file = writeConfig('registry-etcd', {
+        site: 'west',
+        grpc: { port: 0 },
+        admin: { port: 0 },
+        kv: { kind: 'etcd', etcd: { hosts: [etcd.url] } },
+      });
+      const running = await startImage(appOf('registry'), ['--config', file]);
+      const response = await fetch(`http://${running.addresses['admin']}/readyz`);
+      expect(response.status).toBe(200);
+      expect(await running.stop()).toBe(0);
+    } finally {
+      await etcd.stop();
+    }
+  });
+});
 
 describe('the Dockerfile', () => {
   const text = readFileSync(join(workspace, 'deploy/images/Dockerfile'), 'utf8');

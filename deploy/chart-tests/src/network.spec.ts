@@ -62,7 +62,8 @@ function usedEdges(objects: readonly KubeObject[]): string[] {
   for (const { metadata, data } of ofKind(objects, 'ConfigMap')) {
     const caller = metadata.labels?.[COMPONENT] ?? '';
     for (const text of textsOf(parse(data?.['config.yaml'] ?? '{}'))) {
-      const match = /^(?:[a-z]+:\/\/)?([a-z0-9-]+):(\d+)$/.exec(text);
+      // A pod's name may lead the name of its headless Service.
+      const match = /^(?:[a-z]+:\/\/)?(?:[a-z0-9-]+\.)?([a-z0-9-]+):(\d+)$/.exec(text);
       const callee = services.get(match?.[1] ?? '');
       if (callee !== undefined) edges.add(`${caller}>${callee}:${match?.[2]}`);
     }

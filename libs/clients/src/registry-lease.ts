@@ -16,6 +16,8 @@ export type LeaseState = 'joining' | 'held' | 'unconfirmed' | 'lost';
 export interface LeaseOptions {
   readonly client: Client<typeof RegistryService>;
   readonly member: MessageInitShape<typeof MemberSchema>;
+  /** Addresses that are known only once its servers listen; it joins when they are. */
+  readonly located?: Promise<Pick<MessageInitShape<typeof MemberSchema>, 'grpcAddress' | 'httpAddress'>> | undefined;
   readonly ttlMs: number;
   readonly onState: (state: LeaseState, leaseId: string | undefined) => void;
   readonly onContact: () => void;
@@ -88,7 +90,8 @@ export class RegistryLease {
   }
 
   async #join(): Promise<number> {
-    const { client, member, ttlMs, onContact } = this.#options;
+    const { client, ttlMs, onContact } = this.#options;
+    const member = { ...this.#options.member, ...(await this.#options.located) };
     const startedAt = performance.now();
     const reply = await client.join({ member, ttlMs: BigInt(ttlMs) }, this.#call());
     onContact();

@@ -1,5 +1,5 @@
 import type { LedgerLine, Principal, TopicView } from '@eventmesh/adapter-api';
-import type { Policies } from '../control/policies.ts';
+import type { GovernanceView } from '@eventmesh/clients';
 import type { Counters, Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
@@ -18,11 +18,11 @@ type Told = Pick<
  */
 export class Ledger {
   readonly metrics: LiveMetrics<typeof emesherMetrics>;
-  readonly #policies: Policies;
+  readonly #policies: GovernanceView;
   readonly #told = new WeakMap<Runner, Told>();
   readonly #tenants = new Map<string, { accepted: number; topics: Map<string, TopicView> }>();
 
-  constructor(metrics: Metrics, policies: Policies) {
+  constructor(metrics: Metrics, policies: GovernanceView) {
     this.metrics = metrics.use(emesherMetrics);
     this.#policies = policies;
   }

@@ -1,7 +1,9 @@
 import type { PublishItem } from '@eventmesh/adapter-api';
-import type { Policies } from '../control/policies.ts';
+import type { GovernanceView, TopicPolicy } from '@eventmesh/clients';
 import { MeshError, invalid, tooLarge } from '@eventmesh/errors';
 import { checkEvent, parseTimestamp, type EventLimits, type EventView } from '@eventmesh/event';
+import { DeliveryClass } from '@eventmesh/proto-gen/event';
+import { DURABILITY_CLASSES, atLeast, type DurabilityClass } from '@eventmesh/store-api';
 import { denied, type CallerSession } from '../session.ts';
 import type { ResolvedTopic, Resolver } from './resolve.ts';
 
@@ -20,7 +22,9 @@ export interface Admitted {
 export interface AdmitDeps {
   readonly limits: EventLimits;
   readonly resolver: Resolver;
-  readonly policies: Policies;
+  readonly policies: GovernanceView;
+  /** What the store was found to do; undefined until it has told. */
+  readonly durability: () => DurabilityClass | undefined;
   readonly now: () => number;
 }
 
@@ -36,47 +40,92 @@ export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem
   if (!resolved.allowed) throw denied('publish', item.topic);
   const { policy } = resolved;
   if (policy !== undefined) checkCatalogue(policy, event, item);
-  checkQuota(deps, session, event);
-  const schemaProblem = deps.policies.schemaProblem(session.principal.tenant, event);
-  if (schemaProblem !== undefined) throw schemaProblem;
-  const deliveryClass = item.deliveryClass ?? policy?.deliveryClass ?? 'durable';
+  checkSchema(deps, session, event);
+  const deliveryClass = item.deliveryClass ?? classOf(policy?.deliveryClass) ?? 'durable';
+  const direct = deliveryClass === 'direct';
+  if (!direct && policy !== undefined) checkDurability(deps, policy, item.topic);
+  takeQuota(deps, session, event);
   return {
     event,
     resolved,
     key: event.text('partitionkey') ?? '',
     expiryMs: expiry(event, item, deps.now()),
-    direct: deliveryClass === 'direct',
+    direct,
     traceparent: event.text('traceparent') ?? '',
     dedupKey: `${event.source}\0${event.id}`,
   };
 }
 
-function checkCatalogue(
-  policy: NonNullable<ResolvedTopic['policy']>,
-  event: EventView,
-  item: PublishItem,
-): void {
-  const { eventBytesMax, eventTypes } = policy;
+function checkCatalogue(policy: TopicPolicy, event: EventView, item: PublishItem): void {
+  const { eventBytesMax } = policy;
   if (eventBytesMax !== 0 && event.bytes.length > eventBytesMax) {
     const limit = `${eventBytesMax} bytes`;
     throw tooLarge('event', `has ${event.bytes.length} bytes; "${item.topic}" allows ${limit}`, limit);
   }
-  if (eventTypes.length > 0 && !eventTypes.includes(event.type)) {
+  if (!policy.allowsType(event.type)) {
     throw invalid('type', `"${event.type}" is not in the catalogue of "${item.topic}"`, {
       reason: 'EVENT_TYPE_NOT_IN_CATALOGUE',
     });
   }
 }
 
-function checkQuota(deps: AdmitDeps, session: CallerSession, event: EventView): void {
+function checkSchema(deps: AdmitDeps, session: CallerSession, event: EventView): void {
+  const { data } = event;
+  if (data === undefined) return;
   const { tenant, name } = session.principal;
-  const retryAfterMs = deps.policies.takeQuota(tenant, name, event.bytes.length);
-  if (retryAfterMs > 0) {
-    throw new MeshError('ResourceExhausted', `the quota of ${tenant}/${name} is used up`, {
-      reason: 'QUOTA',
-      retryAfterMs,
-    });
+  const verdict = deps.policies.checkSchema(
+    tenant,
+    event.type,
+    event.text('datacontenttype'),
+    data.bytes,
+  );
+  if (verdict.kind === 'ok') return;
+  if (verdict.kind === 'refuse') {
+    throw invalid('data', verdict.message, { reason: 'SCHEMA', facts: { type: verdict.type } });
   }
+  deps.policies.audit({
+    tenant,
+    principal: name,
+    action: 'publish',
+    resource: event.type,
+    outcome: 'done',
+    reason: `schema: ${verdict.message}`,
+  });
+}
+
+const CLASSES: Readonly<Record<number, 'durable' | 'direct'>> = Object.freeze({
+  [DeliveryClass.DURABLE]: 'durable',
+  [DeliveryClass.DIRECT]: 'direct',
+});
+
+const classOf = (wire: DeliveryClass | undefined) => CLASSES[wire ?? 0];
+
+/** A topic that demands more than the store can do is refused, never weakened in silence. */
+function checkDurability(deps: AdmitDeps, policy: TopicPolicy, topic: string): void {
+  const wanted = DURABILITY_CLASSES[policy.durabilityMin - 1];
+  if (wanted === undefined) return;
+  const have = deps.durability();
+  if (have !== undefined && atLeast(have, wanted)) return;
+  throw new MeshError(
+    'FailedPrecondition',
+    `"${topic}" demands durability ${wanted}; the store does ${have ?? 'not tell'}`,
+    { reason: 'STORE_TOO_WEAK', limit: wanted },
+  );
+}
+
+function takeQuota(deps: AdmitDeps, session: CallerSession, event: EventView): void {
+  const { tenant, name } = session.principal;
+  session.quota ??= deps.policies.quota(tenant, name);
+  const { eventBytesMax } = session.quota;
+  if (eventBytesMax !== 0 && event.bytes.length > eventBytesMax) {
+    throw tooLarge('event', `is larger than the quota of ${name}`, `${eventBytesMax} bytes`);
+  }
+  const retryAfterMs = session.quota.take(1, event.bytes.length);
+  if (retryAfterMs === 0) return;
+  throw new MeshError('ResourceExhausted', `the quota of ${tenant}/${name} is used up`, {
+    reason: 'QUOTA',
+    retryAfterMs,
+  });
 }
 
 /** Relative life becomes absolute here, by this emesher's clock; the earlier end counts. */

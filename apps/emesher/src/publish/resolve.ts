@@ -1,4 +1,4 @@
-import type { TopicPolicy } from '../control/policies.ts';
+import type { TopicPolicy } from '@eventmesh/clients';
 import { RecordEncoder, checkTopic } from '@eventmesh/event';
 import type { CallerSession } from '../session.ts';
 

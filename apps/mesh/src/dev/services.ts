@@ -51,9 +51,9 @@ export async function startServices(options: ServicesOptions): Promise<LocalMesh
     for (const site of plan.sites) {
       const configs = configsOf(site, {
         ...options,
-        ports,
+        servicePorts: ports,
         etcdUrl: etcd.url,
-        natsUrl: nats.get(site.name)?.url ?? '',
+        nats: nats.get(site.name),
       });
       for (const service of SERVICES) {
         const process = serviceProcess(site.name, service, configs[service], dir, options.observer);
@@ -79,7 +79,8 @@ export async function startServices(options: ServicesOptions): Promise<LocalMesh
     };
   } catch (error) {
     await stop();
-    if (error instanceof ProvisionError) throw new MeshError('Unavailable', error.message, {}, error);
+    if (error instanceof ProvisionError)
+      throw new MeshError('Unavailable', error.message, {}, error);
     throw MeshError.from(error);
   }
 }
@@ -120,17 +121,17 @@ async function startServers(
 }
 
 interface SiteContext extends ServicesOptions {
-  readonly ports: ReadonlyMap<string, SitePorts>;
+  readonly servicePorts: ReadonlyMap<string, SitePorts>;
   readonly etcdUrl: string;
-  readonly natsUrl: string;
+  readonly nats: NatsServer | undefined;
 }
 
 /** The configuration of each service of a site. */
 export function configsOf(
   site: SitePlan,
-  { plan, identity, ports, etcdUrl, natsUrl }: SiteContext,
+  { plan, identity, servicePorts, etcdUrl, nats }: SiteContext,
 ): Readonly<Record<ServiceName, unknown>> {
-  const own = ports.get(site.name);
+  const own = servicePorts.get(site.name);
   if (own === undefined) throw new MeshError('Internal', `${site.name} has no ports`);
   const address = (service: ServiceName, at = own) => `127.0.0.1:${at[service].grpc}`;
   const common = (service: ServiceName) => ({
@@ -144,7 +145,7 @@ export function configsOf(
   const neighbours = plan.sites
     .filter(({ name }) => site.neighbours.includes(name))
     .flatMap(({ name }) => {
-      const theirs = ports.get(name);
+      const theirs = servicePorts.get(name);
       return theirs === undefined ? [] : [{ name, theirs }];
     });
   const services = {
@@ -170,7 +171,10 @@ export function configsOf(
       governance: { address: address('governance') },
     },
     governance: { ...common('governance'), kv },
-    'store-gateway': { ...common('store-gateway'), natsUrl },
+    'store-gateway': {
+      ...common('store-gateway'),
+      store: { kind: 'jetstream', servers: [nats?.url], monitorUrl: nats?.monitorUrl },
+    },
     emesher: {
       ...common('emesher'),
       http: { port: site.http },

@@ -145,13 +145,17 @@ store:
   {{- $name := include "eventmesh.name" (dict "root" $.root "component" "nats") }}
   servers:
     - {{ printf "%s://%s:4222" (ternary "tls" "nats" .tls.enabled) $name }}
-  monitorUrl: http://{{ $name }}:8222
+  # Of every server that may hold a copy: the durability of all of them is verified.
+  monitorUrls:
+    {{- range $i := until (int .replicas) }}
+    - http://{{ $name }}-{{ $i }}.{{ $name }}-headless:8222
+    {{- end }}
   replicas: {{ .replicas }}
   {{- else }}
   servers: {{- toYaml .servers | nindent 4 }}
   replicas: {{ .replicas }}
-  {{- with .monitorUrl }}
-  monitorUrl: {{ . | quote }}
+  {{- with .monitorUrls }}
+  monitorUrls: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if .existingSecret }}
   credentials:
