@@ -6,13 +6,12 @@ import {
   type Advertisement,
   type Interest,
 } from '@eventmesh/proto-gen/registry';
+import { ADVERTISEMENT_BYTES_MAX, advertisementBytes } from './advertisement-size.ts';
 import { Background } from './background.ts';
 import { INTEREST_FILTERS_MAX, InterestBook, aggregate, interestKey } from './interest-book.ts';
 import { key } from './keys.ts';
 import type { Parts } from './parts.ts';
 
-/** Longest advertisement in bytes; leaves room below the largest value of the control state. */
-export const ADVERTISEMENT_BYTES_MAX = 900 * 1024;
 /** Lost races with other replicas until the run fails and is repeated with backoff. */
 const ATTEMPTS_MAX = 16;
 /** Shortest time between two outbids, so that two registries of one name cannot flood the mesh. */
@@ -209,10 +208,7 @@ function sameList<T>(a: readonly T[], b: readonly T[], of: (item: T) => string):
 /** Joins filters until the advertisement is short enough. */
 function fit(advertisement: Advertisement): void {
   let limit = INTEREST_FILTERS_MAX;
-  while (
-    limit > 1 &&
-    toBinary(AdvertisementSchema, advertisement).length > ADVERTISEMENT_BYTES_MAX
-  ) {
+  while (limit > 1 && advertisementBytes(advertisement) > ADVERTISEMENT_BYTES_MAX) {
     limit = Math.floor(limit / 2);
     advertisement.interest = aggregate(advertisement.interest, limit);
   }

@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { filterCovers } from '@eventmesh/event';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import { InterestSchema, type Interest } from '@eventmesh/proto-gen/registry';
 import type { Subscription } from '@eventmesh/proto-gen/subscriber';
@@ -55,9 +54,8 @@ export class InterestBook {
 }
 
 /**
- * The filters of one tenant and class. A site that gathers subscriptions one by one must not
- * aggregate them all anew each time (47 ms for 10,000), so the widest filters are kept as they
- * change; only their joining above the limit, and the loss of one, starts from all of them.
+ * The filters of one tenant and class. Work waits until the interest is read, so that many changes
+ * at once cost one aggregation; and a new filter is added to the widest ones alone, not to all.
  */
 class Group {
   readonly tenant: string;
@@ -65,9 +63,11 @@ class Group {
   readonly #filtersMax: number;
   /** How many subscriptions have the filter. */
   readonly #counts = new Map<string, number>();
-  /** Filters that no other one covers, in order; undefined: to be found anew. */
-  #widest: string[] | undefined = [];
-  #joined: string[] | undefined;
+  /** Filters that no other one covers, those in `#added` aside; undefined: to be found anew. */
+  #widest: string[] | undefined;
+  #added: string[] = [];
+  /** The widest, joined to keep the limit; undefined: to be made anew. */
+  #joined: readonly string[] | undefined;
 
   constructor(tenant: string, deliveryClass: DeliveryClass, filtersMax: number) {
     this.tenant = tenant;
@@ -82,26 +82,30 @@ class Group {
   add(filter: string): void {
     const count = this.#counts.get(filter) ?? 0;
     this.#counts.set(filter, count + 1);
-    const widest = this.#widest;
-    if (count > 0 || widest === undefined) return;
-    if (widest.some((outer) => filterCovers(outer, filter))) return;
-    this.#widest = [...widest.filter((inner) => !filterCovers(filter, inner)), filter].sort();
+    if (count > 0) return;
+    this.#added.push(filter);
     this.#joined = undefined;
   }
 
   remove(filter: string): void {
     const count = this.#counts.get(filter) ?? 0;
-    if (count > 1) this.#counts.set(filter, count - 1);
-    else this.#counts.delete(filter);
-    if (count > 1 || this.#widest?.includes(filter) !== true) return;
+    if (count > 1) {
+      this.#counts.set(filter, count - 1);
+      return;
+    }
+    this.#counts.delete(filter);
     this.#widest = undefined;
     this.#joined = undefined;
   }
 
   aggregated(): readonly string[] {
-    this.#widest ??= aggregateInterest(this.#counts.keys());
-    if (this.#widest.length <= this.#filtersMax) return this.#widest;
-    this.#joined ??= aggregateInterest(this.#widest, this.#filtersMax);
+    if (this.#joined !== undefined) return this.#joined;
+    const from =
+      this.#widest === undefined ? this.#counts.keys() : [...this.#widest, ...this.#added];
+    this.#widest = aggregateInterest(from);
+    this.#added = [];
+    const fits = this.#widest.length <= this.#filtersMax;
+    this.#joined = fits ? this.#widest : aggregateInterest(this.#widest, this.#filtersMax);
     return this.#joined;
   }
 }

@@ -8,7 +8,8 @@ import {
   type Acknowledgement,
   type Advertisement,
 } from '@eventmesh/proto-gen/registry';
-import { ADVERTISEMENT_BYTES_MAX, isNewer, type Advertiser } from './advertiser.ts';
+import { ADVERTISEMENT_BYTES_MAX, advertisementBytes } from './advertisement-size.ts';
+import { isNewer, type Advertiser } from './advertiser.ts';
 import { Background } from './background.ts';
 import { key } from './keys.ts';
 import { isSite, type Parts } from './parts.ts';
@@ -115,7 +116,7 @@ export class LinkState {
     if (!this.#knows(site) && sites >= this.#sitesMax) {
       return `the database is full at ${this.#sitesMax} sites (sitesMax)`;
     }
-    if (toBinary(AdvertisementSchema, advertisement).length > ADVERTISEMENT_BYTES_MAX) {
+    if (advertisementBytes(advertisement) > ADVERTISEMENT_BYTES_MAX) {
       return `it is longer than ${ADVERTISEMENT_BYTES_MAX} bytes`;
     }
     try {

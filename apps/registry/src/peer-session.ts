@@ -1,8 +1,7 @@
-import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import {
   AcknowledgementsSchema,
-  AdvertisementSchema,
   AdvertisementsSchema,
   type Acknowledgement,
   type Advertisement,
@@ -10,6 +9,7 @@ import {
   type ExchangeRequestSchema,
 } from '@eventmesh/proto-gen/registry';
 import { AsyncQueue } from '@eventmesh/rpc';
+import { advertisementBytes } from './advertisement-size.ts';
 import { isNewer } from './advertiser.ts';
 import type { LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
@@ -164,7 +164,7 @@ export class PeerSession {
       const known = this.#advertisements.get(advertisement.site);
       if (known !== undefined && !isNewer(advertisement, known)) continue;
       this.#advertisements.set(advertisement.site, advertisement);
-      bytes += toBinary(AdvertisementSchema, advertisement).length;
+      bytes += advertisementBytes(advertisement);
       batch.push(advertisement);
       if (bytes > BATCH_BYTES) flush();
     }

@@ -224,6 +224,13 @@ describe('switches', () => {
     ['nats.tls.existingSecret', { nats: { tls: { enabled: true } } }],
     ['/etcd/endpoints', { etcd: { bundled: false } }],
     ['/nats/servers', { nats: { bundled: false } }],
+    [
+      'nats.monitorUrl',
+      {
+        nats: { bundled: false, servers: ['nats://n:4222'] },
+        networkPolicy: { external: { nats: [{ ipBlock: { cidr: '192.0.2.0/24' } }] } },
+      },
+    ],
     ['/ingress/hosts', { ingress: { enabled: true } }],
     ['etcd.replicas', { etcd: { replicas: 2 } }],
     [

@@ -18,7 +18,10 @@ export interface AuditSpoolOptions {
   readonly member: string;
   /** Most entries held while governance is away; further ones are counted. Default 10,000. */
   readonly entriesMax?: number;
-  /** Like entries within this time become one with a count, in ms. Default 1,000. */
+  /**
+   * Like entries within this time become one with a count, in ms. Default 1,000. Those whose
+   * outcome is `done` are changes: each is kept and sent at once.
+   */
   readonly foldMs?: number;
   /** Deadline of a call, in ms. Default 5,000. */
   readonly timeoutMs?: number;
@@ -70,6 +73,8 @@ class Spool implements AuditSpool {
   #dropped = 0;
   #untold = 0;
   #wake: (() => void) | undefined;
+  /** Ends the pause before the next sending, unless it is a pause after a failure. */
+  #hurry: AbortController | undefined;
   readonly #running: Promise<void>;
 
   constructor(client: Client<typeof PolicyService>, options: AuditSpoolOptions) {
@@ -120,6 +125,13 @@ class Spool implements AuditSpool {
       count: init.count ?? 1n,
     });
     const { tenant, principal, action, resource, outcome } = entry;
+    if (outcome === 'done' && this.size < this.#entriesMax) {
+      this.#closeEntries(true);
+      this.#ready.push(entry);
+      this.#wake?.();
+      this.#hurry?.abort();
+      return;
+    }
     const key = JSON.stringify([tenant, principal, action, resource, outcome]);
     const open = this.#open.get(key);
     if (open !== undefined && nowMs - open.sinceMs < this.#foldMs) {
@@ -158,10 +170,7 @@ class Spool implements AuditSpool {
         });
         this.#wake = undefined;
       }
-      const backoffMs = failures === 0 ? this.#foldMs : Math.min(10_000, 200 * 2 ** failures);
-      const pauseMs = backoffMs * (failures === 0 ? 1 : 0.5 + Math.random() / 2);
-      // The abort only ends the pause early.
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      await this.#pause(failures);
       if (signal.aborted) return;
       this.#closeEntries(false);
       try {
@@ -171,6 +180,18 @@ class Spool implements AuditSpool {
         failures = Math.min(failures + 1, 10);
         this.#options.onError?.(MeshError.from(error));
       }
+    }
+  }
+
+  async #pause(failures: number): Promise<void> {
+    const closing = this.#closing.signal;
+    if (failures > 0) {
+      const ceilingMs = Math.min(10_000, 200 * 2 ** failures);
+      await rest(ceilingMs * (0.5 + Math.random() / 2), closing);
+    } else if (this.#ready.length === 0) {
+      this.#hurry = new AbortController();
+      await rest(this.#foldMs, AbortSignal.any([closing, this.#hurry.signal]));
+      this.#hurry = undefined;
     }
   }
 
@@ -207,4 +228,9 @@ class Spool implements AuditSpool {
     );
     this.#untold = 0;
   }
+}
+
+/** An abort ends it early, without an error. */
+async function rest(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

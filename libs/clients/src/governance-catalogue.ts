@@ -1,4 +1,4 @@
-import { topicMatches } from '@eventmesh/event';
+import { isJsonContentType, topicMatches } from '@eventmesh/event';
 import {
   EventType_Enforcement as Enforcement,
   type EventType,
@@ -31,7 +31,6 @@ export type SchemaVerdict =
 const OK: SchemaVerdict = Object.freeze({ kind: 'ok' });
 /** Topics whose entry is remembered; beyond it the memory is emptied and starts anew. */
 const TOPICS_REMEMBERED_MAX = 10_000;
-const JSON_CONTENT = /^(?:application|text)\/(?:[\w.!#$&^-]+\+)?json(?:\s*;.*)?$/i;
 
 interface CompiledType {
   readonly type: EventType;
@@ -101,7 +100,7 @@ export class Catalogue {
   ): SchemaVerdict {
     const compiled = this.#types.get(keyOf(tenant, type));
     if (compiled === undefined || compiled.type.jsonSchema === '') return OK;
-    if (contentType === undefined || !JSON_CONTENT.test(contentType)) return OK;
+    if (contentType === undefined || !isJsonContentType(contentType)) return OK;
     const message = this.#problem(compiled, data);
     if (message === undefined) return OK;
     const warns = compiled.type.enforcement === Enforcement.WARN;

@@ -102,7 +102,7 @@ function siteProcess(
     linkToken: { value: identity.linkToken },
     bootstrapFile: identity.bootstrapFile,
   });
-  const program = new URL('../site/main.ts', import.meta.url).pathname;
+  const program = new URL('../site/scratch-main.ts', import.meta.url).pathname;
   return new ManagedProcess(
     { name: site.name, args: [program, '--config', config], logFile: join(folder, 'log.jsonl') },
     observer,

@@ -1,8 +1,8 @@
+import { httpAdapterConfig } from '@eventmesh/adapter-http';
 import {
   integer,
   list,
   optional,
-  port,
   secret,
   section,
   text,
@@ -15,10 +15,7 @@ import { serviceConfig } from '@eventmesh/lifecycle';
 export const siteConfig = section('A whole site in one process, as `mesh dev` runs it.', {
   ...serviceConfig(9090),
   dir: text('Folder of everything that is kept.'),
-  http: section('The HTTP protocol.', {
-    host: text('Address to listen on.', { default: '127.0.0.1' }),
-    port: port('Port.', 8080),
-  }),
+  http: httpAdapterConfig,
   neighbours: list(
     'Neighbouring sites. Each of the two has the other in its list.',
     section('A neighbouring site.', {

@@ -110,6 +110,10 @@ A StatefulSet refuses changes of what is compared here in the middle of an upgra
 anything is applied instead. `lookup` finds nothing under `helm template`, which upgrades nothing.
 */}}
 {{- define "eventmesh.checks.bundled" -}}
+{{- $strict := dig "durability" "strict" true (default dict .Values.storeGateway.config) -}}
+{{- if and (not .Values.nats.bundled) (not .Values.nats.monitorUrl) $strict -}}
+{{- fail "nats.monitorUrl is needed: a client cannot see whether the servers sync to disk, and store-gateway refuses durable events on a store it cannot verify (or set storeGateway.config.durability.strict to false)" -}}
+{{- end -}}
 {{- range $component := list "etcd" "nats" -}}
 {{- $backend := index $.Values $component -}}
 {{- if $backend.bundled -}}

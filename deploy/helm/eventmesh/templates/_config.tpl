@@ -145,22 +145,22 @@ store:
   {{- $name := include "eventmesh.name" (dict "root" $.root "component" "nats") }}
   servers:
     - {{ printf "%s://%s:4222" (ternary "tls" "nats" .tls.enabled) $name }}
-  # Of every server that may hold a copy: the durability of all of them is verified.
-  monitorUrls:
-    {{- range $i := until (int .replicas) }}
-    - http://{{ $name }}-{{ $i }}.{{ $name }}-headless:8222
-    {{- end }}
+  # The headless name stands for every server, so that the durability of all is verified.
+  monitorUrl: http://{{ $name }}-headless:8222
   replicas: {{ .replicas }}
   {{- else }}
   servers: {{- toYaml .servers | nindent 4 }}
   replicas: {{ .replicas }}
-  {{- with .monitorUrls }}
-  monitorUrls: {{- toYaml . | nindent 4 }}
+  {{- with .monitorUrl }}
+  monitorUrl: {{ . | quote }}
   {{- end }}
   {{- if .existingSecret }}
   credentials:
     file: '/run/eventmesh/nats/{{ .key }}'
   {{- end }}
+  {{- end }}
+  {{- if .tls.enabled }}
+  tls: {{- include "eventmesh.config.tls" "nats-tls" | nindent 4 }}
   {{- end }}
   {{- end }}
 {{- end }}

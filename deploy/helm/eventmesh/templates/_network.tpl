@@ -54,7 +54,9 @@ ports:
     {{- else }}
     {{- toYaml $v.networkPolicy.external.nats | nindent 4 }}
     {{- $ports := include "eventmesh.urlPorts" (dict "urls" $v.nats.servers "port" 4222) | fromYamlArray }}
-    {{- $ports = concat $ports (include "eventmesh.urlPorts" (dict "urls" $v.nats.monitorUrls) | fromYamlArray) | uniq }}
+    {{- if $v.nats.monitorUrl }}
+    {{- $ports = concat $ports (include "eventmesh.urlPorts" (dict "urls" (list $v.nats.monitorUrl)) | fromYamlArray) | uniq }}
+    {{- end }}
   {{ include "eventmesh.rulePorts" $ports | nindent 2 }}
     {{- end }}
 {{- else }}

@@ -55,7 +55,9 @@ class HttpAdapter implements ProtocolAdapter {
 
   async start(): Promise<void> {
     const { options, port } = this.#context;
-    const app = makeServer(options, port);
+    const app = makeServer(options, port, (reply, thrown) => {
+      fail(this.#context, 'refused', reply, thrown);
+    });
     this.#app = app;
     await this.#register(app);
     await app.ready();

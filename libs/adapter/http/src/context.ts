@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import type { MeshPort, Session } from '@eventmesh/adapter-api';
-import { HTTP_STATUS, MeshError, invalid } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { parseStrictJson } from '@eventmesh/event';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Consumers } from './consumers.ts';
@@ -48,7 +48,7 @@ export function fail(
 ): FastifyReply {
   const limit = reply.request.routeOptions.bodyLimit ?? context.port.eventBytesMax;
   const error = fromServerError(thrown, limit);
-  if (HTTP_STATUS[error.code] >= 500 && error.code !== 'Unavailable') {
+  if (error.code === 'Internal' || error.code === 'DataLoss') {
     context.log.error({ err: error.cause ?? error, route }, 'an HTTP request failed');
   }
   context.metrics.answered(route, statusOf(error));

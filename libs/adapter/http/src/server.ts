@@ -2,14 +2,18 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { MeshPort } from '@eventmesh/adapter-api';
 import { SERVER_LIMITS, type HttpAdapterOptions } from './options.ts';
 import { rawProblem } from './problem.ts';
 import { parseQuery } from './topic-path.ts';
 
 /** A fastify that leaves bodies as bytes, validates and logs nothing, and has every limit set. */
-export function makeServer(options: HttpAdapterOptions, port: MeshPort): FastifyInstance {
+export function makeServer(
+  options: HttpAdapterOptions,
+  port: MeshPort,
+  refuse: (reply: FastifyReply, thrown: unknown) => void,
+): FastifyInstance {
   const app = fastify({
     serverFactory: (handler) => boundedServer(options, handler as never),
     bodyLimit: port.eventBytesMax,
@@ -18,6 +22,7 @@ export function makeServer(options: HttpAdapterOptions, port: MeshPort): Fastify
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     clientErrorHandler: answerBroken,
+    frameworkErrors: (error, _, reply) => refuse(reply as never, error),
   });
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));

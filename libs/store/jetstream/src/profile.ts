@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import type { StreamInfo } from '@nats-io/jetstream';
 import { RECORD_BYTES_MAX, type DurabilityClass, type DurabilityProfile } from '@eventmesh/store-api';
 import { fromJetStream, type Connection } from './connection.ts';
@@ -108,7 +109,8 @@ async function syncedAlways(
     return false;
   }
   const servers = new Map<string, boolean>();
-  for (const url of monitorUrls) {
+  const urls = (await Promise.all(monitorUrls.map(eachAddress))).flat();
+  for (const url of urls) {
     const varz = await readVarz(url, warnings);
     if (varz?.server_id === undefined) continue;
     const always = varz.jetstream?.config?.sync_always === true;
@@ -128,6 +130,22 @@ async function syncedAlways(
     return false;
   }
   return [...servers.values()].every(Boolean);
+}
+
+/** One name may stand for all servers of a cluster (a headless service): each address is asked. */
+async function eachAddress(url: string): Promise<string[]> {
+  const { protocol, hostname, port } = new URL(url);
+  // A certificate is for the name, not for an address.
+  if (protocol !== 'http:') return [url];
+  try {
+    const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
+    return addresses.map(({ address, family }) => {
+      const host = family === 6 ? `[${address}]` : address;
+      return `http://${host}${port === '' ? '' : `:${port}`}`;
+    });
+  } catch {
+    return [url]; // Reading it fails too, and says so.
+  }
 }
 
 async function readVarz(url: string, warnings: string[]): Promise<Varz | undefined> {

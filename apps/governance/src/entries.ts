@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { KvOperation } from '@eventmesh/kv-api';
+import { MeshError } from '@eventmesh/errors';
+import {
+  EventTypeSchema,
+  QuotaSchema,
+  TopicSchema,
+  type EventType,
+  type Quota,
+  type Topic,
+  type WatchPolicyResponse,
+} from '@eventmesh/proto-gen/governance';
+
+/** One entry of the policy; `bytes` is its size in the store. */
+export type Entry =
+  | { readonly kind: 'topic'; readonly value: Topic; readonly bytes: number }
+  | { readonly kind: 'type'; readonly value: EventType; readonly bytes: number }
+  | { readonly kind: 'quota'; readonly value: Quota; readonly bytes: number };
+
+export type EntryKind = Entry['kind'];
+export type PolicyChange = WatchPolicyResponse['change'];
+
+// A topic filter may be as long as a whole key, so names are hashed.
+const digest = (name: string): string => createHash('sha256').update(name).digest('hex');
+
+export const topicKey = (tenant: string, filter: string): string =>
+  `topic/${tenant}/${digest(filter)}`;
+export const typeKey = (tenant: string, type: string): string => `type/${tenant}/${digest(type)}`;
+export const quotaKey = (tenant: string, principal: string): string =>
+  `quota/${tenant}/${principal}`;
+
+/** The stored form has no revision: the store's own is the one. */
+export const putTopic = (topic: Topic): KvOperation => ({
+  type: 'put',
+  key: topicKey(topic.tenant, topic.topicFilter),
+  value: toBinary(TopicSchema, create(TopicSchema, { ...topic, revision: 0n })),
+});
+
+export const putEventType = (type: EventType): KvOperation => ({
+  type: 'put',
+  key: typeKey(type.tenant, type.type),
+  value: toBinary(EventTypeSchema, create(EventTypeSchema, { ...type, revision: 0n })),
+});
+
+export const putQuota = (quota: Quota): KvOperation => ({
+  type: 'put',
+  key: quotaKey(quota.tenant, quota.principal),
+  value: toBinary(QuotaSchema, create(QuotaSchema, { ...quota, revision: 0n })),
+});
+
+/** @throws MeshError DataLoss to leave the key out. */
+export function decodeEntry(value: Uint8Array, key: string): Entry {
+  const kind = key.slice(0, key.indexOf('/'));
+  const bytes = value.byteLength;
+  try {
+    switch (kind) {
+      case 'topic':
+        return { kind, value: fromBinary(TopicSchema, value), bytes };
+      case 'type':
+        return { kind, value: fromBinary(EventTypeSchema, value), bytes };
+      case 'quota':
+        return { kind, value: fromBinary(QuotaSchema, value), bytes };
+    }
+  } catch (error) {
+    throw new MeshError('DataLoss', `the entry ${key} is malformed; write it anew`, {}, error);
+  }
+  throw new MeshError('DataLoss', `the entry ${key} is of no known kind`);
+}
+
+/** The change that a watcher is told: the entry as it is, or as it was before it was deleted. */
+export function changeOf(entry: Entry, deleted: boolean): PolicyChange {
+  switch (entry.kind) {
+    case 'topic':
+      return { case: deleted ? 'topicDeleted' : 'topic', value: entry.value };
+    case 'type':
+      return { case: deleted ? 'eventTypeDeleted' : 'eventType', value: entry.value };
+    case 'quota':
+      return { case: deleted ? 'quotaDeleted' : 'quota', value: entry.value };
+  }
+}
+
+/** The entry with the revision of its last write. */
+export function withRevision(entry: Entry, revision: number): Entry {
+  const at = { revision: BigInt(revision) };
+  switch (entry.kind) {
+    case 'topic':
+      return { ...entry, value: create(TopicSchema, { ...entry.value, ...at }) };
+    case 'type':
+      return { ...entry, value: create(EventTypeSchema, { ...entry.value, ...at }) };
+    case 'quota':
+      return { ...entry, value: create(QuotaSchema, { ...entry.value, ...at }) };
+  }
+}

@@ -1,0 +1,11 @@
+/** Most entries of each kind that a tenant may have. */
+export const ENTRIES_PER_TENANT_MAX = 10_000;
+/** Bytes of all entries of a tenant. */
+export const TENANT_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of the whole policy: members get it in one message, which may have 16 MiB. */
+export const POLICY_BYTES_MAX = 12 * 1024 * 1024;
+/** Most event types that one topic may name. */
+export const TOPIC_EVENT_TYPES_MAX = 1000;
+/** Longest CloudEvents `type`, in bytes. */
+export const TYPE_BYTES_MAX = 256;
+export const DESCRIPTION_BYTES_MAX = 4096;

@@ -1,0 +1,524 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { CloudEvent, HTTP, type CloudEventV1, type Message } from 'cloudevents';
+import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
+import type { ProtocolAdapter } from '@eventmesh/adapter-api';
+import { EventView, encodeEvent } from '@eventmesh/event';
+import { MemoryMesh } from '@eventmesh/testing';
+import { call, makeAdapter, openSse, type Answer, type Call } from './testing/http-client.ts';
+
+const faults: string[] = [];
+let mesh: MemoryMesh;
+let adapter: ProtocolAdapter;
+let address: string;
+
+beforeAll(async () => {
+  mesh = new MemoryMesh();
+  adapter = makeAdapter(mesh, {}, faults);
+  await adapter.start();
+  address = adapter.addresses()['http'] ?? '';
+});
+
+afterAll(async () => {
+  await adapter.stop();
+  mesh.close();
+  expect(faults).toEqual([]);
+});
+
+const last = (): EventView => {
+  const record = mesh.log[0]?.at(-1);
+  if (record === undefined) throw new Error('nothing was stored');
+  return record.view;
+};
+const lastTopic = (): string | undefined => mesh.log[0]?.at(-1)?.topic;
+const dataOf = (view: EventView): string => Buffer.from(view.data?.bytes ?? []).toString();
+const attributesOf = (view: EventView): Record<string, string | undefined> => ({
+  ...Object.fromEntries([...view.attributes.keys()].map((name) => [name, view.text(name)])),
+  id: view.id,
+  source: view.source,
+  type: view.type,
+  specversion: view.specVersion,
+});
+const body = (answer: Answer): Record<string, unknown> =>
+  JSON.parse(answer.text) as Record<string, unknown>;
+
+let count = 0;
+const ce = (): Record<string, string> => ({
+  'ce-specversion': '1.0',
+  'ce-id': `n${++count}`,
+  'ce-source': '/spec',
+  'ce-type': 'com.example.t',
+});
+const post = (given: Partial<Call>): Promise<Answer> =>
+  call(address, { path: '/v1/topics/orders/eu', method: 'POST', ...given });
+
+describe('publish in binary mode (HTTP binding, 3.1)', () => {
+  it('maps headers to attributes, content-type to datacontenttype, and keeps the body', async () => {
+    const headers = {
+      ...ce(),
+      'ce-time': '2018-04-05T03:56:24.5+02:00',
+      'ce-subject': 'Euro%20%E2%82%AC',
+      'Content-Type': 'application/json; charset=utf-8',
+    };
+    const answer = await post({ headers, body: '{ "a": 1 }\n' });
+    expect(answer.status).toBe(200);
+    expect(attributesOf(last())).toMatchObject({
+      time: '2018-04-05T01:56:24.500Z',
+      subject: 'Euro €',
+      datacontenttype: 'application/json; charset=utf-8',
+    });
+    expect(dataOf(last())).toBe('{ "a": 1 }\n');
+  });
+
+  it('answers with the receipt as body and as headers', async () => {
+    const headers = ce();
+    const answer = await post({ headers, body: 'x' });
+    const position = mesh.log[0]?.length;
+    expect(body(answer)).toEqual({
+      id: headers['ce-id'],
+      site: 'memory',
+      partition: 0,
+      position,
+      duplicate: false,
+      durability: 'memory',
+      noInterest: true,
+      destinations: [],
+    });
+    expect(answer.headers).toMatchObject({
+      'eventmesh-partition': '0',
+      'eventmesh-position': String(position),
+      'eventmesh-durability': 'memory',
+      'eventmesh-duplicate': 'false',
+    });
+    const again = await post({ headers, body: 'x' });
+    expect([again.headers['eventmesh-duplicate'], body(again)['position']]).toEqual([
+      'true',
+      position,
+    ]);
+  });
+
+  it('takes an event without data', async () => {
+    expect((await post({ headers: ce() })).status).toBe(200);
+    expect(last().data).toBeUndefined();
+  });
+
+  it('answers 202 without a position to a direct event, and stores nothing', async () => {
+    const before = mesh.log.flat().length;
+    const answer = await post({
+      path: '/v1/topics/orders?delivery=direct',
+      headers: ce(),
+      body: 'x',
+    });
+    expect([answer.status, answer.headers['eventmesh-position']]).toEqual([202, undefined]);
+    expect(mesh.log.flat()).toHaveLength(before);
+  });
+
+  it('keeps every attribute text and every body through the headers', async () => {
+    const text = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
+      .filter((t) => !/[\p{Cc}\p{Noncharacter_Code_Point}]/u.test(t));
+    await fc.assert(
+      fc.asyncProperty(text, fc.uint8Array({ maxLength: 60 }), async (subject, data) => {
+        const encoded = [...Buffer.from(subject)].map((b) => `%${b.toString(16).padStart(2, '0')}`);
+        const headers = { ...ce(), 'ce-subject': encoded.join('') };
+        expect((await post({ headers, body: Buffer.from(data) })).status).toBe(200);
+        expect(last().text('subject')).toBe(subject);
+        expect(Buffer.from(last().data?.bytes ?? [])).toEqual(Buffer.from(data));
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('publish of a message that is no CloudEvent', () => {
+  it('becomes an event with a generated id, the principal as source and the body as it is', async () => {
+    const answer = await post({
+      headers: { 'content-type': 'image/png' },
+      body: Buffer.from([0, 255]),
+    });
+    expect(answer.status).toBe(200);
+    expect(attributesOf(last())).toEqual({
+      id: body(answer)['id'],
+      source: '/tenants/acme/user/alice',
+      type: 'eventmesh.message',
+      specversion: '1.0',
+      datacontenttype: 'image/png',
+    });
+    expect(last().data).toEqual({ kind: 'binary', bytes: Buffer.from([0, 255]) });
+  });
+
+  it('needs no content type', async () => {
+    expect((await post({ body: 'hi' })).status).toBe(200);
+    expect(last().text('datacontenttype')).toBeUndefined();
+  });
+});
+
+describe('publish in structured mode (HTTP binding, 3.2)', () => {
+  const head = '"specversion":"1.0","source":"/spec","type":"t"';
+  it.each([
+    'application/cloudevents+json',
+    'application/cloudevents+json; charset=utf-8',
+    'Application/CloudEvents+JSON;Charset="UTF-8"',
+    'application/cloudevents+json ; charset = utf-8',
+  ])('takes %s', async (type) => {
+    const id = `s${++count}`;
+    const raw = '{"b" : [1,  2.50]}';
+    const answer = await post({
+      headers: { 'content-type': type },
+      body: `{${head},"id":"${id}","n":5,"data":${raw}}`,
+    });
+    expect([answer.status, body(answer)['id']]).toEqual([200, id]);
+    expect(last().attributes.get('n')).toEqual({ kind: 'integer', value: 5 });
+    expect(dataOf(last())).toBe(raw);
+  });
+
+  it('takes the protobuf format and keeps its very bytes', async () => {
+    const event = encodeEvent({ id: `p${++count}`, source: '/spec', type: 't' });
+    const headers = { 'content-type': 'application/cloudevents+protobuf' };
+    expect((await post({ headers, body: event })).status).toBe(200);
+    expect(last().bytes).toEqual(event);
+  });
+
+  it('lets data_base64 be as big as the limit allows', async () => {
+    const data = Buffer.alloc(1024 * 1024 - 4096, 7);
+    const answer = await post({
+      headers: { 'content-type': 'application/cloudevents+json' },
+      body: `{${head},"id":"big","datacontenttype":"x/y","data_base64":"${data.toString('base64')}"}`,
+    });
+    expect(answer.status).toBe(200);
+    expect(Buffer.from(last().data?.bytes ?? []).equals(data)).toBe(true);
+  });
+});
+
+describe('publish in batch mode (HTTP binding, 3.3)', () => {
+  const headers = { 'content-type': 'application/cloudevents-batch+json; charset=UTF-8' };
+  const one = (id: string, more = ''): string =>
+    `{"specversion":"1.0","source":"/spec","type":"t","id":"${id}"${more}}`;
+  const statuses = (answer: Answer): unknown[] =>
+    (body(answer)['outcomes'] as { status: number; field?: string }[]).map(({ status, field }) =>
+      field === undefined ? status : [status, field],
+    );
+
+  it('answers 200 with an outcome for each when all were accepted', async () => {
+    const answer = await post({ headers, body: `[${one('b1')}, ${one('b2')}]` });
+    expect([answer.status, statuses(answer)]).toEqual([200, [200, 200]]);
+  });
+
+  it('answers 207 and names the events that were refused; the others are stored', async () => {
+    const before = mesh.log.flat().length;
+    const list = [one('b3'), one('b4', ',"n":1.5'), one(''), one('b5')];
+    const answer = await post({ headers, body: `[${list.join()}]` });
+    expect([answer.status, statuses(answer)]).toEqual([
+      207,
+      [200, [400, 'events[1].n'], [400, 'events[2].id'], 200],
+    ]);
+    expect(mesh.log.flat()).toHaveLength(before + 2);
+  });
+
+  it('takes the empty batch', async () => {
+    const answer = await post({ headers, body: '[]' });
+    expect([answer.status, answer.text]).toEqual([200, '{"outcomes":[]}']);
+  });
+
+  it('stores all or nothing when it is atomic', async () => {
+    const before = mesh.log.flat().length;
+    const path = '/v1/topics/orders?atomic=true';
+    const bad = await post({ path, headers, body: `[${one('b6')},${one('')}]` });
+    expect([bad.status, body(bad)['field']]).toEqual([400, 'events[1].id']);
+    expect(mesh.log.flat()).toHaveLength(before);
+    expect((await post({ path, headers, body: `[${one('b6')},${one('b7')}]` })).status).toBe(200);
+    expect(mesh.log.flat()).toHaveLength(before + 2);
+  });
+
+  it('answers 202 to a direct batch', async () => {
+    const path = '/v1/topics/orders?delivery=direct';
+    const answer = await post({ path, headers, body: `[${one('b8')}]` });
+    expect([answer.status, statuses(answer)]).toEqual([202, [202]]);
+  });
+});
+
+describe('topics in the path', () => {
+  it.each([
+    ['orders/eu', 'orders/eu'],
+    ['a%20b/c%25', 'a b/c%'],
+    ['gr%C3%BC%C3%9Fe/%F0%9F%8C%8D', 'grüße/🌍'],
+    ['//a/', '//a/'],
+    ['a%3Fb/c;d=e,f', 'a?b/c;d=e,f'],
+    ['.././x', '.././x'],
+  ])('%s is the topic %s', async (path, topic) => {
+    const answer = await post({ path: `/v1/topics/${path}`, headers: ce(), body: 'x' });
+    expect([answer.status, lastTopic()]).toEqual([200, topic]);
+  });
+
+  it('name every topic there is', async () => {
+    const level = fc
+      .string({ unit: 'grapheme', maxLength: 6 })
+      .filter((text) => !/[\p{Cc}/+#$]/u.test(text));
+    const topics = fc
+      .array(level, { minLength: 1, maxLength: 4 })
+      .map((levels) => levels.join('/'))
+      .filter((topic) => topic !== '');
+    await fc.assert(
+      fc.asyncProperty(topics, async (topic) => {
+        const path = `/v1/topics/${topic.split('/').map(encodeURIComponent).join('/')}`;
+        expect((await post({ path, headers: ce(), body: 'x' })).status).toBe(200);
+        expect(lastTopic()).toBe(topic);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('the session of a connection', () => {
+  it('is asked for once per connection and credential', async () => {
+    const before = mesh.authentications;
+    const headers = { authorization: 'Bearer alice' };
+    const url = `http://${address}/v1/topics/orders`;
+    for (let n = 0; n < 5; n++) {
+      const response = await fetch(url, { method: 'POST', headers, body: 'x' });
+      await response.text();
+    }
+    expect(mesh.authentications - before).toBe(1);
+  });
+
+  it('answers 401 with a challenge', async () => {
+    const answer = await post({ headers: ce(), body: 'x', authorization: undefined });
+    expect(answer.status).toBe(401);
+    expect(answer.headers['www-authenticate']).toContain('Bearer');
+  });
+});
+
+describe('the CloudEvents JavaScript SDK', () => {
+  const make = (data: unknown, contentType: string): CloudEvent<unknown> =>
+    new CloudEvent({
+      id: `sdk${++count}`,
+      source: '/sdk',
+      type: 'com.example.sdk',
+      subject: 'grüße 100%',
+      datacontenttype: contentType,
+      time: '2024-05-01T12:00:00.000Z',
+      ext: 'x',
+      data,
+    });
+  const headersOf = (message: Message): Record<string, string> =>
+    // The SDK leaves values as they are; a client that writes them out sends UTF-8.
+    Object.fromEntries(
+      Object.entries(message.headers).map(([name, value]) => [
+        name,
+        Buffer.from(String(value)).toString('latin1'),
+      ]),
+    );
+
+  it.each<[string, (event: CloudEvent<unknown>) => Message]>([
+    ['binary', (event) => HTTP.binary(event)],
+    ['structured', (event) => HTTP.structured(event)],
+  ])('publishes in %s mode and consumes from SSE what it sent', async (mode, write) => {
+    const path = `/v1/events?topic=sdk/${mode}&credit=10`;
+    const stream = await openSse(address, { path });
+    const sent = [
+      make({ a: [1, 'ü'] }, 'application/json'),
+      make('plain ü', 'text/plain'),
+      make(Buffer.from([0, 1, 255]), 'application/octet-stream'),
+    ];
+    for (const event of sent) {
+      const message = write(event);
+      const answer = await call(address, {
+        path: `/v1/topics/sdk/${mode}`,
+        headers: headersOf(message),
+        body: message.body as string | Buffer,
+      });
+      expect([answer.status, answer.text]).toEqual([200, expect.any(String)]);
+    }
+    await whole(stream, sent.length);
+    const got = stream.messages.map(
+      ({ data }) =>
+        HTTP.toEvent({
+          headers: { 'content-type': 'application/cloudevents+json' },
+          body: data,
+        }) as CloudEventV1<unknown>,
+    );
+    for (const [index, event] of sent.entries()) {
+      const { id, source, type, subject, time, ext } = event;
+      expect(got[index]).toMatchObject({ id, source, type, subject, time, ext });
+    }
+    expect(got[0]?.data).toEqual({ a: [1, 'ü'] });
+    expect(got[1]?.data).toBe('plain ü');
+    expect(got[2]?.data_base64 ?? Buffer.from(got[2]?.data as Uint8Array).toString('base64')).toBe(
+      'AAH/',
+    );
+    await stream.close();
+  });
+
+  it('publishes a batch', async () => {
+    const events = [make({ n: 1 }, 'application/json'), make({ n: 2 }, 'application/json')];
+    const answer = await call(address, {
+      path: '/v1/topics/sdk/batch',
+      headers: { 'content-type': 'application/cloudevents-batch+json' },
+      body: `[${events.map((event) => event.toString()).join()}]`,
+    });
+    expect(answer.status).toBe(200);
+    expect(attributesOf(last())).toMatchObject({ subject: 'grüße 100%', ext: 'x' });
+  });
+});
+
+async function whole(
+  stream: { readonly messages: readonly unknown[]; readonly response: NodeJS.EventEmitter },
+  size: number,
+): Promise<void> {
+  while (stream.messages.length < size) {
+    await new Promise((done) => stream.response.once('data', done));
+  }
+}
+
+// The conformance data of the CloudEvents project, where it lies beside the workspace.
+const conformance = resolve(import.meta.dirname, '../../../../../shared/data/cloudevents');
+const feature = join(conformance, 'http-protocol-binding.feature');
+const present = existsSync(feature);
+
+describe(`CloudEvents conformance data (${present ? 'present' : 'absent: nothing to run'})`, () => {
+  if (!present) {
+    it('is not beside this workspace', () => {
+      expect(existsSync(feature)).toBe(false);
+    });
+    return;
+  }
+
+  for (const { title, headers, body: sent, attributes, json } of featureScenarios()) {
+    it(title, async () => {
+      const answer = await post({
+        headers: { ...headers, 'content-length': String(Buffer.byteLength(sent)) },
+        body: sent,
+      });
+      expect([answer.status, answer.text]).toEqual([200, expect.any(String)]);
+      const view = mesh.log[0]?.[Number(body(answer)['position']) - 1]?.view;
+      if (view === undefined) throw new Error('the event is not where the receipt says');
+      if (body(answer)['duplicate'] === false) expect(attributesOf(view)).toEqual(attributes);
+      expect(JSON.parse(dataOf(view))).toEqual(json);
+    });
+  }
+
+  for (const file of ['v1.yaml', 'v1_minimum.yaml']) {
+    const documents = parseAllDocuments(readFileSync(join(conformance, file), 'utf8'));
+    for (const [index, document] of documents.entries()) {
+      const given = (document as unknown as { toJS(): ConformanceEvent }).toJS();
+      for (const mode of ['binary', 'structured'] as const) {
+        it(`${file} event ${index + 1} in ${mode} mode`, () => conforms(given, mode, index));
+      }
+    }
+  }
+});
+
+interface ConformanceEvent {
+  readonly ContextAttributes: Readonly<Record<string, unknown>> & {
+    readonly Extensions?: Readonly<Record<string, string>>;
+  };
+  readonly Data: string;
+}
+
+/** Publishes a conformance event and reads it back from the store. */
+async function conforms(
+  given: ConformanceEvent,
+  mode: 'binary' | 'structured',
+  index: number,
+): Promise<void> {
+  const { Extensions = {}, ...context } = given.ContextAttributes;
+  const attributes: Record<string, string> = {
+    ...Object.fromEntries(Object.entries(context).map(([name, value]) => [name, String(value)])),
+    // The files write block scalars; their final line break is no part of an attribute.
+    ...Object.fromEntries(Object.entries(Extensions).map(([name, value]) => [name, value.trim()])),
+    specversion: '1.0',
+    id: `conformance-${mode}-${index}-${++count}`,
+  };
+  const time = attributes['time'];
+  if (time !== undefined) attributes['time'] = new Date(time).toISOString();
+  const { datacontenttype = 'application/json', ...others } = attributes;
+  const asJson = datacontenttype.startsWith('application/json');
+  const message: Partial<Call> =
+    mode === 'binary'
+      ? {
+          headers: {
+            'content-type': datacontenttype,
+            ...Object.fromEntries(
+              Object.entries(others).map(([name, value]) => [`ce-${name}`, encodeURI(value)]),
+            ),
+          },
+          body: given.Data,
+        }
+      : {
+          headers: { 'content-type': 'application/cloudevents+json' },
+          body: JSON.stringify({
+            ...attributes,
+            datacontenttype,
+            data: asJson ? (JSON.parse(given.Data) as unknown) : given.Data,
+          }),
+        };
+  const answer = await post(message);
+  expect([answer.status, answer.text]).toEqual([200, expect.any(String)]);
+  const stored = attributesOf(last());
+  if (time !== undefined) stored['time'] = new Date(stored['time'] ?? '').toISOString();
+  expect(stored).toEqual({ ...attributes, datacontenttype });
+  if (asJson) expect(JSON.parse(dataOf(last()))).toEqual(JSON.parse(given.Data));
+  else expect(dataOf(last())).toBe(given.Data);
+}
+
+interface Scenario {
+  readonly title: string;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+  readonly attributes: Record<string, string>;
+  readonly json: unknown;
+}
+
+/** The scenarios of the HTTP feature file, with their examples put in. */
+function featureScenarios(): Scenario[] {
+  const outlines = readFileSync(feature, 'utf8').split('Scenario Outline: ').slice(1);
+  return outlines.flatMap((outline) => {
+    const [text = '', examples = ''] = outline.split('Examples:');
+    const types = rows(examples)
+      .slice(1)
+      .map(([type = '']) => type);
+    return types.map((type) => scenario(text.replaceAll('<contentType>', type)));
+  });
+}
+
+function scenario(text: string): Scenario {
+  const title = text.slice(0, text.indexOf('\n')).trim();
+  const [, request = '', table = '', json = ''] = text.split('"""');
+  const [head = '', ...rest] = dedent(request).split('\n\n');
+  const headers = head
+    .split('\n')
+    .slice(1)
+    .map((line) => {
+      const colon = line.indexOf(':');
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const;
+    });
+  const attributes = rows(table)
+    .slice(1)
+    .map(([key = '', value = '']) => [key, value]);
+  return {
+    title,
+    headers: Object.fromEntries(headers.filter(([name]) => !/^(host|content-length)$/.test(name))),
+    body: rest.join('\n\n'),
+    attributes: Object.fromEntries(attributes) as Record<string, string>,
+    json: JSON.parse(json),
+  };
+}
+
+function dedent(text: string): string {
+  const lines = text.replace(/^\n/, '').split('\n').slice(0, -1);
+  const indent = Math.min(...lines.filter((l) => l.trim() !== '').map((l) => l.search(/\S/)));
+  return lines.map((line) => line.slice(indent)).join('\n');
+}
+
+const rows = (text: string): string[][] =>
+  text
+    .split('\n')
+    .filter((line) => line.trim().startsWith('|'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );

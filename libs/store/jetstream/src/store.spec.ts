@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MeshError } from '@eventmesh/errors';
+import { encodeEvent, encodeRecord } from '@eventmesh/event';
+import type { EventStore, ReadItem } from '@eventmesh/store-api';
+import { startNats, tempDir, type NatsServer, type TempDir } from '@eventmesh/testing';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { openJetStreamStore } from './index.ts';
+
+const spec = (name: string) => ({
+  name,
+  partitions: 1,
+  retentionMs: 0,
+  retentionBytes: 0,
+  duplicateWindow: 10_000,
+});
+
+const record = (id: string, topic = 'orders/eu') =>
+  encodeRecord(
+    {
+      tenant: 'default',
+      topic,
+      principal: 'alice',
+      originSite: 'west',
+      destinations: [],
+      ingressTimeUs: 1_700_000_000_000_000,
+      hops: [],
+    },
+    encodeEvent({
+      id,
+      source: '/test',
+      type: 'test',
+      data: { kind: 'binary', bytes: Buffer.from(`data of ${id}`) },
+    }),
+  );
+
+describe('the JetStream store', () => {
+  let dir: TempDir;
+  let server: NatsServer;
+  beforeAll(async () => {
+    dir = tempDir('store-jetstream');
+    server = await startNats({ dir: dir.path });
+  });
+  afterAll(async () => {
+    await server.stop();
+    dir.remove();
+  });
+
+  const open = () =>
+    openJetStreamStore({
+      servers: [server.url],
+      monitorUrls: [server.monitorUrl],
+      ackTimeoutMs: 2000,
+    });
+  const append = (store: EventStore, log: string, ids: string[]) =>
+    store.append({
+      log,
+      partition: 0,
+      records: ids.map((id) => ({ bytes: record(id), dedupKey: id })),
+    });
+
+  it('keeps events where any NATS client reads them', async () => {
+    const store = await open();
+    await store.ensureLog(spec('plain.log'));
+    await append(store, 'plain.log', ['one', 'two']);
+    const nc = await connect({ servers: server.url });
+    const jsm = await jetstreamManager(nc);
+    const message = await jsm.streams.getMessage('eventmesh-plain=log-0', { seq: 2 });
+    expect(message?.subject).toBe('eventmesh.plain=log.0.default.orders.eu');
+    expect(message?.header.get('ce-id')).toBe('two');
+    expect(message?.string()).toBe('data of two');
+    await nc.close();
+    await store.close();
+  });
+
+  it('says fsync when every server syncs always, and how it was found out', async () => {
+    const store = await open();
+    expect(await store.profile()).toMatchObject({ durability: 'fsync', warnings: [] });
+    await store.close();
+  });
+
+  it('says page-cache when the sync setting cannot be seen, and what to set', async () => {
+    const store = await openJetStreamStore({ servers: [server.url] });
+    const { durability, warnings } = await store.profile();
+    expect(durability).toBe('page-cache');
+    expect(warnings.join()).toContain('monitorUrls');
+    await store.ensureLog(spec('unseen'));
+    expect((await append(store, 'unseen', ['a'])).durability).toBe('page-cache');
+    await store.close();
+  });
+
+  it('says page-cache for a server that syncs every two minutes', async () => {
+    const lazyDir = tempDir('store-jetstream');
+    const lazy = await startNats({ dir: lazyDir.path, syncInterval: '2m' });
+    const store = await openJetStreamStore({
+      servers: [lazy.url],
+      monitorUrls: [lazy.monitorUrl],
+    });
+    const { durability, warnings } = await store.profile();
+    expect(durability).toBe('page-cache');
+    expect(warnings.join()).toContain('sync_interval: always');
+    await store.close();
+    await lazy.stop();
+    lazyDir.remove();
+  });
+
+  it('fences a writer that another one has overtaken: nothing is stored, then it goes on', async () => {
+    const [old, young] = [await open(), await open()];
+    await old.ensureLog(spec('fenced'));
+    await append(old, 'fenced', ['a']);
+    expect((await append(young, 'fenced', ['b'])).positions).toEqual([2]);
+    await expect(append(old, 'fenced', ['c'])).rejects.toMatchObject({
+      code: 'Aborted',
+      details: { reason: 'WRITER_CONFLICT' },
+    });
+    // Read back from the tail, it knows what the other one wrote.
+    expect(await append(old, 'fenced', ['b', 'c'])).toMatchObject({
+      positions: [2, 3],
+      duplicates: [0],
+    });
+    await old.close();
+    await young.close();
+  });
+
+  it('tells a filtered reader how far was looked when nothing matches', async () => {
+    const store = await open();
+    await store.ensureLog(spec('idle'));
+    const from = { kind: 'position', position: 1 } as const;
+    const reading = (async () => {
+      const topicFilters = ['invoices/#'];
+      for await (const item of store.read({ log: 'idle', partition: 0, from, topicFilters })) {
+        if (item.kind === 'batch') return item;
+      }
+      return undefined;
+    })();
+    await append(store, 'idle', ['a', 'b', 'c']);
+    expect(await reading).toMatchObject({ positions: [], upTo: 3 });
+    await store.close();
+  });
+
+  it('loses nothing acknowledged and invents nothing when nats-server is killed under load', async () => {
+    const store = await open();
+    await store.ensureLog(spec('killed'));
+    const acked = new Map<string, number>();
+    const failures: MeshError[] = [];
+    let stop = false;
+    const followed = follow(store, 'killed', () => stop && acked.size);
+    const lanes = Array.from({ length: 8 }, async (_, lane) => {
+      for (let n = 0; !stop; ) {
+        const ids = Array.from({ length: 5 }, (_each, i) => `${lane}-${n}-${i}`);
+        try {
+          const { positions } = await append(store, 'killed', ids);
+          for (const [i, id] of ids.entries()) acked.set(id, positions[i] ?? 0);
+          n++; // Only what was acknowledged is not sent again.
+        } catch (error) {
+          failures.push(error as MeshError);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      }
+    });
+    for (const _round of [1, 2]) {
+      const before = acked.size;
+      await until(() => acked.size > before + 300);
+      await server.kill();
+      await until(() => failures.length > 0);
+      await server.restart();
+      const after = acked.size;
+      await until(() => acked.size > after + 300);
+    }
+    stop = true;
+    await Promise.all(lanes);
+    for (const { code } of failures) expect(['Unavailable', 'Aborted']).toContain(code);
+    const stored = await followed;
+    expect(stored.positions).toEqual(stored.positions.map((_position, index) => index + 1));
+    expect(new Set(stored.ids).size).toBe(stored.ids.length);
+    for (const [id, position] of acked) expect(stored.ids[position - 1]).toBe(id);
+    await store.close();
+  });
+});
+
+/** Follows from the start until it has seen as much as is enough. */
+async function follow(store: EventStore, log: string, enough: () => number | false) {
+  const positions: number[] = [];
+  const ids: string[] = [];
+  const from = { kind: 'position', position: 1 } as const;
+  const stopping = new AbortController();
+  const timer = setInterval(() => {
+    const wanted = enough();
+    if (wanted !== false && positions.length >= wanted) stopping.abort();
+  }, 20);
+  const items: AsyncIterable<ReadItem> = store.read({
+    log,
+    partition: 0,
+    from,
+    signal: stopping.signal,
+  });
+  for await (const item of items) {
+    if (item.kind === 'gap') throw new Error(`a gap from ${item.from} to ${item.to}`);
+    if (item.kind !== 'batch') continue;
+    positions.push(...item.positions);
+    for (const bytes of item.records) {
+      ids.push(/data of ([\d-]+)/.exec(Buffer.from(bytes).toString('latin1'))?.[1] ?? '?');
+    }
+  }
+  clearInterval(timer);
+  return { positions, ids };
+}
+
+async function until(check: () => boolean): Promise<void> {
+  while (!check()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
