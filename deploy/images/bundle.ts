@@ -1,13 +1,14 @@
 /**
  * Makes what the images hold, one folder per app: `node deploy/images/bundle.ts [APP...]` writes
- * dist/images/<app>/main.mjs and, where the app needs it, lmdb.node beside it. Without names it
- * takes every app that has a src/main.ts. `--out DIR` writes elsewhere.
+ * dist/images/<app>/main.mjs and beside it what the app needs as files: lmdb.node, and `static` with
+ * the OpenAPI page. Without names it takes every app that has a src/main.ts. `--out DIR` writes
+ * elsewhere.
  */
-import { chmodSync, copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
-import { etcd3Protos, nativeModules } from './plugins.ts';
+import { etcd3Protos, nativeModules, openApiPage } from './plugins.ts';
 
 const workspace = resolve(import.meta.dirname, '../..');
 
@@ -28,7 +29,7 @@ async function bundle(app: string, out: string): Promise<void> {
   const folder = join(out, app);
   rmSync(folder, { recursive: true, force: true });
   const main = join(folder, 'main.mjs');
-  const natives = new Map<string, string>();
+  const beside = new Map<string, string>();
   await build({
     entryPoints: [entryOf(app)],
     outfile: main,
@@ -41,11 +42,13 @@ async function bundle(app: string, out: string): Promise<void> {
     legalComments: 'eof',
     keepNames: true,
     logLevel: 'error',
-    plugins: [nativeModules(natives), etcd3Protos()],
+    plugins: [nativeModules(beside), etcd3Protos(), openApiPage(beside)],
   });
-  for (const [name, file] of natives) copyFileSync(file, join(folder, name));
+  for (const [name, from] of beside) cpSync(from, join(folder, name), { recursive: true });
   // The image's user owns nothing and writes nothing.
-  for (const file of readdirSync(folder)) chmodSync(join(folder, file), 0o444);
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o444);
+  }
 }
 
 const { values, positionals } = parseArgs({

@@ -6,9 +6,9 @@ import type { Plugin } from 'esbuild';
 /**
  * lmdb finds its prebuilt binary by walking folders, which a bundle has not: it gets the one for
  * this machine from beside the bundle. msgpackr's accelerator, which it looks for and does without,
- * is left out. `natives` receives what to copy: name beside the bundle, and file.
+ * is left out. `beside` receives what to copy: name beside the bundle, and file or folder.
  */
-export function nativeModules(natives: Map<string, string>): Plugin {
+export function nativeModules(beside: Map<string, string>): Plugin {
   return {
     name: 'native-modules',
     setup({ onResolve, onLoad }) {
@@ -16,7 +16,7 @@ export function nativeModules(natives: Map<string, string>): Plugin {
         if (!importer.includes(join('node_modules', 'lmdb'))) {
           return { errors: [{ text: `${importer} has a native module that is not bundled yet` }] };
         }
-        natives.set('lmdb.node', lmdbBinary(importer));
+        beside.set('lmdb.node', lmdbBinary(importer));
         return { path: 'lmdb', namespace: 'native' };
       });
       onResolve({ filter: /^msgpackr-extract$/ }, ({ path }) => ({ path, namespace: 'left-out' }));
@@ -74,4 +74,24 @@ function protoJson(file: string, importer: string): object {
   const loader = createRequire(importer).resolve('@grpc/proto-loader');
   const { Root } = createRequire(loader)('protobufjs') as Protobuf;
   return new Root().loadSync(file, { keepCase: true }).resolveAll().toJSON();
+}
+
+const STATIC = "path.join(__dirname, '..', 'static')";
+
+/** The OpenAPI page's files lie in its package; the bundle looks for them in `static` beside it. */
+export function openApiPage(beside: Map<string, string>): Plugin {
+  return {
+    name: 'openapi-page',
+    setup({ onLoad }) {
+      onLoad({ filter: /@fastify[/\\]swagger-ui[/\\]lib[/\\]routes\.js$/ }, ({ path }) => {
+        const source = readFileSync(path, 'utf8');
+        if (!source.includes(STATIC)) {
+          return { errors: [{ text: `${path} does not look for its files as expected` }] };
+        }
+        beside.set('static', join(dirname(path), '../static'));
+        const contents = source.replace(STATIC, "path.join(__dirname, 'static')");
+        return { contents, loader: 'js' };
+      });
+    },
+  };
 }

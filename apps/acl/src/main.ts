@@ -1,11 +1,10 @@
 import { createAuditSpool } from '@eventmesh/clients';
-import { openEmbeddedKv } from '@eventmesh/kv-embedded';
-import type { Kv } from '@eventmesh/kv-api';
-import { runService } from '@eventmesh/lifecycle';
+import { runService, tlsFiles } from '@eventmesh/lifecycle';
 import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { createAclApp } from './app.ts';
 import { aclConfig, type AclConfig } from './config.ts';
+import { openKv } from './open-kv.ts';
 
 await runService({
   name: 'acl',
@@ -34,16 +33,13 @@ await runService({
   },
 });
 
-function openKv({ dir }: AclConfig['kv']): Promise<Kv> {
-  return openEmbeddedKv({ dir });
-}
-
 function openAudit(config: AclConfig, member: string, onError: (error: Error) => void) {
-  const { address } = config.governance;
+  const { address, tls } = config.governance;
   if (address === undefined) return undefined;
   const token = config.serviceToken;
   const transport = grpcTransport({
     address,
+    ...(tls === undefined ? {} : { tls: tlsFiles(tls) }),
     metadata: () => (token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
   });
   const spool = createAuditSpool(createClient(PolicyService, transport), { member, onError });

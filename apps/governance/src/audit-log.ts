@@ -90,20 +90,18 @@ export class AuditLog {
    *
    * @throws MeshError InvalidArgument, ResourceExhausted, Unavailable (send them again).
    */
-  append(entries: readonly MessageInitShape<typeof AuditEntrySchema>[]): Promise<void> {
-    if (this.#closed) return Promise.reject(unavailable('the audit is closing'));
+  async append(entries: readonly MessageInitShape<typeof AuditEntrySchema>[]): Promise<void> {
+    if (this.#closed) throw unavailable('the audit is closing');
     const checked = entries.map(checkEntry);
     const waiting = this.#waiting.reduce((sum, one) => sum + one.entries.length, 0);
     if (checked.length > BATCH_MAX || waiting + checked.length > WAITING_MAX) {
       const limit = checked.length > BATCH_MAX ? BATCH_MAX : WAITING_MAX;
-      return Promise.reject(
-        new MeshError('ResourceExhausted', 'too many audit entries at once; send fewer, later', {
-          limit: `${limit} entries`,
-          retryAfterMs: 1000,
-        }),
-      );
+      throw new MeshError('ResourceExhausted', 'too many audit entries at once; send fewer, later', {
+        limit: `${limit} entries`,
+        retryAfterMs: 1000,
+      });
     }
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ entries: checked, resolve, reject });
       this.#writing ??= this.#write().finally(() => {
         this.#writing = undefined;
@@ -302,18 +300,15 @@ function parseHead(value: Uint8Array | undefined): { sequence: number; hash: str
   return { sequence: Number(head.sequence), hash: String(head.hash) };
 }
 
-function checkEntry(
-  init: MessageInitShape<typeof AuditEntrySchema>,
-  index: number,
-): AuditEntry {
+const TEXTS = ['tenant', 'principal', 'action', 'resource', 'outcome', 'reason', 'member'] as const;
+
+function checkEntry(init: MessageInitShape<typeof AuditEntrySchema>, index: number): AuditEntry {
   const entry = create(AuditEntrySchema, { ...init, sequence: 0n, hash: '' });
-  const texts = [entry.tenant, entry.principal, entry.action, entry.outcome, entry.member];
   if (entry.action === '') throw invalid(`entries[${index}].action`, 'is empty');
-  if (texts.some((text) => text.length > TEXT_LENGTH_MAX)) {
-    throw invalid(`entries[${index}]`, `has a text of more than ${TEXT_LENGTH_MAX} characters`);
+  for (const field of TEXTS) {
+    // What somebody tried may be as long as they like; its beginning tells enough. A lone surrogate
+    // would come out of the log as another character and break the chain.
+    entry[field] = entry[field].slice(0, TEXT_LENGTH_MAX).toWellFormed();
   }
-  // What somebody tried may be longer than anything; the beginning tells enough.
-  entry.resource = entry.resource.slice(0, TEXT_LENGTH_MAX);
-  entry.reason = entry.reason.slice(0, TEXT_LENGTH_MAX);
   return entry;
 }

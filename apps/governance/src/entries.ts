@@ -18,7 +18,7 @@ export type Entry =
   | { readonly kind: 'type'; readonly value: EventType; readonly bytes: number }
   | { readonly kind: 'quota'; readonly value: Quota; readonly bytes: number };
 
-export type EntryKind = Entry['kind'];
+type PutOperation = Extract<KvOperation, { type: 'put' }>;
 export type PolicyChange = WatchPolicyResponse['change'];
 
 // A topic filter may be as long as a whole key, so names are hashed.
@@ -31,19 +31,19 @@ export const quotaKey = (tenant: string, principal: string): string =>
   `quota/${tenant}/${principal}`;
 
 /** The stored form has no revision: the store's own is the one. */
-export const putTopic = (topic: Topic): KvOperation => ({
+export const putTopic = (topic: Topic): PutOperation => ({
   type: 'put',
   key: topicKey(topic.tenant, topic.topicFilter),
   value: toBinary(TopicSchema, create(TopicSchema, { ...topic, revision: 0n })),
 });
 
-export const putEventType = (type: EventType): KvOperation => ({
+export const putEventType = (type: EventType): PutOperation => ({
   type: 'put',
   key: typeKey(type.tenant, type.type),
   value: toBinary(EventTypeSchema, create(EventTypeSchema, { ...type, revision: 0n })),
 });
 
-export const putQuota = (quota: Quota): KvOperation => ({
+export const putQuota = (quota: Quota): PutOperation => ({
   type: 'put',
   key: quotaKey(quota.tenant, quota.principal),
   value: toBinary(QuotaSchema, create(QuotaSchema, { ...quota, revision: 0n })),
@@ -66,6 +66,18 @@ export function decodeEntry(value: Uint8Array, key: string): Entry {
     throw new MeshError('DataLoss', `the entry ${key} is malformed; write it anew`, {}, error);
   }
   throw new MeshError('DataLoss', `the entry ${key} is of no known kind`);
+}
+
+/** The stored form again. */
+export function encodeEntry(entry: Entry): Uint8Array {
+  switch (entry.kind) {
+    case 'topic':
+      return toBinary(TopicSchema, entry.value);
+    case 'type':
+      return toBinary(EventTypeSchema, entry.value);
+    case 'quota':
+      return toBinary(QuotaSchema, entry.value);
+  }
 }
 
 /** The change that a watcher is told: the entry as it is, or as it was before it was deleted. */

@@ -17,7 +17,7 @@ import {
   type Quota,
   type Topic,
 } from '@eventmesh/proto-gen/governance';
-import { changeOf, decodeEntry, withRevision, type Entry, type PolicyChange } from './entries.ts';
+import { changeOf, decodeEntry, encodeEntry, withRevision, type Entry, type PolicyChange } from './entries.ts';
 import { ENTRIES_PER_TENANT_MAX, POLICY_BYTES_MAX, TENANT_BYTES_MAX } from './limits.ts';
 
 /** Changes of one version, all of which belong together. */
@@ -74,6 +74,13 @@ export class PolicyState {
   get(key: string): Entry | undefined {
     const found = this.#state.get(key);
     return found && withRevision(found.value, found.modRevision);
+  }
+
+  /** Whether a put would change nothing. */
+  holds(operation: KvOperation): boolean {
+    const found = this.#state.get(operation.key)?.value;
+    if (operation.type === 'delete' || found === undefined) return false;
+    return Buffer.compare(encodeEntry(found), operation.value) === 0;
   }
 
   topics(tenant?: string): Topic[] {

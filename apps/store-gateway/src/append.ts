@@ -135,7 +135,10 @@ class Window {
   }
 
   async take(bytes: number): Promise<void> {
-    while (this.#count > 0 && (this.#count >= this.#countMax || this.#bytes + bytes > this.#bytesMax)) {
+    while (
+      this.#count > 0 &&
+      (this.#count >= this.#countMax || this.#bytes + bytes > this.#bytesMax)
+    ) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

@@ -30,7 +30,9 @@ function openJetStream(config: StoreGatewayConfig['store']): Promise<EventStore>
         : { authenticator: credsAuthenticator(encoder.encode(credentials.reveal())) }),
       ...(tls === undefined
         ? {}
-        : { tls: Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined)) }),
+        : {
+            tls: Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined)),
+          }),
     },
   });
 }

@@ -1,8 +1,13 @@
-import { RpcServer, grpcTransport, localTransport, type Router, type Transport } from '@eventmesh/rpc';
+import { loadConfig, section } from '@eventmesh/config';
+import {
+  RpcServer,
+  grpcTransport,
+  localTransport,
+  type Router,
+  type Transport,
+} from '@eventmesh/rpc';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { openRemoteStore } from '@eventmesh/store-remote';
-import { loadConfig } from '@eventmesh/config';
-import { section } from '@eventmesh/config';
 import { Metrics, createLogger } from '@eventmesh/telemetry';
 import { describeStoreContract, tempDir } from '@eventmesh/testing';
 import { createStoreGatewayApp, storeGatewaySettings } from './index.ts';
@@ -14,44 +19,40 @@ function describeRemote(
   name: string,
   connect: (router: Router) => Promise<{ transport: Transport; stop: () => void }>,
 ): void {
-  describeStoreContract(
-    name,
-    async () => {
-      const dir = tempDir('store-remote');
-      const open = async () => {
-        const app = createStoreGatewayApp(settings, {
-          store: await openEmbeddedStore({ dir: dir.path, retentionIntervalMs: 50 }),
-          log: createLogger({ level: 'silent', service: 'test' }),
-          metrics: new Metrics(),
-        });
-        await app.start();
-        const { transport, stop } = await connect(app.router);
-        const store = await openRemoteStore({ transport });
-        return {
-          store,
-          async close() {
-            await store.close();
-            stop();
-            await app.drain();
-          },
-        };
-      };
-      let current = await open();
+  describeStoreContract(name, async () => {
+    const dir = tempDir('store-remote');
+    const open = async () => {
+      const app = createStoreGatewayApp(settings, {
+        store: await openEmbeddedStore({ dir: dir.path, retentionIntervalMs: 50 }),
+        log: createLogger({ level: 'silent', service: 'test' }),
+        metrics: new Metrics(),
+      });
+      await app.start();
+      const { transport, stop } = await connect(app.router);
+      const store = await openRemoteStore({ transport });
       return {
-        store: current.store,
-        async reopen() {
-          await current.close();
-          current = await open();
-          return current.store;
-        },
-        async dispose() {
-          await current.close();
-          dir.remove();
+        store,
+        async close() {
+          await store.close();
+          stop();
+          await app.drain();
         },
       };
-    },
-    ['topic-filtered-read', 'time-seek', 'retention'],
-  );
+    };
+    let current = await open();
+    return {
+      store: current.store,
+      async reopen() {
+        await current.close();
+        current = await open();
+        return current.store;
+      },
+      async dispose() {
+        await current.close();
+        dir.remove();
+      },
+    };
+  }, ['topic-filtered-read', 'time-seek', 'retention']);
 }
 
 describeRemote('remote over gRPC', async (router) => {

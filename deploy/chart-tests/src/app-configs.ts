@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Entry } from '@eventmesh/config';
@@ -11,15 +10,14 @@ const apps = join(import.meta.dirname, '../../../apps');
  * The configuration spec that an app declares in src/config.ts: the one export that is a section
  * with `site` and `grpc`. Loaded by path, because only the host may depend on apps.
  */
-export async function appConfig(key: ServiceKey): Promise<Entry<unknown> | undefined> {
+export async function appConfig(key: ServiceKey): Promise<Entry<unknown>> {
   const file = join(apps, SERVICES[key], 'src/config.ts');
-  if (!existsSync(file)) return undefined;
   const module = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
-  const specs = Object.values(module).filter(isServiceSpec);
-  if (specs.length !== 1) {
-    throw new Error(`${file} exports ${specs.length} service configurations; one was expected`);
+  const [spec, ...others] = Object.values(module).filter(isServiceSpec);
+  if (spec === undefined || others.length > 0) {
+    throw new Error(`${file} must export exactly one service configuration`);
   }
-  return specs[0];
+  return spec;
 }
 
 function isServiceSpec(value: unknown): value is Entry<unknown> {
@@ -36,12 +34,15 @@ export function partialSchema(spec: Entry<unknown>): Schema {
 }
 
 function partial(schema: Schema): Schema {
-  const { required, default: _, properties, ...rest } = schema;
-  if (properties === undefined) return rest;
+  const { properties, ...rest } = schema;
+  const left = Object.fromEntries(
+    Object.entries(rest).filter(([name]) => name !== 'required' && name !== 'default'),
+  );
+  if (properties === undefined) return left;
   const open = Object.entries(properties as Record<string, Schema>);
   const secret = open.map(([name]) => name).join() === 'file,value';
   return {
-    ...rest,
+    ...left,
     properties: Object.fromEntries(
       open
         .filter(([name]) => !(secret && name === 'value'))

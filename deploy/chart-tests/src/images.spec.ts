@@ -5,13 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startEtcd } from '@eventmesh/tools-provision';
 import { parse, stringify } from 'yaml';
 import { render } from './helm.ts';
-import { imageRoot, runImage, startImage, type ImageRoot } from './image.ts';
+import { imageRoot, runImage, startImage, type ImageRoot, type RunningImage } from './image.ts';
 import { ofKind, podsOf, type KubeObject } from './kubernetes.ts';
 import { SERVICES } from './values-schema.ts';
 
 const workspace = join(import.meta.dirname, '../../..');
-const hasMain = (app: string) => existsSync(join(workspace, 'apps', app, 'src/main.ts'));
-const services = Object.values(SERVICES).filter(hasMain);
+const services = Object.values(SERVICES);
 
 let image: ImageRoot;
 
@@ -49,11 +48,14 @@ function renderedConfig(objects: readonly KubeObject[], service: string): string
   return (map?.data?.['config.yaml'] ?? '').replaceAll('/run/eventmesh/', `${secrets}-`);
 }
 
-describe.each([...services, 'mesh'].filter(hasMain))('the bundle of %s', (app) => {
-  it('is one read-only module, and nothing beside it but lmdb where it is used', () => {
+describe.each([...services, 'mesh'])('the bundle of %s', (app) => {
+  it('is one read-only module, and beside it lmdb and the OpenAPI page where they are used', () => {
     const folder = appOf(app);
-    expect(readdirSync(folder).filter((file) => file !== 'lmdb.node')).toEqual(['main.mjs']);
-    expect(statSync(join(folder, 'main.mjs')).mode & 0o222).toBe(0);
+    const beside = readdirSync(folder).filter((file) => file !== 'main.mjs');
+    expect(['lmdb.node', 'static']).toEqual(expect.arrayContaining(beside));
+    for (const file of ['main.mjs', ...beside.filter((name) => name !== 'static')]) {
+      expect(statSync(join(folder, file)).mode & 0o222).toBe(0);
+    }
   });
 
   it('has everything inside: it starts where there are no node_modules', () => {
@@ -128,6 +130,49 @@ describe.each(services.filter((service) => alone[service] !== undefined))(
     });
   },
 );
+
+describe('the image of emesher', () => {
+  it('becomes ready beside the others, and serves the OpenAPI page from its files', async () => {
+    const token = join(image.root, 'service-token');
+    writeFileSync(token, 'a-token-of-this-test\n');
+    const common = {
+      site: 'west',
+      grpc: { port: 0 },
+      admin: { port: 0 },
+      serviceToken: { file: token },
+    };
+    const running: RunningImage[] = [];
+    const start = async (name: string, own: object) => {
+      const file = writeConfig(`${name}-site`, { ...common, ...own });
+      running.unshift(await startImage(appOf(name), ['--config', file]));
+      return { address: running[0]?.addresses['grpc'] };
+    };
+    try {
+      const registry = await start(
+        'registry',
+        alone['registry']?.(image.writable('site-reg')) ?? {},
+      );
+      const acl = await start('acl', alone['acl']?.(image.writable('site-acl')) ?? {});
+      const store = await start(
+        'store-gateway',
+        alone['store-gateway']?.(image.writable('site-store')) ?? {},
+      );
+      const governance = await start('governance', {
+        kv: { kind: 'embedded', dir: image.writable('site-gov') },
+        services: { acl, store },
+      });
+      const services = { registry, acl, store, governance };
+      await start('emesher', { http: { port: 0 }, services });
+      const { admin, http } = running[0]?.addresses ?? {};
+      expect((await fetch(`http://${admin}/readyz`)).status).toBe(200);
+      expect((await fetch(`http://${http}/docs/static/swagger-ui.css`)).status).toBe(200);
+      expect((await fetch(`http://${http}/v1/openapi.json`)).status).toBe(200);
+    } finally {
+      // The emesher first, so that each finds what it hands its work to.
+      for (const one of running) expect(await one.stop()).toBe(0);
+    }
+  });
+});
 
 describe('the image of registry', () => {
   it('keeps its state in a real etcd, whose protocol is inside the bundle', async () => {

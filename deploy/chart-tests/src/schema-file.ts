@@ -9,10 +9,9 @@ export const SCHEMA_FILE = join(CHART, 'values.schema.json');
 
 /** The text of values.schema.json as the values and the services' configurations ask for it. */
 export async function schemaText(): Promise<string> {
-  const configs: Partial<Record<ServiceKey, Schema>> = {};
+  const configs = {} as Record<ServiceKey, Schema>;
   for (const key of Object.keys(SERVICES) as ServiceKey[]) {
-    const spec = await appConfig(key);
-    if (spec !== undefined) configs[key] = partialSchema(spec);
+    configs[key] = partialSchema(await appConfig(key));
   }
   const text = JSON.stringify(valuesSchema(configs));
   return format(text, { parser: 'json', printWidth: 100 });

@@ -276,14 +276,14 @@ const top: Readonly<Record<string, Schema>> = {
 };
 
 /** The schema of values.yaml. `configs` holds the schema of each service's configuration file. */
-export function valuesSchema(configs: Readonly<Partial<Record<ServiceKey, Schema>>>): Schema {
+export function valuesSchema(configs: Readonly<Record<ServiceKey, Schema>>): Schema {
   const services = Object.keys(SERVICES).map((key) => [
     key,
     closed(`The ${SERVICES[key as ServiceKey]} service.`, {
       ...workload,
       ...(key === 'emesher' ? emesherOnly : {}),
       ...(key === 'acl' ? aclOnly : {}),
-      config: configs[key as ServiceKey] ?? kubernetes('Merged into its configuration file.'),
+      config: configs[key as ServiceKey],
     }),
   ]);
   return {

@@ -17,7 +17,8 @@ export interface LeaseOptions {
   readonly client: Client<typeof RegistryService>;
   readonly member: MessageInitShape<typeof MemberSchema>;
   /** Addresses that are known only once its servers listen; it joins when they are. */
-  readonly located?: Promise<Pick<MessageInitShape<typeof MemberSchema>, 'grpcAddress' | 'httpAddress'>> | undefined;
+  readonly located?:
+    Promise<Pick<MessageInitShape<typeof MemberSchema>, 'grpcAddress' | 'httpAddress'>> | undefined;
   readonly ttlMs: number;
   readonly onState: (state: LeaseState, leaseId: string | undefined) => void;
   readonly onContact: () => void;

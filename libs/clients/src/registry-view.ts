@@ -51,7 +51,9 @@ export interface RegistryViewOptions {
   /** This process. Its id should be new with each start: the old one lives on until its lease ends. */
   readonly member: MessageInitShape<typeof MemberSchema>;
   /** Addresses that are known only once its servers listen; it joins the site when they are. */
-  readonly located?: Promise<Pick<MessageInitShape<typeof MemberSchema>, 'grpcAddress' | 'httpAddress'>>;
+  readonly located?: Promise<
+    Pick<MessageInitShape<typeof MemberSchema>, 'grpcAddress' | 'httpAddress'>
+  >;
   /** Time of the member's lease in milliseconds, 1,000 to 60,000. Default 5,000. */
   readonly ttlMs?: number;
   /** Longest pause between two attempts to reach the registry, in milliseconds. Default 2,000. */

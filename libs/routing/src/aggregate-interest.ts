@@ -55,7 +55,10 @@ function eachEnd(node: FilterNode, visit: (node: FilterNode) => void): void {
   for (const child of node.children.values()) eachEnd(child, visit);
 }
 
-/** Whether a filter other than `self` covers the levels from `at` on; agrees with `filterCovers`. */
+/**
+ * Whether a filter other than `self` covers the levels from `at` on. Agrees with `filterCovers`, but
+ * for the one pair that cover each other: of `#` and `+/#` only the latter counts as covered.
+ */
 function isCovered(
   node: FilterNode,
   levels: readonly string[],

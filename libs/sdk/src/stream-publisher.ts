@@ -12,8 +12,17 @@ import {
 
 type Item = ReturnType<typeof encode>;
 
+/** An event of a call to `publishMany`. */
+export interface PublishEntry extends PublishOptions {
+  readonly topic: string;
+  readonly event: EventInput;
+}
+
+/** One call that waits for the outcomes of its events. */
 interface Waiting {
-  readonly resolve: (receipt: Receipt) => void;
+  readonly events: number;
+  readonly outcomes: (Receipt | MeshError)[];
+  readonly resolve: (outcomes: (Receipt | MeshError)[]) => void;
   readonly reject: (error: MeshError) => void;
 }
 
@@ -31,7 +40,10 @@ export class StreamPublisher {
   readonly #frames = new AsyncQueue<{ events: Item[] }>();
   #queued: Item[] = [];
   #waiting: Waiting[] = [];
+  /** Calls at the head of `#waiting` that have all their outcomes. */
   #answered = 0;
+  #pending = 0;
+  /** Events sent and not answered. */
   #unanswered = 0;
   #windowEvents = 1;
   #scheduled = false;
@@ -43,18 +55,24 @@ export class StreamPublisher {
   }
 
   /** Resolves with the receipt; rejects with why the event was refused. */
-  publish(topic: string, event: EventInput, options: PublishOptions = {}): Promise<Receipt> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    return new Promise((resolve, reject) => {
-      this.#queued.push(encode(topic, event, options));
-      this.#waiting.push({ resolve, reject });
-      this.#schedule();
-    });
+  async publish(topic: string, event: EventInput, options: PublishOptions = {}): Promise<Receipt> {
+    const [outcome] = await this.#enqueue([encode(topic, event, options)]);
+    if (outcome === undefined || outcome instanceof MeshError) throw outcome;
+    return outcome;
+  }
+
+  /**
+   * Publishes many events with one promise for all, which is cheaper. Resolves with an outcome for
+   * each, in order: its receipt, or why it was refused. Rejects only when the stream fails.
+   */
+  async publishMany(entries: readonly PublishEntry[]): Promise<(Receipt | MeshError)[]> {
+    if (entries.length === 0) return [];
+    return this.#enqueue(entries.map((entry) => encode(entry.topic, entry.event, entry)));
   }
 
   /** Events published and not answered yet. */
   get pending(): number {
-    return this.#waiting.length - this.#answered;
+    return this.#pending;
   }
 
   /** Waits for the open answers, then ends the stream. */
@@ -64,6 +82,16 @@ export class StreamPublisher {
     }
     this.#frames.end();
     await this.#done;
+  }
+
+  #enqueue(items: readonly Item[]): Promise<(Receipt | MeshError)[]> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      for (const item of items) this.#queued.push(item);
+      this.#waiting.push({ events: items.length, outcomes: [], resolve, reject });
+      this.#pending += items.length;
+      this.#schedule();
+    });
   }
 
   #schedule(): void {
@@ -110,10 +138,16 @@ export class StreamPublisher {
   }
 
   #answer({ outcome }: PublishOutcome): void {
-    const waiting = this.#waiting[this.#answered++];
-    if (outcome.case === 'receipt') waiting?.resolve(toReceipt(outcome.value));
-    else if (outcome.case === 'failure') waiting?.reject(fromFailure(outcome.value));
-    else waiting?.reject(new MeshError('Internal', 'the answer has no outcome'));
+    const waiting = this.#waiting[this.#answered];
+    if (waiting === undefined) return;
+    this.#pending--;
+    const { outcomes } = waiting;
+    if (outcome.case === 'receipt') outcomes.push(toReceipt(outcome.value));
+    else if (outcome.case === 'failure') outcomes.push(fromFailure(outcome.value));
+    else outcomes.push(new MeshError('Internal', 'the answer has no outcome'));
+    if (outcomes.length < waiting.events) return;
+    this.#answered++;
+    waiting.resolve(outcomes);
   }
 
   #compact(): void {
@@ -127,6 +161,7 @@ export class StreamPublisher {
     const open = this.#waiting.slice(this.#answered);
     this.#waiting = [];
     this.#answered = 0;
+    this.#pending = 0;
     for (const { reject } of open) reject(error);
   }
 }

@@ -389,6 +389,11 @@ export class MemoryMesh implements MeshPort {
     this.#end(this.subscription(name), reason);
   }
 
+  /** Ends the duplicate window: every (source, id) is new again. */
+  forgetDuplicates(): void {
+    this.#seen.clear();
+  }
+
   /** Begins the drain: new work is refused. */
   drain(): void {
     this.#drain.abort();

@@ -70,12 +70,15 @@ function consumeHttp(
   recorder: Recorder,
   signal: AbortSignal,
 ): Consumer {
-  let onOpen: () => void = () => undefined;
-  const opened = new Promise<void>((resolve) => {
-    onOpen = resolve;
-  });
+  const opened = Promise.withResolvers<void>();
   const done = (async () => {
-    const stream = consumeSse({ base: http, authorization, subscription: name, signal, onOpen });
+    const stream = consumeSse({
+      base: http,
+      authorization,
+      subscription: name,
+      signal,
+      onOpen: () => opened.resolve(),
+    });
     for await (const { data } of stream) {
       const { topic, event, attempt } = readEnvelope(data);
       recorder.receive(name, {
@@ -89,7 +92,7 @@ function consumeHttp(
       });
     }
   })();
-  return { ready: Promise.race([opened, done]), done };
+  return { ready: Promise.race([opened.promise, done]), done };
 }
 
 /** JSON data as the producer wrote it: without spaces and in its order, so it is the same again. */

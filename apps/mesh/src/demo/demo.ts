@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MeshError } from '@eventmesh/errors';
 import { SubscriberService, type SubscriptionStatus } from '@eventmesh/proto-gen/subscriber';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
-import { MeshClient } from '@eventmesh/sdk';
+import { MeshClient, type SubscriptionInput } from '@eventmesh/sdk';
 import { DEFECTS, reportText, type CheckReport } from '@eventmesh/tools-checker';
 import { subscriptionInputToProto } from '@eventmesh/wire';
 import type { World } from '../cli/cli.ts';
@@ -82,6 +82,7 @@ async function exchange(mesh: LocalMesh, output: Output, signal: AbortSignal): P
     const broken = Promise.all(consumers.map(({ done }) => done));
     broken.catch(() => ended.abort());
     await Promise.all(consumers.map(({ ready }) => ready));
+    await awaitKnown(consumer.client, mesh.sites[0]?.[0] ?? '');
     const started = performance.now();
     await publishAll(producer, payloads, recorder);
     await settled(mesh, east, recorder, AbortSignal.any([signal, ended.signal]));
@@ -125,7 +126,6 @@ async function withSubscriptions<T>(
   const transport = grpcTransport({
     address: grpc,
     metadata: () => ({ authorization }),
-    timeoutMs: CONVERGE_MS + 10_000,
   });
   try {
     return await run(createClient(SubscriberService, transport));
@@ -134,27 +134,34 @@ async function withSubscriptions<T>(
   }
 }
 
-/** Made at the consuming site; each waits until the publishing site knows of it. */
-async function createSubscriptions(mesh: LocalMesh, east: SiteAddresses): Promise<void> {
-  await withSubscriptions(mesh, east, async (client) => {
+/** Made at the consuming site, before anything is published. */
+const createSubscriptions = (mesh: LocalMesh, east: SiteAddresses): Promise<void> =>
+  withSubscriptions(mesh, east, async (client) => {
     for (const { name, topicFilters, filters } of DEMO_SUBSCRIPTIONS) {
-      const spec = {
-        name,
-        topicFilters,
-        filters,
-        ordered: true,
-        start: { kind: 'earliest' },
-      } as const;
-      const { convergedSites } = await client.createSubscription({
-        subscription: subscriptionInputToProto(spec),
-        convergeMs: BigInt(CONVERGE_MS),
+      const spec = { name, topicFilters, filters, ordered: true, start: { kind: 'earliest' } };
+      await client.createSubscription({
+        subscription: subscriptionInputToProto(spec as SubscriptionInput),
       });
-      const site = mesh.sites[0]?.[0] ?? '';
-      if (!convergedSites.includes(site)) {
-        throw new MeshError('Unavailable', `${site} did not learn of ${name} in time`);
-      }
     }
   });
+
+/**
+ * Until the publishing site knows of every subscription: only then it sends what they want. Interest
+ * has one version for all of a site, so one more subscription that waits stands for those before it.
+ */
+async function awaitKnown(client: MeshClient, west: string): Promise<void> {
+  const barrier = client.subscribe({
+    subscription: { name: '', topicFilters: ['github/#'], ephemeral: true },
+    convergeMs: CONVERGE_MS,
+  });
+  const reading = (async () => {
+    for await (const delivery of barrier) delivery.accept();
+  })();
+  const { convergedSites } = await barrier.opened;
+  barrier.close();
+  await reading;
+  if (convergedSites.includes(west)) return;
+  throw new MeshError('Unavailable', `${west} did not learn of the subscriptions in time`);
 }
 
 const readBooks = (mesh: LocalMesh, east: SiteAddresses) =>

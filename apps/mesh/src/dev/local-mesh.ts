@@ -4,6 +4,7 @@ import { MeshError } from '@eventmesh/errors';
 import { stringify } from 'yaml';
 import type { ContextFile, SiteAddresses } from '../cli/context-file.ts';
 import { loadIdentity, type Identity } from './identity.ts';
+import { awaitJoined } from './joined.ts';
 import { ManagedProcess, type ProcessObserver } from './managed-process.ts';
 import { planSites, type Plan, type PlanOptions, type SitePlan } from './plan.ts';
 import { startServices } from './services.ts';
@@ -29,13 +30,34 @@ export interface LocalMesh {
   stop(): Promise<readonly string[]>;
 }
 
-/** Starts the sites and resolves when all are ready. @throws MeshError; nothing is left running. */
+const JOIN_MS = 20_000;
+
+/**
+ * Starts the sites and resolves when all are ready and each reaches every other.
+ *
+ * @throws MeshError; nothing is left running.
+ */
 export async function startLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
-  const { dir } = options;
-  const identity = loadIdentity(dir);
+  const identity = loadIdentity(options.dir);
   const plan = await planSites(options);
-  if (options.services === true) return startServices({ ...options, identity, plan });
-  const processes = plan.sites.map((site) => siteProcess(site, plan, options, identity));
+  const start = options.services === true ? startServices : startSites;
+  const mesh = await start({ ...options, identity, plan });
+  const missing = await awaitJoined(mesh, JOIN_MS);
+  if (missing.length === 0) return mesh;
+  await mesh.stop();
+  const text = `the sites did not join: ${missing.join('; ')}; the logs are in ${options.dir}`;
+  throw new MeshError('Unavailable', text);
+}
+
+/** What both ways of running a mesh start from. */
+export interface StartOptions extends LocalMeshOptions {
+  readonly plan: Plan;
+  readonly identity: Identity;
+}
+
+async function startSites(options: StartOptions): Promise<LocalMesh> {
+  const { plan, identity } = options;
+  const processes = plan.sites.map((site) => siteProcess(site, options));
   try {
     await Promise.all(processes.map((process) => process.start()));
   } catch (error) {
@@ -84,9 +106,7 @@ export function writeConfig(path: string, value: unknown): string {
 
 function siteProcess(
   site: SitePlan,
-  plan: Plan,
-  { dir, observer }: LocalMeshOptions,
-  identity: Identity,
+  { dir, observer, plan, identity }: StartOptions,
 ): ManagedProcess {
   const folder = join(dir, site.name);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -102,7 +122,7 @@ function siteProcess(
     linkToken: { value: identity.linkToken },
     bootstrapFile: identity.bootstrapFile,
   });
-  const program = new URL('../site/scratch-main.ts', import.meta.url).pathname;
+  const program = new URL('../site/main.ts', import.meta.url).pathname;
   return new ManagedProcess(
     { name: site.name, args: [program, '--config', config], logFile: join(folder, 'log.jsonl') },
     observer,

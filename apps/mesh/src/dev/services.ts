@@ -9,15 +9,9 @@ import {
   type RunningServer,
 } from '@eventmesh/tools-provision';
 import { addressesOf, pidsOf, stopAll, writeConfig } from './local-mesh.ts';
-import type { LocalMesh, LocalMeshOptions } from './local-mesh.ts';
-import type { Identity } from './identity.ts';
+import type { LocalMesh, StartOptions } from './local-mesh.ts';
 import { ManagedProcess, type ProcessObserver } from './managed-process.ts';
 import { freePort, type Plan, type SitePlan } from './plan.ts';
-
-export interface ServicesOptions extends LocalMeshOptions {
-  readonly plan: Plan;
-  readonly identity: Identity;
-}
 
 const SERVICES = ['registry', 'acl', 'governance', 'store-gateway', 'emesher'] as const;
 type ServiceName = (typeof SERVICES)[number];
@@ -35,7 +29,7 @@ const APPS = new URL('../../..', import.meta.url).pathname;
  * Every service of every site as a process of its own, as they ship: one etcd for all, with a
  * prefix for each site, and a nats-server for each site.
  */
-export async function startServices(options: ServicesOptions): Promise<LocalMesh> {
+export async function startServices(options: StartOptions): Promise<LocalMesh> {
   const { plan, dir, identity } = options;
   const servers: RunningServer[] = [];
   const controls: ManagedProcess[] = [];
@@ -105,7 +99,7 @@ async function choosePorts({ sites }: Plan): Promise<ReadonlyMap<string, SitePor
 }
 
 async function startServers(
-  { plan, dir, note }: ServicesOptions,
+  { plan, dir, note }: StartOptions,
   servers: RunningServer[],
 ): Promise<{ etcd: RunningServer; nats: ReadonlyMap<string, NatsServer> }> {
   note?.('looking for etcd and nats-server (building them takes minutes the first time)');
@@ -120,7 +114,7 @@ async function startServers(
   return { etcd, nats };
 }
 
-interface SiteContext extends ServicesOptions {
+interface SiteContext extends StartOptions {
   readonly servicePorts: ReadonlyMap<string, SitePorts>;
   readonly etcdUrl: string;
   readonly nats: NatsServer | undefined;
@@ -170,7 +164,11 @@ export function configsOf(
       bootstrap: { file: identity.bootstrapFile },
       governance: { address: address('governance') },
     },
-    governance: { ...common('governance'), kv },
+    governance: {
+      ...common('governance'),
+      kv,
+      services: { acl: services.acl, store: services.store },
+    },
     'store-gateway': {
       ...common('store-gateway'),
       store: { kind: 'jetstream', servers: [nats?.url], monitorUrl: nats?.monitorUrl },

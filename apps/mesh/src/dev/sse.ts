@@ -8,8 +8,17 @@ export interface SseOptions {
   readonly subscription?: string;
   readonly topicFilters?: readonly string[];
   readonly signal: AbortSignal;
+  /** Wait for the other sites to know of the interest, at most this long. Default 0. */
+  readonly convergeMs?: number;
   /** Called when the subscription is attached and events will come. */
-  readonly onOpen?: () => void;
+  readonly onOpen?: (opened: SseOpened) => void;
+}
+
+/** What the mesh says before the first event. */
+export interface SseOpened {
+  readonly subscription: string;
+  readonly convergedSites: readonly string[];
+  readonly unreachableSites: readonly string[];
 }
 
 /** One event of a text/event-stream (WHATWG HTML, 9.2). */
@@ -24,8 +33,8 @@ export interface SseEvent {
  * the signal aborts or the server ends the stream without a reason.
  */
 export async function* consumeSse(options: SseOptions): AsyncGenerator<SseEvent> {
-  const { base, subscription, topicFilters = [], signal, authorization } = options;
-  const query = new URLSearchParams({ envelope: 'true' });
+  const { base, subscription, topicFilters = [], signal, authorization, convergeMs = 0 } = options;
+  const query = new URLSearchParams({ envelope: 'true', convergeMs: String(convergeMs) });
   for (const filter of topicFilters) query.append('topic', filter);
   const path =
     subscription === undefined
@@ -40,7 +49,7 @@ export async function* consumeSse(options: SseOptions): AsyncGenerator<SseEvent>
       throw errorOf(response.status, await response.text());
     }
     for await (const event of parseSse(response.body)) {
-      if (event.event === 'opened') options.onOpen?.();
+      if (event.event === 'opened') options.onOpen?.(JSON.parse(event.data) as SseOpened);
       else if (event.event === 'message') yield event;
       else if (event.event === 'ended') throw errorOf(503, event.data);
     }

@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { aclSettings, createAclApp } from '@eventmesh/acl';
-import { RegistryView, createAuthorizer, createGovernanceView } from '@eventmesh/clients';
+import {
+  RegistryView,
+  createAuditSpool,
+  createAuthorizer,
+  createGovernanceView,
+} from '@eventmesh/clients';
 import { loadConfig, optional, secret, section } from '@eventmesh/config';
 import { createEmesherApp } from '@eventmesh/emesher';
 import { createGovernanceApp, governanceSettings } from '@eventmesh/governance';
@@ -12,9 +17,10 @@ import { AclService } from '@eventmesh/proto-gen/acl';
 import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { Member_Kind, RegistryService } from '@eventmesh/proto-gen/registry';
 import { createRegistryApp, registryAppConfig } from '@eventmesh/registry';
-import { Router, createClient, localTransport } from '@eventmesh/rpc';
+import { Router, createClient, localTransport, type Transport } from '@eventmesh/rpc';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { createStoreGatewayApp, storeGatewaySettings } from '@eventmesh/store-gateway';
+import type { EventStore } from '@eventmesh/store-api';
 import type { SiteConfig } from './config.ts';
 
 const serviceToken = optional(secret('Shared by the services of the site.'));
@@ -22,106 +28,116 @@ const aclSpec = section('The acl.', { ...aclSettings, serviceToken });
 const governanceSpec = section('The governance.', { ...governanceSettings, serviceToken });
 const storeGatewaySpec = section('The store-gateway.', { ...storeGatewaySettings, serviceToken });
 
-/** What has a life, in the order of its start; it ends in the reverse order. */
-type Closers = ((deadlineMs: number) => Promise<void>)[];
+/** What the parts of one site share. */
+interface Site {
+  readonly config: SiteConfig;
+  readonly host: Host;
+  /** Gathers the services of all apps; served over gRPC, and called in memory by `transport`. */
+  readonly router: Router;
+  readonly transport: Transport;
+  /** Shown by the services to each other. */
+  readonly token: { readonly value: string };
+  /** Ends what has a life; the last that began ends first. */
+  readonly closers: ((deadlineMs: number) => Promise<void>)[];
+}
 
 /**
  * The five services of a site in this process, the very ones that are deployed apart: the same
  * routers behind one gRPC server, joined by calls in memory instead of channels.
  */
 export async function composeSite(config: SiteConfig, host: Host): Promise<Service> {
-  const closers: Closers = [];
-  const close = async (deadlineMs: number) => {
-    for (const closer of closers.splice(0).reverse()) await closer(deadlineMs);
+  const router = new Router();
+  // Keeps the calls between the services from whoever else reaches the server. New with each
+  // process, for nobody outside needs it.
+  const token = { value: randomBytes(24).toString('base64url') };
+  const transport = localTransport(router, { authorization: `Bearer ${token.value}` });
+  const site: Site = { config, host, router, transport, token, closers: [] };
+  const drain = async (deadlineMs: number) => {
+    for (const closer of site.closers.splice(0).reverse()) await closer(deadlineMs);
+    transport.close();
   };
   try {
-    const control = await startControlPlane(config, host, closers);
-    return composeDataPlane(config, host, control, { closers, close });
+    const store = await startControlPlane(site);
+    return { ...composeDataPlane(site, store), router, drain };
   } catch (error) {
-    await close(1000);
+    await drain(1000);
     throw error;
   }
 }
 
-/**
- * registry, acl, governance and store-gateway. The token keeps the calls between the services from
- * whoever else reaches the server; it is new with each process, for nobody outside needs it.
- */
-async function startControlPlane(config: SiteConfig, host: Host, closers: Closers) {
-  const { log, metrics, memberId } = host;
-  const token = { value: randomBytes(24).toString('base64url') };
+/** store-gateway, acl, governance and registry: up first, for the data plane loads from them. */
+async function startControlPlane(site: Site): Promise<EventStore> {
+  const { config, host, token, transport, closers } = site;
+  const { log, metrics, memberId: member } = host;
   const kv = await openEmbeddedKv({ dir: join(config.dir, 'control') });
   closers.push(() => kv.close());
-
   const store = await openEmbeddedStore({ dir: join(config.dir, 'store'), onFatal: host.fatal });
   const gateway = createStoreGatewayApp(
     loadConfig(storeGatewaySpec, { value: { serviceToken: token } }),
     { store, log, metrics },
   );
   closers.push((deadlineMs) => gateway.drain(deadlineMs));
+  include(site.router, gateway.router);
+
+  const spool = createAuditSpool(createClient(PolicyService, transport), { member });
+  closers.push((deadlineMs) => spool.close(Math.min(1000, deadlineMs)));
+  const bootstrap = config.bootstrapFile === undefined ? {} : { file: config.bootstrapFile };
+  const acl = createAclApp(loadConfig(aclSpec, { value: { serviceToken: token, bootstrap } }), {
+    ...{ kv: prefixed(kv, 'acl/'), log, metrics, member },
+    audit: spool.append,
+  });
+  closers.push((deadlineMs) => acl.drain(deadlineMs));
+  include(site.router, acl.router);
 
   const governance = createGovernanceApp(
     loadConfig(governanceSpec, { value: { serviceToken: token } }),
-    { kv: prefixed(kv, 'governance/'), log, metrics },
+    {
+      ...{ kv: prefixed(kv, 'governance/'), log, metrics, member },
+      store,
+      acl: createClient(AclService, transport),
+    },
   );
   closers.push((deadlineMs) => governance.drain(deadlineMs));
+  include(site.router, governance.router);
 
-  const bootstrap = config.bootstrapFile === undefined ? {} : { file: config.bootstrapFile };
-  const acl = createAclApp(loadConfig(aclSpec, { value: { serviceToken: token, bootstrap } }), {
-    kv: prefixed(kv, 'acl/'),
-    log,
-    metrics,
-    member: memberId,
+  const registry = createRegistryApp(loadConfig(registryAppConfig, { value: ofRegistry(site) }), {
+    ...{ kv: prefixed(kv, 'registry/'), log, metrics },
   });
-  closers.push((deadlineMs) => acl.drain(deadlineMs));
-
-  const linkToken =
-    config.linkToken === undefined ? {} : { linkToken: { value: config.linkToken.reveal() } };
-  const registry = createRegistryApp(
-    loadConfig(registryAppConfig, {
-      value: {
-        site: config.site,
-        neighbours: config.neighbours,
-        serviceToken: token,
-        ...linkToken,
-      },
-    }),
-    { kv: prefixed(kv, 'registry/'), log, metrics },
-  );
   closers.push(() => registry.drain());
+  include(site.router, registry.router);
 
-  // The data plane loads its views from them, so they are up first.
-  await gateway.start();
-  await governance.start();
-  await acl.start();
-  await registry.start();
-  return { gateway, governance, acl, registry, token: token.value };
+  for (const app of [gateway, acl, governance, registry]) await app.start();
+  return store;
 }
 
-type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
+function ofRegistry({ config, token }: Site): Record<string, unknown> {
+  const { site, neighbours, linkToken } = config;
+  return {
+    site,
+    neighbours,
+    serviceToken: token,
+    ...(linkToken === undefined ? {} : { linkToken: { value: linkToken.reveal() } }),
+  };
+}
 
 function composeDataPlane(
-  config: SiteConfig,
-  host: Host,
-  { gateway, governance, acl, registry, token }: ControlPlane,
-  { closers, close }: { closers: Closers; close: (deadlineMs: number) => Promise<void> },
-): Service {
-  const { log, metrics, tracing, memberId } = host;
-  const within = (router: Router) => localTransport(router, { authorization: `Bearer ${token}` });
+  { config, host, transport, closers, router }: Site,
+  store: EventStore,
+): Omit<Service, 'router' | 'drain'> {
+  const { log, metrics, tracing, memberId: member } = host;
   const onError = (error: Error) => log.warn({ err: error }, 'a service of the site failed a call');
   const located = Promise.withResolvers<{ grpcAddress: string; httpAddress: string }>();
-
-  const view = new RegistryView({
-    client: createClient(RegistryService, within(registry.router)),
-    member: { id: memberId, kind: Member_Kind.EMESHER, site: config.site },
+  const registry = new RegistryView({
+    client: createClient(RegistryService, transport),
+    member: { id: member, kind: Member_Kind.EMESHER, site: config.site },
     located: located.promise,
     log,
   });
-  closers.push(() => view.close());
-  const authorizer = createAuthorizer(createClient(AclService, within(acl.router)), { onError });
+  closers.push(() => registry.close());
+  const authorizer = createAuthorizer(createClient(AclService, transport), { onError });
   closers.push(() => authorizer.close());
-  const policies = createGovernanceView(createClient(PolicyService, within(governance.router)), {
-    member: memberId,
+  const policies = createGovernanceView(createClient(PolicyService, transport), {
+    member,
     onError,
   });
   closers.push((deadlineMs) => policies.close(Math.min(1000, deadlineMs)));
@@ -129,34 +145,31 @@ function composeDataPlane(
   const emesher = createEmesherApp(
     {
       site: config.site,
-      member: memberId,
+      member,
       http: config.http,
       links: config.neighbours.map(({ site, address }) => ({ site, address })),
       linkToken: config.linkToken?.reveal(),
       dataPlane: config.dataPlane,
     },
-    { store: gateway.store, registry: view, authorizer, policies, log, metrics, tracing },
+    { store, registry, authorizer, policies, log, metrics, tracing },
   );
   closers.push((deadlineMs) => emesher.drain(deadlineMs));
-
+  include(router, emesher.router);
   return {
-    router: merged([emesher, registry, acl, governance, gateway].map(({ router }) => router)),
     start: () => Promise.resolve(),
+    // It can join the site only now that its address is known.
     async announce(grpcAddress) {
       located.resolve({ grpcAddress, httpAddress: '' });
       await emesher.start();
     },
     addresses: () => emesher.addresses(),
-    drain: close,
   };
 }
 
-/** One router with the services of all. */
-function merged(routers: readonly Router[]): Router {
-  const all = new Router();
-  for (const { routes, services } of routers) {
-    for (const [path, route] of routes) all.routes.set(path, route);
-    all.services.push(...services.filter((service) => !all.services.includes(service)));
+/** Adds the services of an app to the router of the site. */
+function include(router: Router, { routes, services }: Router): void {
+  for (const [path, route] of routes) router.routes.set(path, route);
+  for (const service of services) {
+    if (!router.services.includes(service)) router.services.push(service);
   }
-  return all;
 }

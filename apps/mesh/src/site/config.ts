@@ -1,13 +1,5 @@
 import { httpAdapterConfig } from '@eventmesh/adapter-http';
-import {
-  integer,
-  list,
-  optional,
-  secret,
-  section,
-  text,
-  type ConfigOf,
-} from '@eventmesh/config';
+import { integer, list, optional, secret, section, text, type ConfigOf } from '@eventmesh/config';
 import { dataPlaneConfig } from '@eventmesh/emesher';
 import { serviceConfig } from '@eventmesh/lifecycle';
 

@@ -1,10 +1,5 @@
 import { loadConfig } from '@eventmesh/config';
-import {
-  AdminServer,
-  Readiness,
-  logFailedCall,
-  type Host,
-} from '@eventmesh/lifecycle';
+import { AdminServer, Readiness, logFailedCall, type Host } from '@eventmesh/lifecycle';
 import { RpcServer, addStandardServices } from '@eventmesh/rpc';
 import { Metrics, createLogger, createTracing } from '@eventmesh/telemetry';
 import { composeSite } from './compose.ts';

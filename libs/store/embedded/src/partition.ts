@@ -181,7 +181,7 @@ export class Partition {
   #readWindow(): DuplicateWindow {
     const window = new DuplicateWindow(this.spec.duplicateWindow);
     const newestFirst: { key: string; position: number }[] = [];
-    for (let at = this.next - 1; at >= this.first && newestFirst.length < window.size; ) {
+    for (let at = this.next - 1; at >= this.first && newestFirst.length < window.size;) {
       const block = this.blockAt(at);
       if (block === undefined) break;
       const head = blockHead(block);

@@ -84,9 +84,13 @@ describe('the embedded store', () => {
   });
 
   it('has every acknowledged record after kill -9, without a hole, and takes the folder over', async () => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../fixtures/appender.ts'), dir], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '../fixtures/appender.ts'), dir],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     let acked = 0;
     for await (const line of createInterface({ input: child.stdout })) {
       acked = Math.max(acked, Number(line));
@@ -95,9 +99,7 @@ describe('the embedded store', () => {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     const store = await openEmbeddedStore({ dir });
     const from = { kind: 'position', position: 1 } as const;
-    const positions = await drain(
-      store.read({ log: 'log', partition: 0, from, stopAtEnd: true }),
-    );
+    const positions = await drain(store.read({ log: 'log', partition: 0, from, stopAtEnd: true }));
     expect(positions.length).toBeGreaterThanOrEqual(acked);
     expect(positions).toEqual(positions.map((_position, index) => index + 1));
     await store.close();
@@ -106,10 +108,7 @@ describe('the embedded store', () => {
   it('refuses more than may wait for a commit, at once and retryably', async () => {
     const store = await openEmbeddedStore({ dir, pendingBytesMax: 10_000 });
     await store.ensureLog(LOG);
-    const results = await Promise.allSettled([
-      append(store, 'a', 3),
-      append(store, 'b', 3),
-    ]);
+    const results = await Promise.allSettled([append(store, 'a', 3), append(store, 'b', 3)]);
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
     expect((results[1] as PromiseRejectedResult).reason).toMatchObject({
       code: 'ResourceExhausted',

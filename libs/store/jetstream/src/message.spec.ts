@@ -64,7 +64,8 @@ describe('a message', () => {
           topic: fc.string({ minLength: 1, maxLength: 200 }),
         })
         .map(({ id, data, topic }) => {
-          const bytes = data === undefined ? {} : { data: { kind: 'binary', bytes: data } as const };
+          const bytes =
+            data === undefined ? {} : { data: { kind: 'binary', bytes: data } as const };
           const event = encodeEvent({ id, source: '/s', type: 't', ...bytes });
           return encodeRecord({ ...HEAD, topic }, event);
         }),

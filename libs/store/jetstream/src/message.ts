@@ -31,7 +31,11 @@ export function encodeMessage(record: Uint8Array, dedupKey: string): EncodedMess
   const bytes = asBuffer(record);
   const parsed = parse(bytes);
   if (parsed === undefined) {
-    return { subject: OPAQUE_SUBJECT, headers: rest(bytes, 0, bytes.length, dedupKey), payload: bytes };
+    return {
+      subject: OPAQUE_SUBJECT,
+      headers: rest(bytes, 0, bytes.length, dedupKey),
+      payload: bytes,
+    };
   }
   const { head, event } = parsed;
   const data = event.data?.bytes;
@@ -124,7 +128,13 @@ function parse(bytes: Buffer) {
 function rest(record: Buffer, from: number, to: number, dedupKey: string): string {
   const key = Buffer.from(dedupKey);
   const tail = record.subarray(to);
-  const packed = Buffer.concat([varint(key.length), key, varint(tail.length), tail, record.subarray(0, from)]);
+  const packed = Buffer.concat([
+    varint(key.length),
+    key,
+    varint(tail.length),
+    tail,
+    record.subarray(0, from),
+  ]);
   return `${RECORD_HEADER}: ${packed.toString('base64')}\r\n`;
 }
 
@@ -145,6 +155,8 @@ const UNSAFE_VALUES = /[^\x21\x23\x24\x26-\x7e]+/gu;
 function escapeValue(value: string): string {
   if (!UNSAFE_VALUE.test(value)) return value;
   return value.replace(UNSAFE_VALUES, (part) =>
-    [...Buffer.from(part)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    [...Buffer.from(part)]
+      .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+      .join(''),
   );
 }

@@ -5,7 +5,10 @@ export interface JetStreamStoreOptions {
   /** `nats://host:port`, several of one cluster. */
   readonly servers: readonly string[];
   /** How to log in, as the NATS client takes it: user and password, token, authenticator, tls. */
-  readonly credentials?: Pick<ConnectionOptions, 'user' | 'pass' | 'token' | 'authenticator' | 'tls'>;
+  readonly credentials?: Pick<
+    ConnectionOptions,
+    'user' | 'pass' | 'token' | 'authenticator' | 'tls'
+  >;
   /** Copies of each stream: 1, 3 or 5. Default 1. */
   readonly replicas?: number;
   /** First token of all subjects and of the names of streams. Default `eventmesh`. */

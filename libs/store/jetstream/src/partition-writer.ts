@@ -95,7 +95,9 @@ export class PartitionWriter {
 
   append(batch: AppendBatch): Promise<AppendReceipt> {
     this.#connection.checkUp();
-    const messages = batch.records.map(({ bytes, dedupKey }) => encodeMessage(bytes, dedupKey ?? ''));
+    const messages = batch.records.map(({ bytes, dedupKey }) =>
+      encodeMessage(bytes, dedupKey ?? ''),
+    );
     let size = 0;
     for (const [index, message] of messages.entries()) size += this.#checkSize(message, index);
     return new Promise((resolve, reject) => {
@@ -254,7 +256,11 @@ export class PartitionWriter {
       for (const { work } of applied) work.reject(failure);
     }
     this.#inFlight--;
-    if (this.#snapshotDue && Date.now() - this.#snapshotMs > SNAPSHOT_MS && this.#loaded === loaded) {
+    if (
+      this.#snapshotDue &&
+      Date.now() - this.#snapshotMs > SNAPSHOT_MS &&
+      this.#loaded === loaded
+    ) {
       // A failed snapshot is made up for by the tail; the next one comes in some seconds.
       this.#snapshot(loaded).catch(() => undefined);
     }

@@ -1,6 +1,10 @@
 import { lookup } from 'node:dns/promises';
 import type { StreamInfo } from '@nats-io/jetstream';
-import { RECORD_BYTES_MAX, type DurabilityClass, type DurabilityProfile } from '@eventmesh/store-api';
+import {
+  RECORD_BYTES_MAX,
+  type DurabilityClass,
+  type DurabilityProfile,
+} from '@eventmesh/store-api';
 import { fromJetStream, type Connection } from './connection.ts';
 
 /** Headers, subject and the base64 of the envelope need room in a message too. */
@@ -39,7 +43,9 @@ export async function verifyProfile(
 ): Promise<DurabilityProfile> {
   connection.checkUp();
   const { info } = connection.nc;
-  const evidence: string[] = [`nats-server ${info?.version ?? '?'}, server ${info?.server_name ?? '?'}`];
+  const evidence: string[] = [
+    `nats-server ${info?.version ?? '?'}, server ${info?.server_name ?? '?'}`,
+  ];
   const warnings: string[] = [];
   const stored = await storedAs(connection, options, warnings);
   const synced = await syncedAlways(connection, options, evidence, warnings);
@@ -47,8 +53,12 @@ export async function verifyProfile(
   if (!recent) {
     warnings.push(`nats-server ${info?.version} is older than 2.12.12 / 2.14.3; upgrade it`);
   }
-  evidence.push(`streams: ${stored.memory ? 'memory' : 'file'} storage, ${stored.replicas} replica(s)`);
-  evidence.push(`a single publish is answered in ${await probeMs(options.probe)} ms (median of ${PROBES})`);
+  evidence.push(
+    `streams: ${stored.memory ? 'memory' : 'file'} storage, ${stored.replicas} replica(s)`,
+  );
+  evidence.push(
+    `a single publish is answered in ${await probeMs(options.probe)} ms (median of ${PROBES})`,
+  );
   const maxPayload = info?.max_payload ?? 1024 * 1024;
   return {
     store: 'jetstream',

@@ -32,7 +32,7 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
   const walk = new Walk(asked, end, filters, options.readAheadBytes ?? READ_AHEAD_BYTES);
   yield { kind: 'opened', position: Math.max(asked, range.first) };
   yield* walk.trimmed(range.first);
-  for (let retryMs = 100; !walk.done && options.signal?.aborted !== true; ) {
+  for (let retryMs = 100; !walk.done && options.signal?.aborted !== true;) {
     let pull: StreamPull | undefined;
     try {
       pull = await StreamPull.open(connection, {

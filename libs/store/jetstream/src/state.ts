@@ -41,7 +41,11 @@ export class StateBucket {
   /** The last write of each cursor that is under way: calls are applied in order. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  static async open(connection: Connection, prefix: string, replicas: number): Promise<StateBucket> {
+  static async open(
+    connection: Connection,
+    prefix: string,
+    replicas: number,
+  ): Promise<StateBucket> {
     try {
       const kvm = new Kvm(connection.nc);
       const kv = await kvm.create(`${prefix}-state`, { replicas, history: 1, storage: 'file' });

@@ -144,9 +144,10 @@ describe('the JetStream store', () => {
     const acked = new Map<string, number>();
     const failures: MeshError[] = [];
     let stop = false;
-    const followed = follow(store, 'killed', () => stop && acked.size);
+    let settled = false;
+    const followed = follow(store, 'killed', () => settled && Math.max(...acked.values()));
     const lanes = Array.from({ length: 8 }, async (_, lane) => {
-      for (let n = 0; !stop; ) {
+      for (let n = 0; !stop;) {
         const ids = Array.from({ length: 5 }, (_each, i) => `${lane}-${n}-${i}`);
         try {
           const { positions } = await append(store, 'killed', ids);
@@ -169,6 +170,7 @@ describe('the JetStream store', () => {
     }
     stop = true;
     await Promise.all(lanes);
+    settled = true;
     for (const { code } of failures) expect(['Unavailable', 'Aborted']).toContain(code);
     const stored = await followed;
     expect(stored.positions).toEqual(stored.positions.map((_position, index) => index + 1));

@@ -125,7 +125,8 @@ class JetStreamStore implements EventStore {
       writer.spec = log.spec;
       if (windowChanged) await writer.reload();
     }
-    while (log.writers.length < spec.partitions) log.writers.push(this.#writer(log, log.writers.length));
+    while (log.writers.length < spec.partitions)
+      log.writers.push(this.#writer(log, log.writers.length));
     return this.#info(log);
   }
 
@@ -199,10 +200,9 @@ class JetStreamStore implements EventStore {
     // A producer's sequence must outlive the records that carry it.
     await writer.saveProducers();
     try {
-      await this.#connection.jsm.streams.purge(
-        streamName(this.#settings.prefix, name, partition),
-        { seq: before },
-      );
+      await this.#connection.jsm.streams.purge(streamName(this.#settings.prefix, name, partition), {
+        seq: before,
+      });
     } catch (error) {
       throw fromJetStream(error);
     }
@@ -227,7 +227,8 @@ class JetStreamStore implements EventStore {
       for (const writer of writers) {
         await writer.settled();
         // Only makes the next open faster; the tail has it too.
-        if (this.#connection.up && writer.loaded) await writer.saveProducers().catch(() => undefined);
+        if (this.#connection.up && writer.loaded)
+          await writer.saveProducers().catch(() => undefined);
       }
     }
     await this.#connection.close();
@@ -255,7 +256,8 @@ class JetStreamStore implements EventStore {
       const spec = given ?? (await this.#state.logSpec(name));
       if (spec === undefined) throw unknownLog(name);
       const log: Log = { spec, writers: [] };
-      for (let index = 0; index < spec.partitions; index++) log.writers.push(this.#writer(log, index));
+      for (let index = 0; index < spec.partitions; index++)
+        log.writers.push(this.#writer(log, index));
       this.#opened.set(name, log);
       return log;
     })();
@@ -280,11 +282,7 @@ class JetStreamStore implements EventStore {
   async #info({ spec }: Log): Promise<LogInfo> {
     const partitions = await Promise.all(
       Array.from({ length: spec.partitions }, (_, index) =>
-        partitionInfo(
-          this.#connection,
-          streamName(this.#settings.prefix, spec.name, index),
-          index,
-        ),
+        partitionInfo(this.#connection, streamName(this.#settings.prefix, spec.name, index), index),
       ),
     );
     return { spec, partitions };

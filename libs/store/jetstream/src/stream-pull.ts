@@ -23,6 +23,8 @@ export interface PullOptions {
 }
 
 const PULL_EXPIRES_MS = 3000;
+/** A filtered reader that finds nothing tells how far was looked each time a pull ends. */
+const FILTERED_PULL_EXPIRES_MS = 1000;
 /** The server tells the end of each pull; this much later it is taken for dead. */
 const PULL_GRACE_MS = 2000;
 const PULL_MESSAGES_MAX = 1000;
@@ -50,6 +52,7 @@ export class StreamPull {
   #deadline = 0;
   #idle = false;
   #failed = false;
+  readonly #expiresMs: number;
   #wake: (() => void) | undefined;
 
   /** @throws MeshError NotFound when the stream is gone, Unavailable otherwise. */
@@ -85,6 +88,7 @@ export class StreamPull {
   ) {
     this.#connection = connection;
     this.#options = options;
+    this.#expiresMs = options.subjects.length === 0 ? PULL_EXPIRES_MS : FILTERED_PULL_EXPIRES_MS;
     this.#consumer = consumer;
     this.pendingAtStart = pendingAtStart;
     this.#subscription = connection.nc.subscribe(`_INBOX.eventmesh.${crypto.randomUUID()}`, {
@@ -141,10 +145,10 @@ export class StreamPull {
     this.#pulling = true;
     this.#pullGot = 0;
     this.#pullWanted = this.#alone ? 1 : PULL_MESSAGES_MAX;
-    this.#deadline = Date.now() + PULL_EXPIRES_MS + PULL_GRACE_MS;
+    this.#deadline = Date.now() + this.#expiresMs + PULL_GRACE_MS;
     const request = {
       batch: this.#pullWanted,
-      expires: PULL_EXPIRES_MS * MS_TO_NS,
+      expires: this.#expiresMs * MS_TO_NS,
       ...(this.#alone ? {} : { max_bytes: Math.max(1024, Math.floor(half)) }),
     };
     this.#alone = false;

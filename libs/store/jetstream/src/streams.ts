@@ -30,8 +30,10 @@ export function streamConfig(prefix: string, spec: LogSpec, index: number, repli
     max_age: spec.retentionMs === 0 ? 0 : Math.max(100, spec.retentionMs) * MS_TO_NS,
     max_bytes: spec.retentionBytes === 0 ? -1 : spec.retentionBytes,
     duplicate_window:
-      Math.min(SERVER_WINDOW_MS, spec.retentionMs === 0 ? Infinity : Math.max(100, spec.retentionMs)) *
-      MS_TO_NS,
+      Math.min(
+        SERVER_WINDOW_MS,
+        spec.retentionMs === 0 ? Infinity : Math.max(100, spec.retentionMs),
+      ) * MS_TO_NS,
     allow_atomic: true,
     allow_direct: true,
     deny_delete: true,

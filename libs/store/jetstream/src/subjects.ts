@@ -45,7 +45,9 @@ export function filterSubjects(base: string, filters: readonly string[]): string
     (filter, index) =>
       !filters.some(
         (other, at) =>
-          at !== index && filterCovers(other, filter) && (at < index || !filterCovers(filter, other)),
+          at !== index &&
+          filterCovers(other, filter) &&
+          (at < index || !filterCovers(filter, other)),
       ),
   );
   if (wanted.length === 0 || wanted.length > FILTERS_MAX) return [];

@@ -38,7 +38,7 @@ export async function readTail(
     headersOnly: true,
   });
   try {
-    for (let next = from; next <= last; ) {
+    for (let next = from; next <= last;) {
       for (const { position, message } of await pull.next()) {
         if (position > last) continue;
         const { dedupKey, producer } = decodeHeaders(headerReader(message));

@@ -170,8 +170,12 @@ export class AppendStream {
 
 function outcomeUnknown(cause: unknown): MeshError {
   // A refusal of the call as a whole, such as a missing credential, is told as it is.
-  if (cause instanceof MeshError && !['Cancelled', 'Unavailable'].includes(cause.code)) return cause;
-  return unavailable('the append stream to the store-gateway broke; the outcome is not known', cause);
+  if (cause instanceof MeshError && !['Cancelled', 'Unavailable'].includes(cause.code))
+    return cause;
+  return unavailable(
+    'the append stream to the store-gateway broke; the outcome is not known',
+    cause,
+  );
 }
 
 function takeFrame(lane: Lane): Work[] {

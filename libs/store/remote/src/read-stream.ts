@@ -30,7 +30,7 @@ export async function* readRemote(
     options.signal === undefined ? closing : AbortSignal.any([options.signal, closing]);
   let from = options.from;
   let opened = false;
-  for (let retryMs = 100; ; ) {
+  for (let retryMs = 100; ;) {
     try {
       for await (const item of readOnce(client, { ...options, from }, signal)) {
         retryMs = 100;
@@ -52,7 +52,9 @@ export async function* readRemote(
       if (options.signal?.aborted === true) return;
       const error = MeshError.from(thrown);
       if (error.code !== 'Unavailable') throw error;
-      await sleep(retryMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+      await sleep(retryMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(
+        () => undefined,
+      );
       retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
     }
   }

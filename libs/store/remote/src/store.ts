@@ -188,7 +188,10 @@ class RemoteStore implements EventStore {
   }
 
   /** A failure on the wire has no room for the stored sequence: it is asked for. */
-  async #withSequence({ log, partition, producer }: AppendBatch, thrown: unknown): Promise<unknown> {
+  async #withSequence(
+    { log, partition, producer }: AppendBatch,
+    thrown: unknown,
+  ): Promise<unknown> {
     const error = MeshError.from(thrown);
     if (producer === undefined || error.reason !== 'OUT_OF_SEQUENCE') return error;
     const last = await this.producerSequence(log, partition, producer.id);

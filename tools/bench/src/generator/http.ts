@@ -74,7 +74,7 @@ class RequestSource {
 /** One request at a time; the answer has a length, as short answers do. */
 class Connection {
   readonly #socket: Socket;
-  #received = Buffer.alloc(0);
+  #received: Buffer = Buffer.alloc(0);
   #answered: (() => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
 

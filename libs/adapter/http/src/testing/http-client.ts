@@ -1,4 +1,9 @@
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import {
+  type Agent,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http';
 import { connect } from 'node:net';
 import type { MeshPort, ProtocolAdapter } from '@eventmesh/adapter-api';
 import { Metrics, createLogger } from '@eventmesh/telemetry';
@@ -37,6 +42,8 @@ export interface Call {
   readonly body?: string | Buffer;
   /** Default alice's. */
   readonly authorization?: string | undefined;
+  /** To keep a connection; default one for this call alone. */
+  readonly agent?: Agent;
 }
 
 /** One call on a connection of its own. */
@@ -56,7 +63,7 @@ export function respond(address: string, given: Call): Promise<IncomingMessage> 
     {
       host,
       port,
-      agent: false,
+      agent: given.agent ?? false,
       method: given.method ?? (given.body === undefined ? 'GET' : 'POST'),
       path: given.path,
       headers: { ...(authorization === undefined ? {} : { authorization }), ...given.headers },

@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { checkSubscription, type Start, type Subscription } from '@eventmesh/delivery';
+import { MeshError } from '@eventmesh/errors';
+import { SubscriptionSchema } from '@eventmesh/proto-gen/subscriber';
+import {
+  storedFromProto,
+  subscriptionFromProto,
+  subscriptionInputToProto,
+  subscriptionToProto,
+} from './index.ts';
+
+const full: Subscription = {
+  ...checkSubscription({
+    name: 'all-of-it',
+    topicFilters: ['a/#', '+/b'],
+    filters: [
+      { exact: { type: 'x' } },
+      { any: [{ prefix: { source: '/s' } }, { not: { suffix: { subject: 'z' } } }] },
+      { all: [{ exact: { id: '1' } }] },
+    ],
+    mode: 'exclusive',
+    start: { kind: 'position', partition: 3, position: 77 },
+    retry: { kind: 'linear', delayMs: 5, delayMaxMs: 50, attemptsMax: 2 },
+    deadLetter: false,
+    ackTimeoutMs: 5000,
+    inFlightMax: 7,
+    ordered: true,
+    paused: true,
+    ephemeral: true,
+  }),
+  tenant: 't',
+  owner: 'user:me',
+  site: 'west',
+  createdMs: 1_700_000_000_000,
+  revision: 42,
+};
+
+const overTheWire = (subscription: Subscription) =>
+  fromBinary(
+    SubscriptionSchema,
+    toBinary(SubscriptionSchema, create(SubscriptionSchema, subscriptionToProto(subscription))),
+  );
+
+describe('a subscription over gRPC', () => {
+  it('comes back whole', () => {
+    expect(storedFromProto(overTheWire(full))).toEqual(full);
+  });
+
+  it.each<Start>([{ kind: 'latest' }, { kind: 'earliest' }, { kind: 'time', timeMs: 12 }])(
+    'keeps start %j',
+    (start) => {
+      expect(storedFromProto(overTheWire({ ...full, start })).start).toEqual(start);
+    },
+  );
+
+  it('takes the defaults for what the caller has not set', () => {
+    const input = { name: 'n', topicFilters: ['#'] };
+    const proto = create(SubscriptionSchema, subscriptionInputToProto(input));
+    expect(checkSubscription(subscriptionFromProto(proto))).toEqual(checkSubscription(input));
+  });
+
+  it.each([
+    ['an unknown mode', { mode: 99 }, 'mode'],
+    ['an unknown retry kind', { retry: { kind: 99 } }, 'retry.kind'],
+    ['a filter without dialect', { filters: [{}] }, 'filters[0]'],
+  ])('refuses %s and names it', (_, init, field) => {
+    const proto = create(SubscriptionSchema, { name: 'n', ...init } as never);
+    const refuse = () => subscriptionFromProto(proto);
+    expect(refuse).toThrow(MeshError);
+    expect(refuse).toThrow(field);
+  });
+});
