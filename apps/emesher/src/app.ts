@@ -91,6 +91,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     destinations: (tenant, topic, kind) => directory.destinations(tenant, topic, kind),
     localInterest: (tenant, topic) => directory.wanted(tenant, topic),
     topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
+    topicCount: (tenant, topic) => ledger.topic(tenant, topic),
   });
   const limits = {
     eventBytesMax: dataPlane.event.bytesMax,
@@ -188,7 +189,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   const adapters: ProtocolAdapter[] =
     options.http === undefined ? [] : [createHttpAdapter(options.http, port, { log, metrics })];
   const telling = setInterval(() => {
-    for (const runner of runners.all) ledger.tell(runner);
+    for (const runner of runners.all) ledger.tell(runner, runners.lag(runner));
   }, 1000);
 
   return {

@@ -29,7 +29,7 @@ const WAITING_MAX = 20_000;
 /** Entries in which a batch that is sent again is recognised. */
 const RECOGNISED_MAX = 20_000;
 const TEXT_LENGTH_MAX = 4096;
-const TRIES_MAX = 5;
+const TRIES_MAX = 20;
 const HEAD_KEY = 'head';
 /** Least time between two writes of the head, in ms. */
 const HEAD_INTERVAL_MS = 1000;
@@ -172,12 +172,19 @@ export class AuditLog {
       if (last === undefined) return;
       const previous = Number(this.#last?.sequence ?? 0n);
       try {
-        await store.append({
+        const receipt = await store.append({
           log: AUDIT_LOG,
           partition: 0,
           records: entries.map((entry) => ({ bytes: encodeRecord(entry) })),
           producer: { id: PRODUCER, previous, last: Number(last.sequence) },
         });
+        if (receipt.duplicates.length > 0 && tries < TRIES_MAX) {
+          // Another replica has written these sequences; or it was this one, with an answer that
+          // got lost. What the log holds tells which, and what is left to write.
+          this.#loaded = false;
+          continue;
+        }
+        if (receipt.duplicates.length > 0) throw unavailable('the audit is written by many at once');
         this.#last = last;
         for (const entry of entries) this.#recognise(entry);
         this.#options.onAppended(entries.length, Number(last.sequence));

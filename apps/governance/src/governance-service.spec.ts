@@ -63,7 +63,7 @@ describe('the catalogue', () => {
     ['topic.topic_filter', { topicFilter: '' }],
     ['topic.topic_filter', { topicFilter: 'a/#/b' }],
     ['topic.topic_filter', { topicFilter: '$SYS/#' }],
-    ['topic.tenant', { tenant: 'a/b', topicFilter: 'a' }],
+    ['tenant', { tenant: 'a/b', topicFilter: 'a' }],
     ['topic.retention_ms', { topicFilter: 'a', retentionMs: -1n }],
     ['topic.event_bytes_max', { topicFilter: 'a', eventBytesMax: 2n ** 60n }],
     ['topic.delivery_class', { topicFilter: 'a', deliveryClass: 99 }],

@@ -74,7 +74,8 @@ export class QuotaBook {
           b?.events?.waitMs(events, nowMs) ?? 0,
           b?.bytes?.waitMs(bytes, nowMs) ?? 0,
         );
-        if (waitMs > 0) return Math.ceil(waitMs);
+        // Sums of fractions must not make a millisecond of a millionth of one.
+        if (waitMs > 0) return Math.max(1, Math.ceil(waitMs - 1e-6));
         a?.events?.take(events);
         a?.bytes?.take(bytes);
         b?.events?.take(events);

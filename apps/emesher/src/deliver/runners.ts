@@ -34,6 +34,18 @@ export class Runners {
     return this.#runners.values();
   }
 
+  /** Stored records that a running subscription has not looked at. */
+  lag({ subscription, engine }: Runner): number {
+    const { followers, logs } = this.#deps;
+    const { tenant } = subscription;
+    let lag = 0;
+    for (let partition = 0; partition < (logs.partitions(tenant) ?? 0); partition++) {
+      const { position } = followers.of(tenant, partition);
+      lag += Math.max(0, position - engine.partition(partition).next);
+    }
+    return lag;
+  }
+
   find(tenant: string, name: string): Runner | undefined {
     return this.#runners.get(`${tenant}/${name}`);
   }

@@ -43,6 +43,11 @@ export class Follower {
     this.#options = options;
   }
 
+  /** One past the last position that the shared reader has seen; 0 before it has opened. */
+  get position(): number {
+    return this.#next ?? 0;
+  }
+
   /** Adds a tap that has everything below `from`. */
   attach(tap: Tap, from: number): TapHandle {
     const place: Place = { tap, next: from, live: false, closed: false, wake: undefined };

@@ -6,6 +6,13 @@ import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import { emesherMetrics } from '../metrics.ts';
 import type { Runner } from '../deliver/runner.ts';
 
+/** Events of a topic stored here; counted in place, since it is done for each event. */
+export interface TopicCount {
+  readonly topic: string;
+  events: number;
+  lastTimeMs: number;
+}
+
 /** Counters of one subscription as last told to the metrics. */
 type Told = Pick<
   Counters,
@@ -20,7 +27,7 @@ export class Ledger {
   readonly metrics: LiveMetrics<typeof emesherMetrics>;
   readonly #policies: GovernanceView;
   readonly #told = new WeakMap<Runner, Told>();
-  readonly #tenants = new Map<string, { accepted: number; topics: Map<string, TopicView> }>();
+  readonly #tenants = new Map<string, { accepted: number; topics: Map<string, TopicCount> }>();
 
   constructor(metrics: Metrics, policies: GovernanceView) {
     this.metrics = metrics.use(emesherMetrics);
@@ -71,7 +78,7 @@ export class Ledger {
   }
 
   /** Brings the metrics of a running subscription up to its engine's counters. */
-  tell(runner: Runner): void {
+  tell(runner: Runner, lag: number): void {
     const { tenant, name } = runner.subscription;
     const labels = { tenant, subscription: name };
     const { counters, held } = runner.engine;
@@ -88,6 +95,7 @@ export class Ledger {
     add('dropped', this.metrics.dropped);
     add('redelivered', this.metrics.redelivered);
     this.metrics.held.set(labels, held);
+    this.metrics.lag.set(labels, lag);
     this.#told.set(runner, told);
   }
 
@@ -105,16 +113,19 @@ export class Ledger {
     };
   }
 
-  /** Topics seen here, bounded; the busiest are not favoured, the first ones are. */
-  topic(tenant: string, topic: string, timeMs: number): void {
+  /** The counter of a topic; beyond the bound new topics share one that is not shown. */
+  topic(tenant: string, topic: string): TopicCount {
     const { topics } = this.#tenant(tenant);
-    const seen = topics.get(topic);
-    if (seen === undefined && topics.size >= TOPICS_MAX) return;
-    topics.set(topic, { topic, events: (seen?.events ?? 0) + 1, lastTimeMs: timeMs });
+    let seen = topics.get(topic);
+    if (seen === undefined) {
+      seen = { topic, events: 0, lastTimeMs: 0 };
+      if (topics.size < TOPICS_MAX) topics.set(topic, seen);
+    }
+    return seen;
   }
 
   topics(tenant: string): readonly TopicView[] {
-    return [...(this.#tenants.get(tenant)?.topics.values() ?? [])];
+    return [...this.#tenant(tenant).topics.values()].filter(({ events }) => events > 0);
   }
 
   #tenant(tenant: string) {

@@ -211,6 +211,9 @@ class Incoming {
       if (duplicates.has(index)) continue;
       fresh.push(position);
       journal.stored(tenant, partition, position, new EventView(record.event), record.topic);
+      const count = ledger.topic(tenant, record.topic);
+      count.events++;
+      count.lastTimeMs = Math.floor(timeUs / 1000);
       const sentUs = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
       ledger.metrics.hopSeconds.observe(
         { from: this.#from },

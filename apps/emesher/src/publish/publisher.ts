@@ -178,6 +178,7 @@ export class Publisher {
   ): void {
     const { site, ledger, journal } = this.#deps;
     const duplicates = receipt.duplicates.length === 0 ? undefined : new Set(receipt.duplicates);
+    const timeMs = Date.now();
     let bytes = 0;
     for (const [i, position] of receipt.positions.entries()) {
       const admitted = group.admitted[from + i];
@@ -194,7 +195,11 @@ export class Publisher {
         noInterest: admitted.resolved.noInterest,
         destinations: admitted.resolved.destinations,
       };
-      if (!duplicate) journal.stored(tenant, partition, position, admitted.event, admitted.resolved.topic);
+      if (duplicate) continue;
+      const { topic, count } = admitted.resolved;
+      count.events++;
+      count.lastTimeMs = timeMs;
+      journal.stored(tenant, partition, position, admitted.event, topic);
     }
     const count = receipt.positions.length - receipt.duplicates.length;
     ledger.accepted(tenant, 'durable', count, bytes);

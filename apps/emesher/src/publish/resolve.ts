@@ -1,5 +1,6 @@
 import type { TopicPolicy } from '@eventmesh/clients';
 import { RecordEncoder, checkTopic } from '@eventmesh/event';
+import type { TopicCount } from '../inspect/ledger.ts';
 import type { CallerSession } from '../session.ts';
 
 /** Everything about a topic that does not change from event to event. */
@@ -10,6 +11,8 @@ export interface ResolvedTopic {
   /** Other sites that want it. */
   readonly destinations: readonly string[];
   readonly directDestinations: readonly string[];
+  /** Events stored of it. */
+  readonly count: TopicCount;
   /** Nobody here or elsewhere wants it now. */
   readonly noInterest: boolean;
   /** Lays out the constant part of the record once. */
@@ -30,6 +33,7 @@ export interface ResolverDeps {
   ) => readonly string[];
   readonly localInterest: (tenant: string, topic: string) => boolean;
   readonly topicPolicy: (tenant: string, topic: string) => TopicPolicy | undefined;
+  readonly topicCount: (tenant: string, topic: string) => TopicCount;
 }
 
 /** Topics remembered per caller. */
@@ -64,7 +68,7 @@ export class Resolver {
   }
 
   #work(session: CallerSession, topic: string, version: string): ResolvedTopic {
-    const { site, destinations, localInterest, topicPolicy } = this.#deps;
+    const { site, destinations, localInterest, topicPolicy, topicCount } = this.#deps;
     const { tenant, name } = session.principal;
     const durable = destinations(tenant, topic, 'durable');
     const direct = destinations(tenant, topic, 'direct');
@@ -72,6 +76,7 @@ export class Resolver {
       topic,
       allowed: session.grants.canPublish(topic),
       policy: topicPolicy(tenant, topic),
+      count: topicCount(tenant, topic),
       destinations: durable,
       directDestinations: direct,
       noInterest: durable.length + direct.length === 0 && !localInterest(tenant, topic),

@@ -9,6 +9,7 @@ import { HttpClient } from '../cli/http-client.ts';
 import { tableText, toJson, type Output } from '../cli/output.ts';
 import { LEDGER_COLUMNS } from '../commands/ledger.ts';
 import { contextOf, startLocalMesh, type LocalMesh } from './local-mesh.ts';
+import { pause } from './pause.ts';
 import { runSampleTraffic } from './sample-traffic.ts';
 import { readSnapshot, type SiteSnapshot } from './snapshot.ts';
 import { meshLine, meshTable } from './table.ts';
@@ -184,16 +185,4 @@ function printLedgers(ledgers: readonly SiteLedger[], output: Output): void {
   for (const { site, problem } of ledgers) {
     if (problem !== undefined) output.note(`no ledger of ${site}: ${problem}\n`);
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

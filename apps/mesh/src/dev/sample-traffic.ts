@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { MeshError } from '@eventmesh/errors';
 import { MeshClient } from '@eventmesh/sdk';
 import type { SiteAddresses } from '../cli/context-file.ts';
+import { pause } from './pause.ts';
 import { sampleOrders, type SampleOrder } from './sample-orders.ts';
 import { consumeSse } from './sse.ts';
 
@@ -146,16 +147,4 @@ async function publishHttp(
   });
   const text = await response.text();
   if (!response.ok) throw new MeshError('Unavailable', `${response.status} ${text.slice(0, 200)}`);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

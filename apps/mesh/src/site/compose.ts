@@ -81,8 +81,7 @@ async function startControlPlane(site: Site): Promise<EventStore> {
 
   const spool = createAuditSpool(createClient(PolicyService, transport), { member });
   closers.push((deadlineMs) => spool.close(Math.min(1000, deadlineMs)));
-  const bootstrap = config.bootstrapFile === undefined ? {} : { file: config.bootstrapFile };
-  const acl = createAclApp(loadConfig(aclSpec, { value: { serviceToken: token, bootstrap } }), {
+  const acl = createAclApp(loadConfig(aclSpec, { value: ofAcl(site) }), {
     ...{ kv: prefixed(kv, 'acl/'), log, metrics, member },
     audit: spool.append,
   });
@@ -108,6 +107,13 @@ async function startControlPlane(site: Site): Promise<EventStore> {
 
   for (const app of [gateway, acl, governance, registry]) await app.start();
   return store;
+}
+
+/** Its first passwords are long and random, so that a cheap hash keeps them and the start quick. */
+function ofAcl({ config: { bootstrapFile }, token }: Site): Record<string, unknown> {
+  const password = { costLog2: 13, parallel: 1 };
+  const bootstrap = bootstrapFile === undefined ? {} : { file: bootstrapFile };
+  return { serviceToken: token, password, bootstrap };
 }
 
 function ofRegistry({ config, token }: Site): Record<string, unknown> {

@@ -51,7 +51,8 @@ export async function* readRemote(
       if (closing.aborted) throw storeClosed();
       if (options.signal?.aborted === true) return;
       const error = MeshError.from(thrown);
-      if (error.code !== 'Unavailable') throw error;
+      // A server that is cut off in the middle resets its streams, which reads as Cancelled.
+      if (error.code !== 'Unavailable' && error.code !== 'Cancelled') throw error;
       await sleep(retryMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(
         () => undefined,
       );

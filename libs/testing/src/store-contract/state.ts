@@ -118,9 +118,10 @@ export function describeLogs(suite: Suite, capabilities: readonly StoreCapabilit
       await expectCode(suite.log(spec), 'InvalidArgument');
     });
 
-    if (!capabilities.includes('retention')) return;
+    // Left out by name when the store does not claim retention: the site's operator does it then.
+    const retaining = capabilities.includes('retention') ? it : it.skip;
 
-    it('drop the oldest records beyond their bytes', async () => {
+    retaining('drop the oldest records beyond their bytes', async () => {
       const retentionBytes = 256 * 1024;
       const log = await suite.log({ retentionBytes });
       const batch = range(0, 63).map((n) => ({ bytes: record(`r${n}`, { size: 1024 }) }));
@@ -136,7 +137,7 @@ export function describeLogs(suite: Suite, capabilities: readonly StoreCapabilit
       expect(read.records.reduce((sum, { length }) => sum + length, 0)).toBeGreaterThan(100_000);
     });
 
-    it('drop records beyond their age', async () => {
+    retaining('drop records beyond their age', async () => {
       const log = await suite.log({ retentionMs: 300 });
       await suite.append(log, plain(3));
       await until(async () => {
