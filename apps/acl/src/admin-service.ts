@@ -2,7 +2,12 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { compileGrants, parseAuthorization, type AuditSink } from '@eventmesh/clients';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Clock } from '@eventmesh/kv-api';
-import { Action, type AclAdminService, type Policy, type UserSchema } from '@eventmesh/proto-gen/acl';
+import {
+  Action,
+  type AclAdminService,
+  type Policy,
+  type UserSchema,
+} from '@eventmesh/proto-gen/acl';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
 import type { Authenticator, Identity } from './authenticator.ts';
 import type { Changes } from './changes.ts';
@@ -38,10 +43,14 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
   const task = administration(parts);
   return {
     putUser: ({ user, password }, ctx) =>
-      task(ctx, { ...about(user), action: 'put-user', resource: `user:${user?.name}` }, async () => {
-        await changes.putUser(required(user, 'user'), password);
-        return {};
-      }),
+      task(
+        ctx,
+        { ...about(user), action: 'put-user', resource: `user:${user?.name}` },
+        async () => {
+          await changes.putUser(required(user, 'user'), password);
+          return {};
+        },
+      ),
 
     deleteUser: ({ tenant, name }, ctx) =>
       task(ctx, { tenant, action: 'delete-user', resource: `user:${name}` }, async () => {
@@ -78,9 +87,13 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
       })),
 
     deletePolicy: ({ policy }, ctx) =>
-      task(ctx, { ...about(policy), action: 'delete-policy', resource: line(policy) }, async () => ({
-        revision: BigInt(await changes.deletePolicy(policyRecord(policy))),
-      })),
+      task(
+        ctx,
+        { ...about(policy), action: 'delete-policy', resource: line(policy) },
+        async () => ({
+          revision: BigInt(await changes.deletePolicy(policyRecord(policy))),
+        }),
+      ),
 
     listPolicies: ({ tenant }, ctx) =>
       task(ctx, { tenant, action: 'list-policies', resource: '*', reads: true }, async (of) => ({
@@ -149,7 +162,8 @@ function administration(parts: AdminParts) {
       return result;
     } catch (error) {
       const failure = MeshError.from(error);
-      if (task.reads !== true || failure.code === 'PermissionDenied') tell('refused', failure.reason);
+      if (task.reads !== true || failure.code === 'PermissionDenied')
+        tell('refused', failure.reason);
       throw error;
     }
   };
@@ -187,7 +201,13 @@ const actionText = (action: Action): string =>
 
 function policyRecord(policy: Policy | undefined): Omit<PolicyRecord, 'type'> {
   const { tenant, subject, action, topicFilter, deny } = required(policy, 'policy');
-  return { tenant, subject, action: actionName(action, 'policy.action'), filter: topicFilter, deny };
+  return {
+    tenant,
+    subject,
+    action: actionName(action, 'policy.action'),
+    filter: topicFilter,
+    deny,
+  };
 }
 
 function userMessage(user: UserRecord): MessageInitShape<typeof UserSchema> {

@@ -26,12 +26,7 @@ export class Authenticator {
   readonly #tokens: Tokens;
   readonly #clock: Clock;
 
-  constructor(
-    directory: Directory,
-    passwords: VerifiedPasswords,
-    tokens: Tokens,
-    clock: Clock,
-  ) {
+  constructor(directory: Directory, passwords: VerifiedPasswords, tokens: Tokens, clock: Clock) {
     this.#directory = directory;
     this.#passwords = passwords;
     this.#tokens = tokens;

@@ -92,9 +92,13 @@ describe('createAuthorizer', () => {
     const mesh = await start();
     const [gone, off] = [await mesh.login('publisher'), await mesh.login('subscriber')];
     await mesh.admin.deleteUser({ name: 'publisher' });
-    await mesh.admin.putUser({ user: { name: 'subscriber', roles: ['subscriber'], disabled: true } });
+    await mesh.admin.putUser({
+      user: { name: 'subscriber', roles: ['subscriber'], disabled: true },
+    });
     await eventually(() => expect([gone.ended.aborted, off.ended.aborted]).toEqual([true, true]));
-    expect(() => gone.canPublish('a')).toThrow(expect.objectContaining({ code: 'Unauthenticated' }));
+    expect(() => gone.canPublish('a')).toThrow(
+      expect.objectContaining({ code: 'Unauthenticated' }),
+    );
     await expect(mesh.login('publisher')).rejects.toMatchObject({ code: 'Unauthenticated' });
   });
 
@@ -154,7 +158,11 @@ describe('createAuthorizer', () => {
   it('ends with the credential, by the clock', async () => {
     const mesh = await start();
     const expiresMs = BigInt(Date.now() + 30_000);
-    const { secret } = await mesh.admin.createApiKey({ name: 'k', roles: ['publisher'], expiresMs });
+    const { secret } = await mesh.admin.createApiKey({
+      name: 'k',
+      roles: ['publisher'],
+      expiresMs,
+    });
     const credential = { credential: { case: 'apiKey', value: secret } } as const;
     const session = await mesh.authorizer.authenticate(credential);
     expect(session.canPublish('a')).toBe(true);

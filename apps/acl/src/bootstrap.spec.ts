@@ -86,9 +86,9 @@ describe('the bootstrap file', () => {
     stops.push(() => dir.remove());
     const first = await started(dir.path, GOOD, 'when-empty');
     const { grants, revision } = await login(first, 'ann-password');
-    expect(grants.map(({ topicFilter, deny }) => `${deny ? '-' : '+'}${topicFilter}`).sort()).toEqual(
-      ['+a/#', '+b/+', '-a/secret'],
-    );
+    expect(
+      grants.map(({ topicFilter, deny }) => `${deny ? '-' : '+'}${topicFilter}`).sort(),
+    ).toEqual(['+a/#', '+b/+', '-a/secret']);
     await stops.pop()?.();
 
     const changed = GOOD.replaceAll('ann-password', 'new-password');

@@ -100,7 +100,9 @@ export function parseBootstrap(source: string): Bootstrap {
   for (const [index, policy] of bootstrap.policies.entries()) {
     if (policy.filters.length === 0) problems.push(`policies[${index}].filters: is empty`);
     for (const [at, filter] of policy.filters.entries()) {
-      note(`policies[${index}].filters[${at}]`, () => checkedPolicy({ ...policy, filter }, 'policy'));
+      note(`policies[${index}].filters[${at}]`, () =>
+        checkedPolicy({ ...policy, filter }, 'policy'),
+      );
     }
   }
   problems.push(...duplicates(bootstrap.users));

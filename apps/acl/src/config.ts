@@ -17,7 +17,7 @@ import { parseKeySet } from './jwks.ts';
 import { TENANT_PATTERN } from './names.ts';
 import { TOKEN_ALGORITHMS, type IssuerOptions } from './tokens.ts';
 
-export const ACL_PORT = 7403;
+export const ACL_PORT = 9093;
 
 const issuer = section('An issuer of JWTs that is trusted.', {
   issuer: text('The exact `iss` of its tokens.'),
@@ -78,10 +78,11 @@ export const aclSettings = {
   issuers: list('Issuers of JWTs that are trusted.', issuer, { maxItems: 32 }),
   bootstrap: section('Users, roles and policies to begin with.', {
     file: optional(text('YAML file; see docs/reference/configuration.md. Default: none.')),
-    apply: choice('When: only into an empty store, or over what is there at each start.', [
-      'when-empty',
-      'always',
-    ], { default: 'when-empty' }),
+    apply: choice(
+      'When: only into an empty store, or over what is there at each start.',
+      ['when-empty', 'always'],
+      { default: 'when-empty' },
+    ),
   }),
 } as const;
 

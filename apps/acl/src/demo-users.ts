@@ -28,7 +28,13 @@ export async function putDemoUsers(changes: Changes): Promise<DemoUser[]> {
     await changes.putUser({ ...user, disabled: false }, password);
     for (const action of actions) {
       const subject = `role:${role}`;
-      await changes.putPolicy({ tenant: DEFAULT_TENANT, subject, action, filter: '#', deny: false });
+      await changes.putPolicy({
+        tenant: DEFAULT_TENANT,
+        subject,
+        action,
+        filter: '#',
+        deny: false,
+      });
     }
     users.push({ ...user, password });
   }

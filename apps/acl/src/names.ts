@@ -23,7 +23,10 @@ export const isName = (text: string): boolean => NAME.test(text);
 export function checkTenant(given: string, field: string): string {
   const tenant = given === '' ? DEFAULT_TENANT : given;
   if (isTenant(tenant)) return tenant;
-  throw invalid(field, 'must be 1 to 64 letters, digits, ., _, -, and begin with a letter or digit');
+  throw invalid(
+    field,
+    'must be 1 to 64 letters, digits, ., _, -, and begin with a letter or digit',
+  );
 }
 
 export function checkName(name: string, field: string): string {

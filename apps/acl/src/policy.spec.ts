@@ -146,7 +146,13 @@ describe('the policy', () => {
   });
 
   it('takes a user called like a role for no more than that user', async () => {
-    const line = { type: 'policy', tenant: 't1', action: 'admin', filter: '#', deny: false } as const;
+    const line = {
+      type: 'policy',
+      tenant: 't1',
+      action: 'admin',
+      filter: '#',
+      deny: false,
+    } as const;
     const enforcer = await createPolicyEnforcer([{ ...line, subject: 'role:admin' }], []);
     const who = { tenant: 't1', subject: 'user:admin', roles: [] };
     expect(await enforcer.enforce(who, 'admin', 'acl')).toBe(false);

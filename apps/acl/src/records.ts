@@ -57,12 +57,7 @@ export interface BrokenRecord {
 }
 
 export type StoredRecord =
-  | UserRecord
-  | KeyRecord
-  | PolicyRecord
-  | AssignmentRecord
-  | BootstrapRecord
-  | BrokenRecord;
+  UserRecord | KeyRecord | PolicyRecord | AssignmentRecord | BootstrapRecord | BrokenRecord;
 
 type Writable = Exclude<StoredRecord, BrokenRecord>;
 

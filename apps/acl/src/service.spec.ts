@@ -23,7 +23,9 @@ async function start(options: FixtureOptions = {}) {
 }
 
 const login = (acl: Acl, user: string, password: string) =>
-  acl.acl.authenticate({ credential: { credential: { case: 'password', value: { user, password } } } });
+  acl.acl.authenticate({
+    credential: { credential: { case: 'password', value: { user, password } } },
+  });
 const withKey = (acl: Acl, value: string) =>
   acl.acl.authenticate({ credential: { credential: { case: 'apiKey', value } } });
 
@@ -46,7 +48,9 @@ describe('Authenticate', () => {
       name: 'publisher',
       roles: ['publisher'],
     });
-    expect(answer.grants).toMatchObject([{ action: Action.PUBLISH, topicFilter: '#', deny: false }]);
+    expect(answer.grants).toMatchObject([
+      { action: Action.PUBLISH, topicFilter: '#', deny: false },
+    ]);
     expect(answer.expiresMs).toBe(0n);
     expect(answer.cacheMs).toBe(60_000n);
     await expect(login(acl, 'default/publisher', acl.of('publisher'))).resolves.toBeDefined();
@@ -145,10 +149,12 @@ describe('API keys', () => {
     const acl = await start();
     await acl.asAdmin.createApiKey({ name: 'billing', roles: ['a', 'b'] });
     await acl.asAdmin.createApiKey({ name: 'billing', roles: ['b', 'a'] });
-    await expect(acl.asAdmin.createApiKey({ name: 'billing', roles: ['a'] })).rejects.toMatchObject({
-      code: 'FailedPrecondition',
-      details: { field: 'roles' },
-    });
+    await expect(acl.asAdmin.createApiKey({ name: 'billing', roles: ['a'] })).rejects.toMatchObject(
+      {
+        code: 'FailedPrecondition',
+        details: { field: 'roles' },
+      },
+    );
   });
 });
 
@@ -171,7 +177,12 @@ describe('administration', () => {
     const other = acl.admin(basic('publisher', acl.of('publisher')));
     await caught(other.listPolicies({}));
     expect(acl.audited).toMatchObject([
-      { principal: 'default/user:admin', action: 'put-user', resource: 'user:bob', outcome: 'done' },
+      {
+        principal: 'default/user:admin',
+        action: 'put-user',
+        resource: 'user:bob',
+        outcome: 'done',
+      },
       { action: 'delete-user', outcome: 'refused', reason: 'NOT_FOUND' },
       { principal: 'default/user:publisher', action: 'list-policies', outcome: 'refused' },
     ]);
@@ -181,7 +192,10 @@ describe('administration', () => {
 
   it('of another tenant is for operators that were given that tenant', async () => {
     const acl = await start();
-    await acl.asAdmin.putUser({ user: { tenant: 'acme', name: 'ada', roles: ['boss'] }, password: 'adas-password' });
+    await acl.asAdmin.putUser({
+      user: { tenant: 'acme', name: 'ada', roles: ['boss'] },
+      password: 'adas-password',
+    });
     await acl.asAdmin.putPolicy({
       policy: { tenant: 'acme', subject: 'role:boss', action: Action.ADMIN, topicFilter: '#' },
     });
@@ -190,7 +204,10 @@ describe('administration', () => {
     await expect(ada.listUsers({ tenant: 'default' })).rejects.toMatchObject({
       code: 'PermissionDenied',
     });
-    await acl.asAdmin.putUser({ user: { name: 'local', roles: ['local'] }, password: 'locals-password' });
+    await acl.asAdmin.putUser({
+      user: { name: 'local', roles: ['local'] },
+      password: 'locals-password',
+    });
     await acl.asAdmin.putPolicy({
       policy: { subject: 'role:local', action: Action.ADMIN, topicFilter: 'acl' },
     });
@@ -225,9 +242,7 @@ describe('administration', () => {
     ['a', 'user:a', Action.UNSPECIFIED, 'policy.action'],
   ])('refuses the policy %s %s %s', async (topicFilter, subject, action, field) => {
     const acl = await start();
-    const error = await caught(
-      acl.asAdmin.putPolicy({ policy: { subject, action, topicFilter } }),
-    );
+    const error = await caught(acl.asAdmin.putPolicy({ policy: { subject, action, topicFilter } }));
     expect(error).toMatchObject({ code: 'InvalidArgument', details: { field } });
   });
 
@@ -243,8 +258,7 @@ describe('administration', () => {
 
   it('deletes the rights of a user with it, so that the next of that name has none', async () => {
     const acl = await start();
-    const put = () =>
-      acl.asAdmin.putUser({ user: { name: 'bob' }, password: 'bobs-password' });
+    const put = () => acl.asAdmin.putUser({ user: { name: 'bob' }, password: 'bobs-password' });
     await put();
     await acl.asAdmin.assignRole({ assignment: { subject: 'user:bob', role: 'admin' } });
     await acl.asAdmin.putPolicy({
@@ -268,7 +282,12 @@ describe('Check and EffectiveGrants', () => {
     expect(await check(Action.PUBLISH, 'a')).toBe(false);
     expect(await check(Action.SUBSCRIBE, '$SYS/#')).toBe(false);
     await acl.asAdmin.putPolicy({
-      policy: { subject: 'user:subscriber', action: Action.SUBSCRIBE, topicFilter: 'a/b', deny: true },
+      policy: {
+        subject: 'user:subscriber',
+        action: Action.SUBSCRIBE,
+        topicFilter: 'a/b',
+        deny: true,
+      },
     });
     expect(await check(Action.SUBSCRIBE, 'a/b')).toBe(false);
     expect(await check(Action.SUBSCRIBE, 'a/#')).toBe(true);
@@ -281,7 +300,10 @@ describe('Check and EffectiveGrants', () => {
     const acl = await start();
     for (const kind of [Kind.UNSPECIFIED, Kind.USER, Kind.API_KEY, Kind.TOKEN, Kind.SERVICE]) {
       const principal = { tenant: 'default', kind, name: 'nobody', roles: ['admin'] };
-      expect(await acl.acl.effectiveGrants({ principal })).toMatchObject({ known: false, grants: [] });
+      expect(await acl.acl.effectiveGrants({ principal })).toMatchObject({
+        known: false,
+        grants: [],
+      });
       expect(await acl.acl.check({ principal, action: Action.PUBLISH, topic: 'a' })).toMatchObject({
         allowed: false,
       });

@@ -211,8 +211,7 @@ describe('keys from a URL', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  const remote = () =>
-    new Tokens([options({ keys: { url: url(), cacheMs: 600_000 } })], clock);
+  const remote = () => new Tokens([options({ keys: { url: url(), cacheMs: 600_000 } })], clock);
 
   it('are loaded once and then used from memory, though the issuer is away', async () => {
     answer = { status: 200, body: JSON.stringify({ keys: [publicJwk] }) };

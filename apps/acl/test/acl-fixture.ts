@@ -9,7 +9,6 @@ import { tempDir } from '@eventmesh/testing';
 import { createAclApp } from '../src/app.ts';
 import { aclSettings } from '../src/config.ts';
 
-
 /** Cheap hashes: what is tested is not how long they take. */
 const CHEAP = { costLog2: 10, parallel: 1 };
 

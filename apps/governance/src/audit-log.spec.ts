@@ -62,7 +62,11 @@ async function forge(store: EventStore, records: readonly Uint8Array[]): Promise
   const spec = { partitions: 1, retentionMs: 0, retentionBytes: 0, duplicateWindow: 0 };
   await store.ensureLog({ name: AUDIT_LOG, ...spec });
   if (records.length === 0) return;
-  await store.append({ log: AUDIT_LOG, partition: 0, records: records.map((bytes) => ({ bytes })) });
+  await store.append({
+    log: AUDIT_LOG,
+    partition: 0,
+    records: records.map((bytes) => ({ bytes })),
+  });
 }
 
 describe('the audit log', () => {
@@ -114,7 +118,8 @@ describe('the audit log', () => {
     const both = await stores();
     let away = true;
     const log = new AuditLog(
-      () => (away ? Promise.reject(new MeshError('Unavailable', 'away')) : Promise.resolve(both.store)),
+      () =>
+        away ? Promise.reject(new MeshError('Unavailable', 'away')) : Promise.resolve(both.store),
       both.kv,
       { onAppended: () => undefined, onError: () => undefined },
     );

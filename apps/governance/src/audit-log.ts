@@ -3,7 +3,14 @@ import { MeshError, invalid, unavailable } from '@eventmesh/errors';
 import type { Kv } from '@eventmesh/kv-api';
 import { AuditEntrySchema, type AuditEntry } from '@eventmesh/proto-gen/governance';
 import type { EventStore, ReadFrom } from '@eventmesh/store-api';
-import { CHAIN_START, chainHash, chained, contentHash, decodeRecord, encodeRecord } from './audit-chain.ts';
+import {
+  CHAIN_START,
+  chainHash,
+  chained,
+  contentHash,
+  decodeRecord,
+  encodeRecord,
+} from './audit-chain.ts';
 
 /** The store, or how to open it: governance also starts, and serves policy, while it is away. */
 export type StoreSource = EventStore | (() => Promise<EventStore>);
@@ -96,10 +103,14 @@ export class AuditLog {
     const waiting = this.#waiting.reduce((sum, one) => sum + one.entries.length, 0);
     if (checked.length > BATCH_MAX || waiting + checked.length > WAITING_MAX) {
       const limit = checked.length > BATCH_MAX ? BATCH_MAX : WAITING_MAX;
-      throw new MeshError('ResourceExhausted', 'too many audit entries at once; send fewer, later', {
-        limit: `${limit} entries`,
-        retryAfterMs: 1000,
-      });
+      throw new MeshError(
+        'ResourceExhausted',
+        'too many audit entries at once; send fewer, later',
+        {
+          limit: `${limit} entries`,
+          retryAfterMs: 1000,
+        },
+      );
     }
     await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ entries: checked, resolve, reject });
@@ -184,7 +195,8 @@ export class AuditLog {
           this.#loaded = false;
           continue;
         }
-        if (receipt.duplicates.length > 0) throw unavailable('the audit is written by many at once');
+        if (receipt.duplicates.length > 0)
+          throw unavailable('the audit is written by many at once');
         this.#last = last;
         for (const entry of entries) this.#recognise(entry);
         this.#options.onAppended(entries.length, Number(last.sequence));

@@ -22,7 +22,10 @@ export const NAME_PATTERN = NAME.source;
 export function checkTenant(given: string, field: string): string {
   const tenant = given === '' ? DEFAULT_TENANT : given;
   if (TENANT.test(tenant)) return tenant;
-  throw invalid(field, 'must be 1 to 64 letters, digits, ., _, -, and begin with a letter or digit');
+  throw invalid(
+    field,
+    'must be 1 to 64 letters, digits, ., _, -, and begin with a letter or digit',
+  );
 }
 
 export function checkTopic(topic: Topic, field: string): Topic {

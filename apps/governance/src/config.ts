@@ -12,7 +12,7 @@ import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 import { readBootstrap } from './bootstrap.ts';
 import { TENANT_PATTERN } from './checks.ts';
 
-export const GOVERNANCE_PORT = 7404;
+export const GOVERNANCE_PORT = 9094;
 
 /** What governance itself needs, in whatever process it runs. */
 export const governanceSettings = {

@@ -87,9 +87,9 @@ describe('the catalogue', () => {
     ['no name', { type: '' }],
   ])('refuses an event type with %s', async (_, more) => {
     const { admin } = await start();
-    await expect(
-      admin.putEventType({ eventType: { type: 'a', ...more } }),
-    ).rejects.toMatchObject({ code: 'InvalidArgument' });
+    await expect(admin.putEventType({ eventType: { type: 'a', ...more } })).rejects.toMatchObject({
+      code: 'InvalidArgument',
+    });
   });
 
   it('refuses quotas that are negative or for a name with wildcards', async () => {
@@ -103,7 +103,8 @@ describe('the catalogue', () => {
     const { admin } = await start();
     const jsonSchema = `{"description":"${'x'.repeat(65_000)}"}`;
     const put = async () => {
-      for (let n = 0; n < 80; n++) await admin.putEventType({ eventType: { type: `t${n}`, jsonSchema } });
+      for (let n = 0; n < 80; n++)
+        await admin.putEventType({ eventType: { type: `t${n}`, jsonSchema } });
     };
     await expect(put()).rejects.toMatchObject({ code: 'ResourceExhausted' });
     expect((await admin.listEventTypes({})).eventTypes.length).toBeGreaterThan(60);
@@ -137,7 +138,10 @@ describe('callers', () => {
       },
     ]);
     for (let n = 0; n < 3; n++) {
-      await governance.as('reader').deleteTopic({ topicFilter: 'a' }).catch(() => undefined);
+      await governance
+        .as('reader')
+        .deleteTopic({ topicFilter: 'a' })
+        .catch(() => undefined);
     }
     await eventually(async () => {
       const { entries } = await admin.listAudit({ afterSequence: 1n });
@@ -175,7 +179,9 @@ quotas:
     expect((await first.admin.listEventTypes({})).eventTypes).toMatchObject([
       { enforcement: Enforcement.WARN },
     ]);
-    expect((await first.admin.listQuotas({})).quotas).toMatchObject([{ bytesPerSecond: 1_048_576n }]);
+    expect((await first.admin.listQuotas({})).quotas).toMatchObject([
+      { bytesPerSecond: 1_048_576n },
+    ]);
     await stops.pop()?.();
 
     const second = await start({ dir: dir.path, bootstrap: source.replace('7d', '8d') });

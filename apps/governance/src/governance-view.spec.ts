@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createGovernanceView, type GovernanceViewOptions } from '@eventmesh/clients';
-import { EventType_Enforcement as Enforcement, PolicyService } from '@eventmesh/proto-gen/governance';
+import {
+  EventType_Enforcement as Enforcement,
+  PolicyService,
+} from '@eventmesh/proto-gen/governance';
 import { RpcServer, createClient, grpcTransport } from '@eventmesh/rpc';
 import { eventually } from '@eventmesh/testing';
 import { startGovernance } from '../test/governance-fixture.ts';

@@ -32,7 +32,10 @@ export function policyService(parts: PolicyServiceParts): ServiceImpl<typeof Pol
           const changes = at === 0 ? undefined : state.changesAfter(at);
           const version = state.version;
           if (changes === undefined) {
-            yield { revision: BigInt(version), change: { case: 'snapshot', value: state.snapshot() } };
+            yield {
+              revision: BigInt(version),
+              change: { case: 'snapshot', value: state.snapshot() },
+            };
           } else {
             yield* tell(changes, at);
           }

@@ -17,7 +17,14 @@ import {
   type Quota,
   type Topic,
 } from '@eventmesh/proto-gen/governance';
-import { changeOf, decodeEntry, encodeEntry, withRevision, type Entry, type PolicyChange } from './entries.ts';
+import {
+  changeOf,
+  decodeEntry,
+  encodeEntry,
+  withRevision,
+  type Entry,
+  type PolicyChange,
+} from './entries.ts';
 import { ENTRIES_PER_TENANT_MAX, POLICY_BYTES_MAX, TENANT_BYTES_MAX } from './limits.ts';
 
 /** Changes of one version, all of which belong together. */

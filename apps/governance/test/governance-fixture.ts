@@ -62,8 +62,7 @@ export async function startGovernance(options: FixtureOptions = {}) {
   const dir = tempDir('governance');
   const root = options.dir ?? dir.path;
   const kv: EmbeddedKv = await openEmbeddedKv({ dir: join(root, 'kv') });
-  const store =
-    options.store ?? (await openEmbeddedStore({ dir: join(root, 'store') }));
+  const store = options.store ?? (await openEmbeddedStore({ dir: join(root, 'store') }));
   const file = join(dir.path, 'bootstrap.yaml');
   if (options.bootstrap !== undefined) writeFileSync(file, options.bootstrap);
   const config = loadConfig(section('', governanceSettings), {

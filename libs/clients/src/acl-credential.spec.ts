@@ -7,7 +7,11 @@ const basic = (text: string | Uint8Array) => `Basic ${Buffer.from(text).toString
 describe('parseAuthorization', () => {
   it.each([
     ['Basic', basic('alice:pa:ss'), { user: 'alice', password: 'pa:ss' }],
-    ['Basic in another case', basic('t/alice:').replace('Basic', 'bAsIc'), { user: 't/alice', password: '' }],
+    [
+      'Basic in another case',
+      basic('t/alice:').replace('Basic', 'bAsIc'),
+      { user: 't/alice', password: '' },
+    ],
     ['Basic beyond ASCII', basic('zoë:pässword'), { user: 'zoë', password: 'pässword' }],
   ])('reads %s as user and password (RFC 7617)', (_, header, value) => {
     expect(parseAuthorization(header)).toEqual({ credential: { case: 'password', value } });

@@ -39,8 +39,7 @@ export function compileGrants(grants: readonly GrantInit[]): CompiledGrants {
 /** The grants of somebody who may do nothing. */
 export const NO_GRANTS: CompiledGrants = compileGrants([]);
 
-const hasWildcard = (resource: string): boolean =>
-  resource.includes('+') || resource.includes('#');
+const hasWildcard = (resource: string): boolean => resource.includes('+') || resource.includes('#');
 
 class Decider {
   readonly allows = new FilterTrie();

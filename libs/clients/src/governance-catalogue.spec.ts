@@ -18,7 +18,10 @@ describe('the catalogue', () => {
   ])('applies to %s the most specific entry: %s', (name, expected) => {
     const catalogue = new Catalogue(1000);
     const filters = ['#', 'a/#', 'a', 'a/+', 'a/b', 'a/+/c', 'a/b/#', '+/c'];
-    catalogue.reset(filters.map((one) => topic(one)), []);
+    catalogue.reset(
+      filters.map((one) => topic(one)),
+      [],
+    );
     expect(catalogue.topicPolicy('t', name)?.topicFilter).toBe(expected);
     expect(catalogue.topicPolicy('t', name)?.topicFilter).toBe(expected);
     expect(catalogue.topicPolicy('u', name)).toBeUndefined();
@@ -60,7 +63,12 @@ describe('the catalogue', () => {
   it('lets nothing pass under a schema that cannot be used', () => {
     const catalogue = new Catalogue(1000);
     catalogue.setType(create(EventTypeSchema, { tenant: 't', type: 'x', jsonSchema: '{' }));
-    const verdict = catalogue.checkSchema('t', 'x', 'application/json', new TextEncoder().encode('1'));
+    const verdict = catalogue.checkSchema(
+      't',
+      'x',
+      'application/json',
+      new TextEncoder().encode('1'),
+    );
     expect(verdict.kind).toBe('refuse');
   });
 });

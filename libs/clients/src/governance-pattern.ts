@@ -26,7 +26,10 @@ const INSTRUCTIONS_MAX = 4000;
  *
  * @throws MeshError InvalidArgument.
  */
-export function linearPattern(pattern: string, budget: StepBudget): { test(text: string): boolean } {
+export function linearPattern(
+  pattern: string,
+  budget: StepBudget,
+): { test(text: string): boolean } {
   checkSyntax(pattern);
   const program = new Program();
   program.add(new PatternParser(pattern).parse());
@@ -64,8 +67,10 @@ const isWord = (char: string | undefined): boolean => char !== undefined && /^\w
 const ASSERTIONS: Readonly<Record<string, Assertion>> = Object.freeze({
   '^': (before: string | undefined) => before === undefined,
   $: (_: string | undefined, after: string | undefined) => after === undefined,
-  '\\b': (before: string | undefined, after: string | undefined) => isWord(before) !== isWord(after),
-  '\\B': (before: string | undefined, after: string | undefined) => isWord(before) === isWord(after),
+  '\\b': (before: string | undefined, after: string | undefined) =>
+    isWord(before) !== isWord(after),
+  '\\B': (before: string | undefined, after: string | undefined) =>
+    isWord(before) === isWord(after),
 });
 
 /** Longest escapes first: a surrogate pair, code points, properties, and then any one character. */
@@ -88,7 +93,9 @@ class PatternParser {
     do {
       options.push(this.#sequence());
     } while (this.#take('|'));
-    return options.length === 1 && options[0] !== undefined ? options[0] : { kind: 'choice', options };
+    return options.length === 1 && options[0] !== undefined
+      ? options[0]
+      : { kind: 'choice', options };
   }
 
   #sequence(): PatternNode {
@@ -126,7 +133,12 @@ class PatternParser {
     this.#at += found[0].length;
     const [text, low, comma, high] = found;
     if (low === undefined) {
-      return { kind: 'repeat', item, min: text[0] === '+' ? 1 : 0, max: text[0] === '?' ? 1 : Infinity };
+      return {
+        kind: 'repeat',
+        item,
+        min: text[0] === '+' ? 1 : 0,
+        max: text[0] === '?' ? 1 : Infinity,
+      };
     }
     const max = comma === undefined ? Number(low) : high === '' ? Infinity : Number(high);
     return { kind: 'repeat', item, min: Number(low), max };

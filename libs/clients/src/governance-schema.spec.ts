@@ -82,7 +82,11 @@ describe('compileSchema', () => {
     ['a pattern that backtracks', { pattern: '^(a+)+$' }, () => `${'a'.repeat(60_000)}!`],
     [
       'many patterns on many names',
-      { patternProperties: Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`.*${n}$`, {}])) },
+      {
+        patternProperties: Object.fromEntries(
+          Array.from({ length: 200 }, (_, n) => [`.*${n}$`, {}]),
+        ),
+      },
       () => Object.fromEntries(Array.from({ length: 2000 }, (_, n) => [`name-${n}`, n])),
     ],
   ])('answers in bounded time on %s', (_, schema, data) => {

@@ -83,7 +83,10 @@ function check(validate: ValidateFunction, value: unknown): string | undefined {
   }
   const [first] = validate.errors ?? [];
   const path = first?.instancePath ?? '';
-  return `${path === '' ? 'data' : `data${path}`} ${first?.message ?? 'is not valid'}`.slice(0, 500);
+  return `${path === '' ? 'data' : `data${path}`} ${first?.message ?? 'is not valid'}`.slice(
+    0,
+    500,
+  );
 }
 
 function createCompiler(): Ajv2020 {
@@ -201,7 +204,8 @@ class SchemaWalk {
     }
     if (NAMED.has(key) && typeof value === 'object' && value !== null) {
       const named = Object.entries(value).map(([name, item]) => {
-        if (name === '__proto__') throw invalid(this.#field, `${place}: "__proto__" is not allowed`);
+        if (name === '__proto__')
+          throw invalid(this.#field, `${place}: "__proto__" is not allowed`);
         return [name, this.#subschema(item, `${place}/${pointer(name)}`, depth + 1)];
       });
       return Object.fromEntries(named);

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A real server run by this process. */
@@ -86,6 +87,9 @@ class Server implements RunningServer {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_MAX);
     });
     killAtExit(child);
+    // A server that somebody forgot to stop must not keep this process alive; it ends with it.
+    child.unref();
+    (child.stderr as Socket).unref();
     let failure: string | undefined;
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => {
@@ -121,7 +125,9 @@ class Server implements RunningServer {
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     this.#child?.kill(signal);
-    if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await this.#ended;
+    if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
+    this.#child?.ref();
+    await this.#ended;
   }
 
   async stop(): Promise<void> {
@@ -131,6 +137,7 @@ class Server implements RunningServer {
     // A stopped (SIGSTOP) process would not see the SIGTERM before it goes on.
     child.kill('SIGTERM');
     child.kill('SIGCONT');
+    child.ref();
     await this.#ended;
     clearTimeout(timer);
   }

@@ -19,24 +19,26 @@ export interface HttpContext {
   readonly log: Logger;
 }
 
+/** Must answer, or take the response over, before it resolves. */
 export type Handler = (
   request: FastifyRequest,
   reply: FastifyReply,
   session: Session,
-) => Promise<FastifyReply>;
+) => Promise<void>;
 
 /** A route's handler: authenticates first, turns what is thrown into a problem, counts the answer. */
 export function guarded(context: HttpContext, route: string, handler: Handler): RouteHandlerMethod {
-  return async (request, reply) => {
+  const run = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     try {
       const session = await context.sessions.of(request.raw);
       await handler(request, reply, session);
-      context.metrics.answered(route, reply.statusCode);
+      context.metrics.answered(route, reply.raw.statusCode);
     } catch (thrown) {
       fail(context, route, reply, thrown);
     }
-    return reply;
   };
+  // Not awaited by fastify, which would watch the reply at a price; `run` answers whatever happens.
+  return (request, reply) => void run(request, reply);
 }
 
 /** Answers with a problem; faults of our own are logged with their cause. */

@@ -18,15 +18,22 @@ describe('the etcd Kv', () => {
     await server.stop();
     dir.remove();
   });
-  const handles: EtcdKv[] = [];
+  const closing: (() => unknown)[] = [];
   afterEach(async () => {
-    await Promise.all(handles.splice(0).map((kv) => kv.close()));
+    for (const close of closing.splice(0).reverse()) await close();
   });
   const open = (options: Partial<EtcdKvOptions> = {}) => {
     const backoff = () => new Backoff({ maxMs: 200 });
     const kv = openEtcdKv({ endpoints: [server.url], backoff, ...options });
-    handles.push(kv);
+    closing.push(() => kv.close());
     return kv;
+  };
+  const startAnother = async () => {
+    const own = tempDir('etcd');
+    closing.push(own.remove);
+    const other = await startEtcd({ dir: own.path });
+    closing.push(() => other.stop());
+    return { other, data: join(own.path, 'data') };
   };
   const record = (kv: EtcdKv, prefix: string, fromRevision: number) => {
     const events: KvWatchEvent[] = [];
@@ -55,6 +62,7 @@ describe('the etcd Kv', () => {
 
   it('notices a connection that stays open and says nothing', async () => {
     const proxy = await startProxy(server);
+    closing.push(() => proxy.close());
     const kv = open({
       endpoints: [`http://127.0.0.1:${proxy.port}`],
       callTimeoutMs: 500,
@@ -69,8 +77,6 @@ describe('the etcd Kv', () => {
     proxy.heal();
     const after = await eventually(() => kv.put('stalled/a', bytes('2')));
     await eventually(() => expect(events.at(-1)?.revision).toBe(after.revision));
-    await kv.close();
-    await proxy.close();
   });
 
   it('answers a page of large values in as many pages as it takes', async () => {
@@ -93,25 +99,22 @@ describe('the etcd Kv', () => {
   });
 
   it('tells a watch to reload when the server came back with older data', async () => {
-    const own = tempDir('etcd');
-    const other = await startEtcd({ dir: own.path });
+    const { other, data } = await startAnother();
     const kv = open({ endpoints: [other.url], callTimeoutMs: 1000 });
     for (let i = 0; i < 5; i += 1) await kv.put('k', bytes(`${i}`));
     const { events, ended } = record(kv, 'k', 2);
     await eventually(() => expect(events).toHaveLength(5));
     await other.kill();
-    rmSync(join(own.path, 'data'), { recursive: true });
+    rmSync(data, { recursive: true });
     await other.restart();
     await ended;
     expect(events.at(-1)?.type).toBe('compacted');
-    await kv.close();
-    await other.stop();
-    own.remove();
   });
 
   it('signs in, and tells refusals of keys and of passwords apart', async () => {
-    const own = tempDir('etcd');
-    const guarded = await startEtcd({ dir: own.path });
+    const { other: guarded } = await startAnother();
+    // Started on port 0, etcd's own HTTP gateway does not know the port; from now on it is fixed.
+    await guarded.restart();
     await switchOnAuthentication(guarded.url);
     const sign = (username: string, password: string) =>
       open({ endpoints: [guarded.url], auth: { username, password } });
@@ -127,9 +130,6 @@ describe('the etcd Kv', () => {
     await expect(sign('registry', 'wrong').get('registry/a')).rejects.toMatchObject({
       code: 'Unauthenticated',
     });
-    await Promise.all(handles.splice(0).map((kv) => kv.close()));
-    await guarded.stop();
-    own.remove();
   });
 
   it.each<[Partial<EtcdKvOptions>, string]>([

@@ -18,7 +18,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     guarded(context, 'subscriptions', async (request, reply, session) => {
       const created = await subscriptions.create(session, readSubscription(jsonBody(request)));
       reply.header('location', `/v1/subscriptions/${encodeURIComponent(created.name)}`);
-      return sendJson(reply, 201, created);
+      sendJson(reply, 201, created);
     }),
   );
   app.get(
@@ -28,7 +28,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
       const query = new Query(request.query, ['size', 'token']);
       const size = query.integer('size', 1, 1000, 100);
       const page = await subscriptions.list(session, { size, token: query.text('token') ?? '' });
-      return sendJson(reply, 200, page);
+      sendJson(reply, 200, page);
     }),
   );
   app.get(
@@ -43,7 +43,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     { schema: schemas.update, bodyLimit },
     guarded(context, 'subscriptions', async (request, reply, session) => {
       const spec = readSubscription(jsonBody(request), pathParameter(request, 'name'));
-      return sendJson(reply, 200, await subscriptions.update(session, spec));
+      sendJson(reply, 200, await subscriptions.update(session, spec));
     }),
   );
   app.delete(
@@ -51,7 +51,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     { schema: schemas.delete },
     guarded(context, 'subscriptions', async (request, reply, session) => {
       await subscriptions.delete(session, pathParameter(request, 'name'));
-      return reply.code(204).send();
+      reply.code(204).send();
     }),
   );
   app.post(
@@ -62,7 +62,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
       if (typeof paused !== 'boolean') throw invalid('paused', 'must be true or false');
       refuseMore(more);
       const name = pathParameter(request, 'name');
-      return sendJson(reply, 200, await subscriptions.pause(session, name, paused));
+      sendJson(reply, 200, await subscriptions.pause(session, name, paused));
     }),
   );
   app.post(
@@ -72,7 +72,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
       const { start, ...more } = jsonBody(request);
       refuseMore(more);
       const name = pathParameter(request, 'name');
-      return sendJson(reply, 200, await subscriptions.seek(session, name, readStart(start)));
+      sendJson(reply, 200, await subscriptions.seek(session, name, readStart(start)));
     }),
   );
 }
@@ -91,7 +91,7 @@ export function registerInspection(app: FastifyInstance, context: HttpContext): 
     guarded(context, 'inspect', async (request, reply, session) => {
       const source = new Query(request.query, ['source']).text('source');
       const id = pathParameter(request, 'id');
-      return sendJson(reply, 200, await inspect.trace(session, id, source));
+      sendJson(reply, 200, await inspect.trace(session, id, source));
     }),
   );
   app.get(

@@ -22,16 +22,16 @@ export function registerPull(app: FastifyInstance, context: HttpContext): void {
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const { deliveries, gaps } = await held.pull(max, waitMs, gone.signal);
-      return send(reply, deliveries.map(envelopeJson), gaps);
+      send(reply, deliveries.map(envelopeJson), gaps);
     }),
   );
 }
 
-function send(reply: FastifyReply, deliveries: Buffer[], gaps: readonly object[]): FastifyReply {
+function send(reply: FastifyReply, deliveries: Buffer[], gaps: readonly object[]): void {
   const parts = deliveries.flatMap((json, index) => (index === 0 ? [json] : [COMMA, json]));
   const body = [Buffer.from('{"deliveries":['), ...parts];
   body.push(Buffer.from(`],"gaps":${JSON.stringify(gaps)}}`));
-  return reply.code(200).header('content-type', 'application/json').send(Buffer.concat(body));
+  reply.code(200).header('content-type', 'application/json').send(Buffer.concat(body));
 }
 
 const COMMA = Buffer.from(',');

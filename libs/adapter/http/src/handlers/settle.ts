@@ -44,7 +44,7 @@ export function registerSettle(app: FastifyInstance, context: HttpContext): void
       if (unknown.length === ids.length) {
         throw notHere('none of the ids is a delivery that waits to be settled', 'ids');
       }
-      return sendJson(reply, 200, { settled: ids.length - unknown.length, unknown });
+      sendJson(reply, 200, { settled: ids.length - unknown.length, unknown });
     }),
   );
 }

@@ -37,7 +37,6 @@ export function registerStreams(
         received,
         resume,
       });
-      return reply;
     }),
   );
   app.get(
@@ -53,7 +52,6 @@ export function registerStreams(
       ]);
       const subscription = ephemeral(query, lastEventId(request));
       await stream(context, request, reply, session, { subscription, query, ack: 'auto' });
-      return reply;
     }),
   );
 }
