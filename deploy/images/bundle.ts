@@ -8,7 +8,13 @@ import { chmodSync, cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
-import { etcd3Protos, nativeModules, openApiPage } from './plugins.ts';
+import {
+  etcd3Protos,
+  evaluatingInputs,
+  evaluatingModules,
+  nativeModules,
+  openApiPage,
+} from './plugins.ts';
 
 const workspace = resolve(import.meta.dirname, '../..');
 
@@ -30,7 +36,9 @@ async function bundle(app: string, out: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   const main = join(folder, 'main.mjs');
   const beside = new Map<string, string>();
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: workspace,
+    metafile: true,
     entryPoints: [entryOf(app)],
     outfile: main,
     bundle: true,
@@ -42,8 +50,12 @@ async function bundle(app: string, out: string): Promise<void> {
     legalComments: 'eof',
     keepNames: true,
     logLevel: 'error',
-    plugins: [nativeModules(beside), etcd3Protos(), openApiPage(beside)],
+    plugins: [nativeModules(beside), evaluatingModules(), etcd3Protos(), openApiPage(beside)],
   });
+  const evaluating = evaluatingInputs(metafile, workspace);
+  if (evaluating.length > 0) {
+    throw new Error(`${app}: cannot be bundled safely, for it uses eval: ${evaluating.join(', ')}`);
+  }
   for (const [name, from] of beside) cpSync(from, join(folder, name), { recursive: true });
   // The image's user owns nothing and writes nothing.
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Plugin } from 'esbuild';
+import type { Metafile, Plugin } from 'esbuild';
 
 /**
  * lmdb finds its prebuilt binary by walking folders, which a bundle has not: it gets the one for
@@ -74,6 +74,34 @@ function protoJson(file: string, importer: string): object {
   const loader = createRequire(importer).resolve('@grpc/proto-loader');
   const { Root } = createRequire(loader)('protobufjs') as Protobuf;
   return new Root().loadSync(file, { keepCase: true }).resolveAll().toJSON();
+}
+
+/**
+ * ordered-binary, by which lmdb reads its keys, evaluates code that names its own variables. A
+ * bundler renames the variables of ES modules where two packages use one name, and then that code
+ * reads another package's: keys come out wrong, silently. Its CommonJS form stays a function of its
+ * own, in which names are kept.
+ */
+export function evaluatingModules(): Plugin {
+  return {
+    name: 'evaluating-modules',
+    setup({ onResolve }) {
+      onResolve({ filter: /^(ordered-binary|casbin)$/ }, ({ path, importer }) => ({
+        path: createRequire(importer).resolve(path),
+      }));
+    },
+  };
+}
+
+/** A direct eval: not a method, not a part of a longer name. */
+const EVAL = /(?<![\w$.])eval\(/;
+
+/** ES modules in a bundle that evaluate code which may name their variables; must be none. */
+export function evaluatingInputs({ inputs }: Metafile, root: string): string[] {
+  return Object.entries(inputs)
+    .filter(([, { format }]) => format === 'esm')
+    .map(([file]) => file)
+    .filter((file) => !file.includes(':') && EVAL.test(readFileSync(join(root, file), 'utf8')));
 }
 
 const STATIC = "path.join(__dirname, '..', 'static')";

@@ -111,7 +111,7 @@ describe('createAuthorizer', () => {
     );
   });
 
-  it('serves known callers for a bounded time while acl is away, and refuses new ones', async () => {
+  it('serves known callers for a while when acl is away, and refuses new ones', async () => {
     const mesh = await start();
     const session = await mesh.login('publisher');
     mesh.server.stop();
@@ -143,7 +143,7 @@ describe('createAuthorizer', () => {
     await eventually(() => mesh.login('publisher'));
   });
 
-  it('gives the owner of a durable subscription its session back, with the rights of now', async () => {
+  it('gives the owner of a durable subscription a session with the rights of now', async () => {
     const mesh = await start();
     const principal = { tenant: 'default', kind: Kind.USER, name: 'subscriber', roles: [] };
     const session = await mesh.authorizer.sessionFor(principal);

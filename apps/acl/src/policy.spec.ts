@@ -121,8 +121,8 @@ describe('the policy', () => {
       policies: fc.array(policy, { maxLength: 12 }),
       assignments: fc.array(assignment, { maxLength: 4 }).filter(acyclic),
       questions: fc.array(fc.tuple(asker, fc.constantFrom(...ACTIONS), resource), {
-        minLength: 12,
-        maxLength: 12,
+        minLength: 34,
+        maxLength: 34,
       }),
     });
     await fc.assert(

@@ -127,7 +127,7 @@ bootstrap: { file: ${bootstrap} }
     expect(text).toContain('quotas[0].principal');
   });
 
-  it('serves policy and audit, keeps both over kill -9, and outlives acl and the store', async () => {
+  it('keeps policy and audit over kill -9, and outlives acl and the store', async () => {
     const dir = folder();
     const acl = await startAcl(dir, { dir: join(dir, 'acl') });
     const store = await startStore(dir);

@@ -157,7 +157,11 @@ describe('callers', () => {
 describe('the bootstrap file', () => {
   const source = `
 topics:
-  - { filter: 'orders/#', retention: 7d, eventTypes: [order.created], durabilityMin: fsync, eventBytesMax: 64KiB }
+  - filter: 'orders/#'
+    retention: 7d
+    eventTypes: [order.created]
+    durabilityMin: fsync
+    eventBytesMax: 64KiB
 eventTypes:
   - { type: order.created, schema: '{"required":["id"]}', enforcement: warn }
 quotas:

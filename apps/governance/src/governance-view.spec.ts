@@ -81,7 +81,7 @@ describe('createGovernanceView', () => {
     await eventually(() => expect(check(json({ id: 1 })).kind).toBe('warn'));
   });
 
-  it('keeps the last policy while governance is away, and catches up with what it missed', async () => {
+  it('keeps the last policy while governance is away, then catches up', async () => {
     const { admin, governance, server, view } = await start();
     await view.ready;
     await admin.putTopic({ topic: { topicFilter: 'a' } });

@@ -161,7 +161,7 @@ function compiledOrFailing(source: string): SchemaCheck {
   try {
     return compileSchema(source);
   } catch (error) {
-    const message = `the schema of this event type cannot be used: ${MeshError.from(error).message}`;
+    const message = `the event type's schema cannot be used: ${MeshError.from(error).message}`;
     return () => message;
   }
 }

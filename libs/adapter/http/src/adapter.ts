@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { MeshPort, ProtocolAdapter } from '@eventmesh/adapter-api';
 import { MeshError, unavailable } from '@eventmesh/errors';
@@ -40,6 +40,8 @@ class HttpAdapter implements ProtocolAdapter {
   #app: FastifyInstance | undefined;
   #beat: NodeJS.Timeout | undefined;
   #refusing = false;
+  /** Connections that have sent no request yet: the server counts them as busy, not as idle. */
+  readonly #silent = new Set<Socket>();
   readonly #onDraining = (): void => this.#refuse();
 
   constructor(options: HttpAdapterOptions, port: MeshPort, deps: HttpAdapterDeps) {
@@ -59,6 +61,12 @@ class HttpAdapter implements ProtocolAdapter {
       fail(this.#context, 'refused', reply, thrown);
     });
     this.#app = app;
+    const arrived = options.tls === undefined ? 'connection' : 'secureConnection';
+    app.server.on(arrived, (socket: Socket) => {
+      this.#silent.add(socket);
+      socket.once('close', () => this.#silent.delete(socket));
+    });
+    app.server.on('request', ({ socket }) => this.#silent.delete(socket));
     await this.#register(app);
     await app.ready();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -142,6 +150,7 @@ class HttpAdapter implements ProtocolAdapter {
     await Promise.all(consumers.pulls.map((pull) => pull.close()));
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     app.server.close(() => resolve());
+    for (const socket of this.#silent) socket.destroy();
     // An answer that was under way leaves its connection open and idle.
     const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_MS);
     const deadline = setTimeout(() => app.server.closeAllConnections(), deadlineMs);

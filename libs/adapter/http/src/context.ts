@@ -34,7 +34,8 @@ export function guarded(context: HttpContext, route: string, handler: Handler): 
       await handler(request, reply, session);
       context.metrics.answered(route, reply.raw.statusCode);
     } catch (thrown) {
-      fail(context, route, reply, thrown);
+      if (!reply.sent) fail(context, route, reply, thrown);
+      else cutShort(context, route, reply, thrown);
     }
   };
   // Not awaited by fastify, which would watch the reply at a price; `run` answers whatever happens.
@@ -55,6 +56,12 @@ export function fail(
   }
   context.metrics.answered(route, statusOf(error));
   return sendProblem(reply, error);
+}
+
+/** An answer that has begun cannot become a problem any more. */
+function cutShort(context: HttpContext, route: string, reply: FastifyReply, thrown: unknown): void {
+  context.log.error({ err: thrown, route }, 'an HTTP response broke off');
+  reply.raw.destroy();
 }
 
 export function sendJson(reply: FastifyReply, status: number, value: unknown): FastifyReply {

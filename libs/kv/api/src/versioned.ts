@@ -66,7 +66,16 @@ export function versionedState<T>(
     },
   );
 
-  async function commit(plan: () => readonly KvOperation[]): Promise<number> {
+  // One at a time here, so that only other processes can come first.
+  let turn: Promise<unknown> = Promise.resolve();
+  const commit = (plan: () => readonly KvOperation[]): Promise<number> => {
+    const result = turn.then(() => attempt(plan));
+    // The next one does not care how this one ends; its caller does.
+    turn = result.catch(() => undefined);
+    return result;
+  };
+
+  async function attempt(plan: () => readonly KvOperation[]): Promise<number> {
     await map.ready;
     for (let tries = 0; tries < COMMIT_TRIES_MAX; tries++) {
       const planned = version();
