@@ -1,8 +1,8 @@
 /**
  * Makes what the images hold, one folder per app: `node deploy/images/bundle.ts [APP...]` writes
- * dist/images/<app>/main.mjs and beside it what the app needs as files: lmdb.node, and `static` with
- * the OpenAPI page. Without names it takes every app that has a src/main.ts. `--out DIR` writes
- * elsewhere.
+ * dist/images/<app>/main.mjs and beside it what the app needs as files: lmdb.node, and `static`
+ * with the OpenAPI page. Without names it takes every app that has a src/main.ts. `--out DIR`
+ * writes elsewhere.
  */
 import { chmodSync, cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';

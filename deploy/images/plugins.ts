@@ -86,15 +86,15 @@ export function evaluatingModules(): Plugin {
   return {
     name: 'evaluating-modules',
     setup({ onResolve }) {
-      onResolve({ filter: /^(ordered-binary|casbin)$/ }, ({ path, importer }) => ({
+      onResolve({ filter: /^ordered-binary$/ }, ({ path, importer }) => ({
         path: createRequire(importer).resolve(path),
       }));
     },
   };
 }
 
-/** A direct eval: not a method, not a part of a longer name. */
-const EVAL = /(?<![\w$.])eval\(/;
+/** A direct eval: not a method, not a part of a longer name, not the beginning of a text. */
+const EVAL = /(?<![\w$.'"`])eval\(/;
 
 /** ES modules in a bundle that evaluate code which may name their variables; must be none. */
 export function evaluatingInputs({ inputs }: Metafile, root: string): string[] {

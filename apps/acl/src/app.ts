@@ -1,5 +1,6 @@
 import type { AuditSink } from '@eventmesh/clients';
 import type { Secret } from '@eventmesh/config';
+import { bearerGuard } from '@eventmesh/lifecycle';
 import { systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
 import { AclAdminService, AclService } from '@eventmesh/proto-gen/acl';
 import { Router } from '@eventmesh/rpc';
@@ -13,7 +14,7 @@ import { putDemoUsers, type DemoUser } from './demo-users.ts';
 import { Directory } from './directory.ts';
 import { ACL_METRICS } from './metrics.ts';
 import { DirectoryPolicy } from './policy.ts';
-import { aclService, serviceTokenGuard } from './service.ts';
+import { aclService } from './service.ts';
 import { Tokens } from './tokens.ts';
 import { VerifiedPasswords } from './verified-passwords.ts';
 
@@ -71,7 +72,7 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
     .service(
       AclService,
       aclService({ directory, authenticator, policy, metrics, cacheMs: config.cache }),
-      token === undefined ? {} : { guard: serviceTokenGuard(token) },
+      bearerGuard(token),
     )
     .service(
       AclAdminService,

@@ -6,7 +6,7 @@ import { AclService, Action, Principal_Kind as Kind } from '@eventmesh/proto-gen
 import { Router, createClient, localTransport } from '@eventmesh/rpc';
 import { eventually, fakeClock, tempDir } from '@eventmesh/testing';
 import { basic, startAcl, type FixtureOptions } from '../test/acl-fixture.ts';
-import { serviceTokenGuard } from './service.ts';
+import { bearerGuard } from '@eventmesh/lifecycle';
 
 type Acl = Awaited<ReturnType<typeof startAcl>>;
 const stops: (() => Promise<void> | void)[] = [];
@@ -332,7 +332,7 @@ describe('the service token', () => {
     const router = new Router().service(
       AclService,
       { effectiveGrants: () => Promise.resolve({ known: true }) },
-      { guard: serviceTokenGuard(new Secret('the-token')) },
+      bearerGuard(new Secret('the-token')),
     );
     const call = (authorization?: string) =>
       createClient(

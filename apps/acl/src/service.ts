@@ -102,19 +102,3 @@ export function grantsOf(
   // Roles often allow the same; on the hot path less is more.
   return [...new Map(grants.map((grant) => [JSON.stringify(grant), grant])).values()];
 }
-
-/** Refuses callers without the services' shared token; compared in constant time. */
-export function serviceTokenGuard(token: Secret): (ctx: CallContext) => void {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digest(`Bearer ${token.reveal()}`);
-  return (ctx) => {
-    const given = digest(ctx.metadata.get('authorization') ?? '');
-    if (!timingSafeEqual(given, expected)) {
-      throw new MeshError(
-        'Unauthenticated',
-        'authorization: this service is for members of the site; send their service token',
-        { field: 'authorization', reason: 'SERVICE_TOKEN' },
-      );
-    }
-  };
-}

@@ -2,6 +2,7 @@ import type { ProtocolAdapter } from '@eventmesh/adapter-api';
 import { addGrpcAdapter } from '@eventmesh/adapter-grpc';
 import { createHttpAdapter, type HttpAdapterOptions } from '@eventmesh/adapter-http';
 import type { Authorizer, GovernanceView, RegistryView } from '@eventmesh/clients';
+import type { Secret } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import { Router } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
@@ -27,6 +28,7 @@ import { Links } from './link/links.ts';
 import { RouteHistory } from './link/route-history.ts';
 import { Logs } from './logs.ts';
 import { createMeshPort } from './mesh-port.ts';
+import { protocolPort } from './protocol-port.ts';
 import { DirectSwitch } from './publish/direct.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Resolver } from './publish/resolve.ts';
@@ -37,7 +39,7 @@ export interface EmesherOptions {
   /** Undefined: HTTP is not served. */
   readonly http: HttpAdapterOptions | undefined;
   readonly links: readonly Neighbour[];
-  readonly linkToken: string | undefined;
+  readonly linkToken: Secret | undefined;
   readonly dataPlane: DataPlaneConfig;
 }
 
@@ -93,10 +95,11 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
     topicCount: (tenant, topic) => ledger.topic(tenant, topic),
   });
-  const limits = {
-    eventBytesMax: dataPlane.event.bytesMax,
-    attributesMax: dataPlane.event.attributesMax,
-  };
+  const { bytesMax, attributesMax } = dataPlane.event;
+  const limits = () => ({
+    eventBytesMax: Math.min(bytesMax, strength.eventBytesMax),
+    attributesMax,
+  });
   const publisher = new Publisher({
     site,
     limits,
@@ -177,7 +180,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   // Protocols.
   const port = createMeshPort({
     site,
-    eventBytesMax: limits.eventBytesMax,
+    eventBytesMax: bytesMax,
     draining: draining.signal,
     authorizer,
     publisher,
@@ -185,9 +188,11 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     subscriptions: admin,
     inspect: createInspectPort({ directory, ledger, runners, logs, store, tracer }),
   });
-  addGrpcAdapter(router, port);
+  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics));
   const adapters: ProtocolAdapter[] =
-    options.http === undefined ? [] : [createHttpAdapter(options.http, port, { log, metrics })];
+    options.http === undefined
+      ? []
+      : [createHttpAdapter(options.http, protocolPort(port, 'http', metrics), { log, metrics })];
   const telling = setInterval(() => {
     for (const runner of runners.all) ledger.tell(runner, runners.lag(runner));
   }, 1000);

@@ -34,7 +34,7 @@ await runService({
         member: memberId,
         http: config.protocols.http ? config.http : undefined,
         links: neighboursOf(config.links),
-        linkToken: config.linkToken?.reveal(),
+        linkToken: config.linkToken,
         dataPlane: config.dataPlane,
       },
       { store: remoteStore, registry: view, authorizer, policies, log, metrics, tracing },

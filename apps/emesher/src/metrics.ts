@@ -4,8 +4,18 @@ import { counter, gauge, histogram } from '@eventmesh/telemetry';
 export const emesherMetrics = {
   accepted: counter(
     'eventmesh_events_accepted_total',
-    'Events accepted from clients of this emesher, by protocol and delivery class.',
+    'Events accepted from clients of this emesher, by delivery class.',
     ['tenant', 'class'],
+  ),
+  protocolAccepted: counter(
+    'eventmesh_protocol_events_accepted_total',
+    'Events accepted from clients of this emesher, by protocol.',
+    ['protocol'],
+  ),
+  protocolDelivered: counter(
+    'eventmesh_protocol_events_delivered_total',
+    'Events handed to consumers, by protocol; redeliveries are among them.',
+    ['protocol'],
   ),
   refused: counter('eventmesh_events_refused_total', 'Events refused at publish, by mesh code.', [
     'tenant',
@@ -26,11 +36,10 @@ export const emesherMetrics = {
     'Stored records that a subscription has looked at.',
     ['tenant', 'subscription'],
   ),
-  delivered: counter(
-    'eventmesh_subscription_delivered_total',
-    'Events accepted by a consumer.',
-    ['tenant', 'subscription'],
-  ),
+  delivered: counter('eventmesh_subscription_delivered_total', 'Events accepted by a consumer.', [
+    'tenant',
+    'subscription',
+  ]),
   filtered: counter(
     'eventmesh_subscription_filtered_total',
     'Records that topic filters or filters ruled out.',
@@ -56,11 +65,10 @@ export const emesherMetrics = {
     'Deliveries after the first one of an event.',
     ['tenant', 'subscription'],
   ),
-  held: gauge(
-    'eventmesh_subscription_held',
-    'Matched events that are not settled.',
-    ['tenant', 'subscription'],
-  ),
+  held: gauge('eventmesh_subscription_held', 'Matched events that are not settled.', [
+    'tenant',
+    'subscription',
+  ]),
   lag: gauge(
     'eventmesh_subscription_lag',
     'Stored records that the subscription has not looked at.',

@@ -1,6 +1,7 @@
 import { createAuditSpool, createAuthorizer } from '@eventmesh/clients';
 import type { Secret } from '@eventmesh/config';
 import { prefixed, systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
+import { bearerGuard } from '@eventmesh/lifecycle';
 import type { AclService } from '@eventmesh/proto-gen/acl';
 import { GovernanceService, PolicyService } from '@eventmesh/proto-gen/governance';
 import { Router, createClient, localTransport, type Client } from '@eventmesh/rpc';
@@ -10,7 +11,7 @@ import { applyBootstrap, readBootstrap } from './bootstrap.ts';
 import type { GovernanceSettings } from './config.ts';
 import { governanceService } from './governance-service.ts';
 import { GOVERNANCE_METRICS } from './metrics.ts';
-import { policyService, serviceTokenGuard } from './policy-service.ts';
+import { policyService } from './policy-service.ts';
 import { PolicyState } from './policy-state.ts';
 
 export interface GovernanceDeps {
@@ -73,7 +74,7 @@ export function createGovernanceApp(
   const router = new Router().service(
     PolicyService,
     policyService({ state, audit, metrics }),
-    token === undefined ? {} : { guard: serviceTokenGuard(token) },
+    bearerGuard(token),
   );
   // Its own refusals take the way that everybody's do: folded, spooled, sent again.
   const own = localTransport(

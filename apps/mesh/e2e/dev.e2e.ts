@@ -144,9 +144,13 @@ describe('mesh dev with sample traffic', () => {
 
   it('moves events from west to east over a link that it shows', async () => {
     const dev = await startDev(workspace, '--rate', '50');
-    await dev.until(/"site":"east"[^}]*"delivered":[1-9]/);
+    // Both protocols have delivered at east.
+    await dev.until(/"protocol":"grpc","accepted":0,"delivered":[1-9]/);
+    await dev.until(/"protocol":"http","accepted":0,"delivered":[1-9]/);
     const shown = linesOf(dev).findLast(({ sites }) => sites !== undefined)?.sites ?? [];
     expect(shown.find(({ site }) => site === 'west')?.accepted).toBeGreaterThan(0);
+    const protocols = shown.find(({ site }) => site === 'west')?.protocols ?? [];
+    expect(protocols.map(({ protocol }) => protocol)).toEqual(['grpc', 'http']);
     expect(shown.find(({ site }) => site === 'west')?.links).toEqual([
       expect.objectContaining({ to: 'east', up: true }),
     ]);

@@ -6,7 +6,7 @@ import { Router, type TlsFiles } from '@eventmesh/rpc';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
 import { Acknowledger } from './acknowledger.ts';
 import { Advertiser } from './advertiser.ts';
-import { bearerGuard } from './bearer.ts';
+import { bearerGuard } from '@eventmesh/lifecycle';
 import { neighbourProblems, type RegistryOptions } from './config.ts';
 import { Convergence } from './convergence.ts';
 import { ownershipRoot, stateRoot } from './keys.ts';
@@ -93,15 +93,15 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
         hub,
       }),
       bearerGuard(config.serviceToken),
-    )
-    .service(PeerService, peers.service, bearerGuard(config.linkToken));
+    );
+  // Without a token of its own a site has no neighbours: the service is not there at all.
+  if (config.linkToken !== undefined) {
+    router.service(PeerService, peers.service, bearerGuard(config.linkToken));
+  }
 
   return {
     router,
     async start() {
-      if (neighbours.length > 0 && config.linkToken === undefined) {
-        log.warn({}, 'linkToken is not set: whoever reaches this registry may pose as a neighbour');
-      }
       await state.ready;
       advertiser.start();
       peers.start();

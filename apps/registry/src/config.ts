@@ -13,7 +13,7 @@ import {
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 
 /** Default port of the registry. */
-export const REGISTRY_PORT = 9093;
+export const REGISTRY_PORT = 9091;
 
 const SITE = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 const ADDRESS = '^[^\\s/]+:[0-9]{1,5}$';
@@ -27,7 +27,7 @@ export const registryOptions = {
       address: optional(
         text('host:port of its registry. Without it only the neighbour calls.', {
           pattern: ADDRESS,
-          example: 'registry.east.example:9093',
+          example: 'registry.east.example:9091',
         }),
       ),
       cost: integer('Cost of the link in this direction; routes take the least sum.', {

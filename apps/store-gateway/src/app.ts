@@ -3,7 +3,7 @@ import { EventStoreService } from '@eventmesh/proto-gen/store';
 import { Router } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
-import { bearerGuard } from './bearer.ts';
+import { bearerGuard } from '@eventmesh/lifecycle';
 import type { StoreGatewaySettings } from './config.ts';
 import { DurabilityWatch } from './durability-watch.ts';
 import { STORE_METRICS } from './metrics.ts';

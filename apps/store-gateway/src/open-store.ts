@@ -1,7 +1,5 @@
-import { credsAuthenticator } from '@nats-io/nats-core';
 import type { EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
-import { openJetStreamStore } from '@eventmesh/store-jetstream';
 import type { StoreGatewayConfig } from './config.ts';
 
 /** Opens the store that the configuration names: the only place that knows the plugins. */
@@ -17,7 +15,12 @@ export function openStore(
   }
 }
 
-function openJetStream(config: StoreGatewayConfig['store']): Promise<EventStore> {
+/** Loads the client only here, so that an embedded site does not pay for what it never uses. */
+async function openJetStream(config: StoreGatewayConfig['store']): Promise<EventStore> {
+  const [{ openJetStreamStore }, { credsAuthenticator }] = await Promise.all([
+    import('@eventmesh/store-jetstream'),
+    import('@nats-io/nats-core'),
+  ]);
   const { servers, monitorUrl, replicas, credentials, tls } = config;
   const encoder = new TextEncoder();
   return openJetStreamStore({

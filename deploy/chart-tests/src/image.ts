@@ -35,7 +35,7 @@ export function imageRoot(): ImageRoot {
   };
 }
 
-/** As the kubelet starts it: user 65532 without rights, the working directory and entry of the image. */
+/** As the kubelet starts it: user 65532 without rights, the folder and entry of the image. */
 function command(app: string, args: readonly string[]): readonly [string, string[]] {
   const entry = [process.execPath, join(app, 'main.mjs'), ...args];
   if (!isRoot) return [process.execPath, entry.slice(1)];

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startEtcd } from '@eventmesh/tools-provision';
 import { parse, stringify } from 'yaml';
 import { render } from './helm.ts';
+import { evaluatingInputs } from '../../images/plugins.ts';
 import { imageRoot, runImage, startImage, type ImageRoot, type RunningImage } from './image.ts';
 import { ofKind, podsOf, type KubeObject } from './kubernetes.ts';
 import { SERVICES } from './values-schema.ts';
@@ -163,6 +164,11 @@ describe('the image of emesher', () => {
       });
       const services = { registry, acl, store, governance };
       await start('emesher', { http: { port: 0 }, services });
+      for (const { addresses } of running) {
+        // An event loop that is caught in a loop of its own does not answer.
+        const signal = AbortSignal.timeout(5000);
+        expect((await fetch(`http://${addresses['admin']}/livez`, { signal })).status).toBe(200);
+      }
       const { admin, http } = running[0]?.addresses ?? {};
       expect((await fetch(`http://${admin}/readyz`)).status).toBe(200);
       expect((await fetch(`http://${http}/docs/static/swagger-ui.css`)).status).toBe(200);
@@ -191,6 +197,18 @@ describe('the image of registry', () => {
     } finally {
       await etcd.stop();
     }
+  });
+});
+
+describe('the bundler', () => {
+  it('finds modules whose evaluated code would see the names of others', () => {
+    writeFileSync(join(image.root, 'a.js'), 'export const f = () => eval(code);');
+    writeFileSync(join(image.root, 'b.js'), 'export const g = `eval(x)`; x.eval(1); myeval(2);');
+    const input = (format: 'esm' | 'cjs') => ({ bytes: 1, imports: [], format });
+    const inputs = { 'a.js': input('esm'), 'b.js': input('esm') };
+    expect(evaluatingInputs({ inputs, outputs: {} }, image.root)).toEqual(['a.js']);
+    const wrapped = { 'a.js': input('cjs') };
+    expect(evaluatingInputs({ inputs: wrapped, outputs: {} }, image.root)).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-/** JSON schema (draft 7, which every helm 3 and 4 reads) in a form that fits a line per property. */
+/** JSON schema (draft 7, which every helm 3 and 4 reads), mostly a line per property. */
 export type Schema = Readonly<Record<string, unknown>>;
 
 export const text = (description: string, more: Schema = {}): Schema => ({

@@ -1,3 +1,4 @@
+export { bearerGuard } from './bearer-guard.ts';
 export { AdminServer } from './admin-server.ts';
 export { Readiness } from './readiness.ts';
 export {

@@ -75,7 +75,7 @@ export async function runService<E extends Entry<ServiceConfig>>(
   definition: ServiceDefinition<E>,
 ): Promise<never> {
   const config = readConfig(definition) as ConfigOf<E> & ServiceConfig;
-  const host = createHost(definition.name, config);
+  const host = await createHost(definition.name, config);
   const stop = stopSignal(host);
   const started = host.host.readiness.latch('starting');
   const admin = new AdminServer(config.admin, host.host.readiness, host.host.metrics);
@@ -161,7 +161,7 @@ interface Stop {
   readonly text: string;
 }
 
-function createHost(name: string, config: ServiceConfig) {
+async function createHost(name: string, config: ServiceConfig) {
   let fail: (stop: Stop) => void = () => undefined;
   const failed = new Promise<Stop>((resolve) => {
     fail = resolve;
@@ -174,7 +174,7 @@ function createHost(name: string, config: ServiceConfig) {
   const host: Host = {
     log,
     metrics,
-    tracing: createTracing({
+    tracing: await createTracing({
       service: name,
       site: config.site,
       otlpUrl: config.tracing.otlpUrl,

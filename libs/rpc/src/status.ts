@@ -111,6 +111,7 @@ export function toFailure(error: MeshError): Omit<Failure, '$typeName' | '$unkno
     limit: error.details.limit ?? '',
     retryAfterMs: BigInt(Math.round(error.details.retryAfterMs ?? 0)),
     retryable: error.retryable,
+    facts: { ...error.details.facts },
   };
 }
 
@@ -118,6 +119,7 @@ export function fromFailure(failure: Failure): MeshError {
   const code = codeFromNumber(failure.code) ?? codeFromGrpcStatus(failure.status);
   return new MeshError(code, failure.message, {
     reason: failure.reason,
+    facts: failure.facts,
     ...(failure.field === '' ? {} : { field: failure.field }),
     ...(failure.limit === '' ? {} : { limit: failure.limit }),
     ...(failure.retryAfterMs === 0n ? {} : { retryAfterMs: Number(failure.retryAfterMs) }),

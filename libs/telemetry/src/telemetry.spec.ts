@@ -57,8 +57,8 @@ describe('traceparent', () => {
 });
 
 describe('tracing', () => {
-  it('makes nothing while it is off', () => {
-    const tracing = createTracing({ service: 's', otlpUrl: undefined, sampleRatio: 1 });
+  it('makes nothing while it is off', async () => {
+    const tracing = await createTracing({ service: 's', otlpUrl: undefined, sampleRatio: 1 });
     expect([tracing.enabled, tracing.start('x', undefined)]).toEqual([false, undefined]);
   });
 
@@ -75,7 +75,7 @@ describe('tracing', () => {
     await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
     const { port } = collector.address() as AddressInfo;
     const otlpUrl = `http://127.0.0.1:${port}/v1/traces`;
-    const tracing = createTracing({ service: 's', site: 'west', otlpUrl, sampleRatio: 1 });
+    const tracing = await createTracing({ service: 's', site: 'west', otlpUrl, sampleRatio: 1 });
     const root = tracing.start('publish', undefined);
     const parent = root === undefined ? '' : traceparentOf(root);
     const child = tracing.start('settle', parent);

@@ -81,7 +81,8 @@ class Server implements RunningServer {
     const { binary, args, config } = this.#spec.command(this.port === 0 ? undefined : this.port);
     this.config = config;
     this.#stderr = '';
-    const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // A process group of its own: Ctrl-C reaches only whoever started it, who stops it in order.
+    const child = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#child = child;
     child.stderr.on('data', (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString('utf8')).slice(-STDERR_MAX);

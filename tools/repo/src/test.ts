@@ -1,45 +1,45 @@
-/** Runs every project's tests through nx and closes with one line over all of them. */
+/**
+ * `npm test [-- nx arguments]`: every project's tests through nx, closed by one line over all of them.
+ * A project that did not change since it last passed is answered from nx's cache.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { addUp, closingLine, type JestReport } from './test-totals.ts';
+import { findProjects, TOOL_ENV, WORKSPACE } from './workspace.ts';
 
-const workspace = resolve(import.meta.dirname, '../../..');
-const results = join(workspace, 'dist/test');
+const results = join(WORKSPACE, 'dist/test');
 rmSync(results, { recursive: true, force: true });
 
+const nxArguments = process.argv.slice(2);
+const nx = join(WORKSPACE, 'node_modules/nx/dist/bin/nx.js');
 const run = spawnSync(
   process.execPath,
-  [
-    join(workspace, 'node_modules/nx/dist/bin/nx.js'),
-    'run-many',
-    '-t',
-    'test',
-    '--parallel=2',
-    '--output-style=static',
-    ...process.argv.slice(2),
-  ],
-  { cwd: workspace, stdio: 'inherit', env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false' } },
+  [nx, 'run-many', '-t', 'test', '--parallel=2', '--output-style=static', ...nxArguments],
+  { cwd: WORKSPACE, stdio: 'inherit', env: TOOL_ENV },
 );
 
-let passed = 0;
-let failed = 0;
-let skipped = 0;
-const broken: string[] = [];
-for (const file of existsSync(results) ? readdirSync(results) : []) {
-  if (!file.endsWith('.json')) continue;
-  const report = JSON.parse(readFileSync(join(results, file), 'utf8')) as {
-    numPassedTests: number;
-    numFailedTests: number;
-    numPendingTests: number;
-    numRuntimeErrorTestSuites: number;
-  };
-  passed += report.numPassedTests;
-  failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
-  skipped += report.numPendingTests;
-  if (report.numFailedTests + report.numRuntimeErrorTestSuites > 0) broken.push(file);
+const found = existsSync(results)
+  ? readdirSync(results)
+      .filter((file) => file.endsWith('.json'))
+      .map((file) => file.slice(0, -'.json'.length))
+  : [];
+// With arguments of its own nx may have run a part only: then what reported is what counts.
+const expected = nxArguments.length > 0 ? found : findProjects().map(({ name }) => name);
+const reports = new Map(
+  expected.map((name) => [
+    name,
+    found.includes(name)
+      ? (JSON.parse(readFileSync(join(results, `${name}.json`), 'utf8')) as JestReport)
+      : undefined,
+  ]),
+);
+
+const totals = addUp(reports);
+for (const failure of totals.failures) process.stdout.write(`FAILED ${failure}\n`);
+const nothingRan = totals.passed === 0;
+if (run.status !== 0 && totals.failed === 0) {
+  process.stdout.write('FAILED nx ended with an error although no test failed; see above\n');
 }
-// A project whose run died before it could report is a failure, never a smaller total.
-if (run.status !== 0 && failed === 0) failed = 1;
-if (broken.length > 0) process.stdout.write(`failing: ${broken.join(', ')}\n`);
-process.stdout.write(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`);
-process.exit(failed === 0 && run.status === 0 && passed > 0 ? 0 : 1);
+process.stdout.write(`${closingLine(totals)}\n`);
+process.exit(totals.failed === 0 && run.status === 0 && !nothingRan ? 0 : 1);

@@ -1,3 +1,4 @@
+import type { Secret } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import { LinkService } from '@eventmesh/proto-gen/link';
 import { createClient, grpcTransport, type Client, type TlsFiles, type Transport } from '@eventmesh/rpc';
@@ -15,14 +16,14 @@ export class LinkClient {
   readonly client: Client<typeof LinkService>;
   readonly #transport: Transport;
 
-  constructor(neighbour: Neighbour, token: string | undefined) {
+  constructor(neighbour: Neighbour, token: Secret | undefined) {
     if (token === undefined) {
       throw new MeshError('InvalidArgument', 'linkToken: links need it', { field: 'linkToken' });
     }
     this.neighbour = neighbour;
     this.#transport = grpcTransport({
       address: neighbour.address,
-      metadata: () => ({ authorization: `Bearer ${token}` }),
+      metadata: () => ({ authorization: `Bearer ${token.reveal()}` }),
       ...(neighbour.tls === undefined ? {} : { tls: neighbour.tls }),
     });
     this.client = createClient(LinkService, this.#transport);

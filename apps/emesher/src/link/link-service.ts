@@ -1,7 +1,7 @@
-import { timingSafeEqual } from 'node:crypto';
-import { MeshError } from '@eventmesh/errors';
+import type { Secret } from '@eventmesh/config';
+import { bearerGuard } from '@eventmesh/lifecycle';
 import { LinkService } from '@eventmesh/proto-gen/link';
-import type { CallContext, Router } from '@eventmesh/rpc';
+import type { Router } from '@eventmesh/rpc';
 import type { Tracer } from '../inspect/tracer.ts';
 import { receiveLink, type ReceiverDeps } from './receiver.ts';
 
@@ -10,8 +10,10 @@ export function addLinkService(
   router: Router,
   deps: ReceiverDeps,
   tracer: Tracer,
-  token: string | undefined,
+  token: Secret | undefined,
 ): void {
+  // Without a token of its own a site has no links, and takes none.
+  if (token === undefined) return;
   router.service(
     LinkService,
     {
@@ -33,17 +35,6 @@ export function addLinkService(
         };
       },
     },
-    { guard: (ctx) => checkToken(ctx, token) },
+    bearerGuard(token),
   );
-}
-
-function checkToken(ctx: CallContext, token: string | undefined): void {
-  const given = Buffer.from(ctx.metadata.get('authorization') ?? '');
-  const wanted = Buffer.from(`Bearer ${token ?? ''}`);
-  // Without a token of its own a site has no links, and takes none.
-  if (token === undefined || given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
-    throw new MeshError('Unauthenticated', 'the link token is missing or wrong', {
-      field: 'authorization',
-    });
-  }
 }

@@ -20,7 +20,8 @@ export interface Admitted {
 }
 
 export interface AdmitDeps {
-  readonly limits: EventLimits;
+  /** The smaller of what is configured and what the store takes. */
+  readonly limits: () => EventLimits;
   readonly resolver: Resolver;
   readonly policies: GovernanceView;
   /** What the store was found to do; undefined until it has told. */
@@ -35,7 +36,7 @@ export interface AdmitDeps {
  * @throws MeshError that names the field and the limit.
  */
 export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem): Admitted {
-  const event = checkEvent(item.event, deps.limits);
+  const event = checkEvent(item.event, deps.limits());
   const resolved = deps.resolver.resolve(session, item.topic);
   if (!resolved.allowed) throw denied('publish', item.topic);
   const { policy } = resolved;

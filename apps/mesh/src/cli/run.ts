@@ -58,7 +58,7 @@ export function faultText(error: MeshError): string {
   if (limit !== undefined && !error.message.includes(limit)) parts.push(`limit: ${limit}`);
   if (retryAfterMs !== undefined) parts.push(`retry after ${retryAfterMs} ms`);
   if (error.code === 'Internal' && error.cause instanceof Error) parts.push(error.cause.message);
-  const hint = HINTS[error.code];
+  const hint = error.reason === 'NOT_STARTED' ? undefined : HINTS[error.code];
   if (hint !== undefined) parts.push(hint);
   return `${error.code} ${error.number}: ${parts.join('; ')}`;
 }

@@ -46,7 +46,7 @@ export async function startLocalMesh(options: LocalMeshOptions): Promise<LocalMe
   if (missing.length === 0) return mesh;
   await mesh.stop();
   const text = `the sites did not join: ${missing.join('; ')}; the logs are in ${options.dir}`;
-  throw new MeshError('Unavailable', text);
+  throw new MeshError('Unavailable', text, { reason: 'NOT_STARTED' });
 }
 
 /** What both ways of running a mesh start from. */

@@ -88,6 +88,7 @@ export class ManagedProcess {
       throw new MeshError(
         'Unavailable',
         `${name} did not start (${failure})${why === '' ? '' : `: ${why}`}; its log is ${logFile}`,
+        { reason: 'NOT_STARTED' },
       );
     }
     void this.#watch();

@@ -74,7 +74,7 @@ export async function startServices(options: StartOptions): Promise<LocalMesh> {
   } catch (error) {
     await stop();
     if (error instanceof ProvisionError)
-      throw new MeshError('Unavailable', error.message, {}, error);
+      throw new MeshError('Unavailable', error.message, { reason: 'NOT_STARTED' }, error);
     throw MeshError.from(error);
   }
 }

@@ -154,7 +154,7 @@ function composeDataPlane(
       member,
       http: config.http,
       links: config.neighbours.map(({ site, address }) => ({ site, address })),
-      linkToken: config.linkToken?.reveal(),
+      linkToken: config.linkToken,
       dataPlane: config.dataPlane,
     },
     { store, registry, authorizer, policies, log, metrics, tracing },

@@ -57,7 +57,7 @@ export async function startSite(options: StartSiteOptions): Promise<RunningSite>
   const host: Host = {
     log: createLogger({ level: logLevel, service: 'site', site }),
     metrics: new Metrics(),
-    tracing: createTracing({ service: 'site', site, sampleRatio: 0 }),
+    tracing: await createTracing({ service: 'site', site, sampleRatio: 0 }),
     readiness: new Readiness(),
     memberId: `${site}-${process.pid.toString(36)}${Date.now().toString(36)}`,
     fatal: failure.reject,

@@ -79,7 +79,7 @@ export class Store {
       const state = readState(this.layout);
       const lease = state.nextLease.toString(16).padStart(12, '0');
       writeState(this.layout, this.options, { ...state, nextLease: state.nextLease + 1 });
-      this.layout.leases.put(lease, [ttlMs, deadline]);
+      this.layout.leases.putSync(lease, [ttlMs, deadline]);
       return lease;
     });
     this.leases.set(id, ttlMs, deadline);
@@ -90,7 +90,7 @@ export class Store {
     const deadline = this.options.clock.now() + ttlMs;
     const renewed = await this.transaction(() => {
       if (!this.leases.isRunning(id)) return false;
-      this.layout.leases.put(id, [ttlMs, deadline]);
+      this.layout.leases.putSync(id, [ttlMs, deadline]);
       // Inside the transaction, so that no expiry ordered after it still sees the old deadline.
       this.leases.set(id, ttlMs, deadline);
       return true;
@@ -105,7 +105,7 @@ export class Store {
         const keys = attachedKeys(this.layout, id);
         const deletes = keys.map((key): KvOperation => ({ type: 'delete', key }));
         applyWrite(this.layout, this.options, [], deletes);
-        this.layout.leases.remove(id);
+        this.layout.leases.removeSync(id);
         this.leases.delete(id);
       }
     });

@@ -50,7 +50,7 @@ export function applyWrite(
     bytes += change[0] === 'put' ? change[4].byteLength : 0;
   }
   if (changes.length === 0) return { applied: true, revision: state.revision };
-  layout.log.put(revision, [bytes, changes]);
+  layout.log.putSync(revision, [bytes, changes]);
   writeState(layout, bounds, { ...state, revision, logBytes: state.logBytes + bytes });
   return { applied: true, revision };
 }
@@ -71,16 +71,16 @@ function applyOperation(
   const leaseBefore = before?.[2] ?? null;
   if (operation.type === 'delete') {
     if (before === undefined) return undefined;
-    layout.entries.remove(bytes);
-    if (leaseBefore !== null) layout.attached.remove([leaseBefore, key]);
+    layout.entries.removeSync(bytes);
+    if (leaseBefore !== null) layout.attached.removeSync([leaseBefore, key]);
     return ['delete', key];
   }
   const lease = operation.lease ?? null;
   const create = before?.[1] ?? revision;
   const value = asBytes(operation.value);
-  layout.entries.put(bytes, [revision, create, lease, value]);
-  if (leaseBefore !== null && leaseBefore !== lease) layout.attached.remove([leaseBefore, key]);
-  if (lease !== null) layout.attached.put([lease, key], true);
+  layout.entries.putSync(bytes, [revision, create, lease, value]);
+  if (leaseBefore !== null && leaseBefore !== lease) layout.attached.removeSync([leaseBefore, key]);
+  if (lease !== null) layout.attached.putSync([lease, key], true);
   return ['put', key, create, lease, value];
 }
 
@@ -93,9 +93,9 @@ export function writeState(layout: Layout, bounds: HistoryBounds, state: State):
   ) {
     compacted += 1;
     logBytes -= layout.log.get(compacted)?.[0] ?? 0;
-    layout.log.remove(compacted);
+    layout.log.removeSync(compacted);
   }
-  layout.meta.put('state', { ...state, compacted, logBytes });
+  layout.meta.putSync('state', { ...state, compacted, logBytes });
 }
 
 /** The keys attached to a lease, in a write transaction or outside. */

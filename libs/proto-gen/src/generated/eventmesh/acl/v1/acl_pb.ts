@@ -686,6 +686,8 @@ export type Policy = Message<"eventmesh.acl.v1.Policy"> & {
   tenant: string;
 
   /**
+   * KIND:NAME, the kind one of user, key, token, service and role.
+   *
    * @generated from field: string subject = 2;
    */
   subject: string;
@@ -830,6 +832,8 @@ export type RoleAssignment = Message<"eventmesh.acl.v1.RoleAssignment"> & {
   tenant: string;
 
   /**
+   * KIND:NAME, as in Policy.
+   *
    * @generated from field: string subject = 2;
    */
   subject: string;
@@ -1032,7 +1036,7 @@ export const AclService: GenService<{
     output: typeof CheckResponseSchema;
   },
   /**
-   * The policy revision, now and at every change.
+   * The policy revision, now and at every change, and again every few seconds as a sign of life.
    *
    * @generated from rpc eventmesh.acl.v1.AclService.WatchPolicy
    */

@@ -5,7 +5,10 @@ import type { RegisterOptions } from '@eventmesh/rpc';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Requires `authorization: Bearer <token>`; undefined asks for nothing. */
+/**
+ * Requires `authorization: Bearer <token>` of every call; without a token nothing is asked for.
+ * Compared in constant time.
+ */
 export function bearerGuard(token: Secret | undefined): RegisterOptions {
   if (token === undefined) return {};
   // Digests have one length, so that the comparison tells nothing about the token's.
@@ -19,7 +22,7 @@ export function bearerGuard(token: Secret | undefined): RegisterOptions {
         given === undefined
           ? 'metadata "authorization" is missing; send "Bearer <token>"'
           : 'the token is not the right one',
-        { field: 'authorization' },
+        { field: 'authorization', reason: 'TOKEN' },
       );
     },
   };

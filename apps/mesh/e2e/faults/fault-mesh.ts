@@ -1,0 +1,223 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MeshClient } from '@eventmesh/sdk';
+import {
+  startEtcd,
+  startNats,
+  startProxy,
+  type FaultProxy,
+  type NatsServer,
+  type RunningServer,
+} from '@eventmesh/testing';
+import { HttpClient } from '../../src/cli/http-client.ts';
+import { loadIdentity, type Identity } from '../../src/dev/identity.ts';
+import { awaitJoined } from '../../src/dev/joined.ts';
+import type { Plan, SitePlan } from '../../src/dev/plan.ts';
+import { configsOf } from '../../src/dev/services.ts';
+import { lastingPort } from './ports.ts';
+import { ServiceProcess } from './service-process.ts';
+
+export const SERVICES = ['registry', 'acl', 'governance', 'store-gateway', 'emesher'] as const;
+export type ServiceName = (typeof SERVICES)[number];
+export type SiteName = 'west' | 'east';
+const SITES: readonly SiteName[] = ['west', 'east'];
+const APPS = join(import.meta.dirname, '../../..');
+
+type Ports = Readonly<Record<ServiceName, { readonly grpc: number; readonly admin: number }>>;
+
+/**
+ * Sites west and east as they are deployed: each service a process, a nats-server a site, one
+ * etcd. What an emesher sends to the other site goes through a proxy that can fail.
+ */
+export class FaultMesh {
+  readonly identity: Identity;
+  readonly etcd: RunningServer;
+  readonly nats: ReadonlyMap<SiteName, NatsServer>;
+  /** The link that a site sends on. */
+  readonly links: ReadonlyMap<SiteName, FaultProxy>;
+  readonly #processes: ReadonlyMap<string, ServiceProcess>;
+  readonly #ports: ReadonlyMap<string, Ports>;
+  readonly #http: ReadonlyMap<string, number>;
+
+  private constructor(parts: {
+    identity: Identity;
+    etcd: RunningServer;
+    nats: ReadonlyMap<SiteName, NatsServer>;
+    links: ReadonlyMap<SiteName, FaultProxy>;
+    processes: ReadonlyMap<string, ServiceProcess>;
+    ports: ReadonlyMap<string, Ports>;
+    http: ReadonlyMap<string, number>;
+  }) {
+    this.identity = parts.identity;
+    this.etcd = parts.etcd;
+    this.nats = parts.nats;
+    this.links = parts.links;
+    this.#processes = parts.processes;
+    this.#ports = parts.ports;
+    this.#http = parts.http;
+  }
+
+  /** Resolves when each site reaches the other. Nothing is left running when it fails. */
+  static async start(dir: string): Promise<FaultMesh> {
+    const identity = loadIdentity(dir);
+    const planned = await plan();
+    const ports = await choosePorts(planned.sites);
+    const [etcd, west, east] = await Promise.all([
+      startEtcd({ dir: join(dir, 'etcd'), port: await lastingPort() }),
+      nats(dir, 'west'),
+      nats(dir, 'east'),
+    ]);
+    const stores = new Map<SiteName, NatsServer>([
+      ['west', west],
+      ['east', east],
+    ]);
+    const links = new Map<SiteName, FaultProxy>();
+    const processes = new Map<string, ServiceProcess>();
+    for (const site of planned.sites) {
+      const other = site.name === 'west' ? 'east' : 'west';
+      const proxy = await startProxy({ port: ports.get(other)?.emesher.grpc ?? 0 });
+      links.set(site.name as SiteName, proxy);
+      const configs = configsOf(site, {
+        ...{ sites: 2, dir, plan: planned, identity, servicePorts: ports, etcdUrl: etcd.url },
+        nats: stores.get(site.name as SiteName),
+        observer: { crashed: () => undefined, recovered: () => undefined, failed: () => undefined },
+      });
+      for (const service of SERVICES) {
+        const own = service === 'emesher' ? throughProxy(configs[service], proxy.port) : {};
+        const config = { ...(configs[service] as object), ...own };
+        processes.set(
+          `${site.name}/${service}`,
+          serviceProcess(join(dir, site.name), site.name, service, config),
+        );
+      }
+    }
+    const http = new Map(planned.sites.map(({ name, http: port }) => [name, port]));
+    const mesh = new FaultMesh({ identity, etcd, nats: stores, links, processes, ports, http });
+    try {
+      await mesh.startServices();
+      return mesh;
+    } catch (error) {
+      await mesh.stop();
+      throw error;
+    }
+  }
+
+  service(site: SiteName, service: ServiceName): ServiceProcess {
+    const found = this.#processes.get(`${site}/${service}`);
+    if (found === undefined) throw new Error(`there is no ${site}/${service}`);
+    return found;
+  }
+
+  /** Starts all services that do not run, the emeshers last, and waits until the sites join. */
+  async startServices(): Promise<void> {
+    const down = [...this.#processes.values()].filter(({ up }) => !up);
+    const emeshers = down.filter(({ name }) => name.endsWith('/emesher'));
+    await Promise.all(
+      down.filter((each) => !emeshers.includes(each)).map((process) => process.start()),
+    );
+    await Promise.all(emeshers.map((process) => process.start()));
+    const missing = await awaitJoined(
+      {
+        identity: this.identity,
+        sites: SITES.map((name) => [name, { http: this.http(name), grpc: this.grpc(name) }]),
+      },
+      20_000,
+    );
+    if (missing.length > 0) throw new Error(`the sites did not join: ${missing.join('; ')}`);
+  }
+
+  /** Everything at once, as when the power fails, but for what the system holds in its cache. */
+  async killAll(): Promise<void> {
+    await Promise.all([
+      ...[...this.#processes.values()].map((process) => process.kill()),
+      ...[this.etcd, ...this.nats.values()].map((server) => server.kill()),
+    ]);
+  }
+
+  async restartAll(): Promise<void> {
+    await Promise.all([this.etcd, ...this.nats.values()].map((server) => server.restart()));
+    await this.startServices();
+  }
+
+  grpc(site: SiteName, service: ServiceName = 'emesher'): string {
+    return `127.0.0.1:${this.#ports.get(site)?.[service].grpc ?? 0}`;
+  }
+
+  http(site: SiteName): string {
+    return `http://127.0.0.1:${this.#http.get(site) ?? 0}`;
+  }
+
+  /** A client with a connection of its own. */
+  client(site: SiteName, user: 'admin' | 'publisher' | 'subscriber', password?: string) {
+    return new MeshClient({
+      address: this.grpc(site),
+      user,
+      password: password ?? this.identity.users[user] ?? '',
+    });
+  }
+
+  /** The management surface of a site, as its administrator. */
+  admin(site: SiteName): HttpClient {
+    const pair = Buffer.from(`admin:${this.identity.users['admin'] ?? ''}`).toString('base64');
+    return new HttpClient(this.http(site), `Basic ${pair}`);
+  }
+
+  /** Ends everything; what does not stop in order is killed by the servers' own deadline. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map((process) => process.kill()));
+    await Promise.all([
+      ...[this.etcd, ...this.nats.values()].map((server) => server.stop()),
+      ...[...this.links.values()].map((link) => link.close()),
+    ]);
+  }
+}
+
+async function choosePorts(sites: readonly SitePlan[]): Promise<ReadonlyMap<string, Ports>> {
+  const chosen = new Map<string, Ports>();
+  for (const { name, grpc, admin } of sites) {
+    const pairs: Partial<Record<ServiceName, { grpc: number; admin: number }>> = {
+      emesher: { grpc, admin },
+    };
+    for (const service of SERVICES) {
+      pairs[service] ??= { grpc: await lastingPort(), admin: await lastingPort() };
+    }
+    chosen.set(name, pairs as Ports);
+  }
+  return chosen;
+}
+
+async function plan(): Promise<Plan> {
+  const sites: SitePlan[] = [];
+  for (const name of SITES) {
+    const [http, grpc, admin] = [await lastingPort(), await lastingPort(), await lastingPort()];
+    sites.push({ name, http, grpc, admin, neighbours: SITES.filter((other) => other !== name) });
+  }
+  return { sites, moved: [] };
+}
+
+async function nats(dir: string, site: SiteName): Promise<NatsServer> {
+  const [port, monitorPort] = [await lastingPort(), await lastingPort()];
+  return startNats({ dir: join(dir, site, 'nats'), serverName: site, port, monitorPort });
+}
+
+function throughProxy(config: unknown, port: number): object {
+  const { links } = config as { links: { site: string }[] };
+  return { links: links.map(({ site }) => ({ site, address: `127.0.0.1:${port}` })) };
+}
+
+function serviceProcess(
+  dir: string,
+  site: string,
+  service: ServiceName,
+  config: object,
+): ServiceProcess {
+  const folder = join(dir, service);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+  return new ServiceProcess(`${site}/${service}`, [
+    join(APPS, service, 'src/main.ts'),
+    '--config',
+    file,
+  ]);
+}

@@ -1,0 +1,48 @@
+import { SpanKind, TraceFlags, context, trace } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+import { parseTraceparent, type Tracing, type TracingOptions } from './tracing.ts';
+
+/** Spans sent in batches to an OTLP collector. */
+export function startOtlpTracing(
+  options: TracingOptions & { readonly otlpUrl: string },
+): Tracing {
+  const { service, site, otlpUrl, sampleRatio } = options;
+  const provider = new TracerProvider({
+    resource: resourceFromAttributes({
+      'service.name': service,
+      'service.namespace': 'eventmesh',
+      ...(site === undefined ? {} : { 'eventmesh.site': site }),
+    }),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) }),
+    spanProcessors: [
+      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: otlpUrl }) } as never),
+    ],
+  });
+  const tracer = provider.getTracer('eventmesh');
+  return {
+    enabled: true,
+    start(name, parent, attributes = {}) {
+      const parentContext = parent === undefined ? undefined : parseTraceparent(parent);
+      // A caller that decided not to sample has decided for the whole path.
+      if (parentContext !== undefined && parentContext.traceFlags !== TraceFlags.SAMPLED) {
+        return undefined;
+      }
+      const under =
+        parentContext === undefined
+          ? context.active()
+          : trace.setSpanContext(context.active(), { ...parentContext, isRemote: true });
+      const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, under);
+      return span.isRecording() ? span : undefined;
+    },
+    async close() {
+      await provider.shutdown();
+    },
+  };
+}
