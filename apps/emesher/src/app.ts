@@ -61,126 +61,26 @@ export interface EmesherApp {
   addresses(): Readonly<Record<string, string>>;
 }
 
+/** What the three paths share. */
+type Base = ReturnType<typeof foundation>;
+
 /**
  * The whole data plane, in the order of an event's path:
  * adapter → admit → resolve → append → follow → match → deliver → settle → cursor, and the link.
  */
 export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): EmesherApp {
-  const { site, member, dataPlane } = options;
-  const { store, registry, authorizer, policies, log, metrics, tracing } = deps;
   const router = new Router();
   const draining = new AbortController();
-  const now = Date.now;
+  const base = foundation(options, deps);
+  const { direct, publisher } = publishPath(base, (record, to) => links.sendDirect(record, to));
+  const { runners, cursors, admin, attachments } = deliverPath(base, direct);
+  const { links, tracer } = linkPath(base, direct, router);
+  const { ledger, directory, followers, logs, strength } = base;
+  const { store, authorizer, registry, policies, log, metrics } = deps;
 
-  const directory = new Directory(registry, log);
-  const ledger = new Ledger(metrics, policies);
-  const journal = new Journal(site, dataPlane.trace.eventsMax);
-  const logs = new Logs(store, dataPlane.log);
-  const followers = new Followers(store, logs, log);
-  const strength = new StoreStrength(store, log);
-
-  // Publish: adapter → admit → resolve → append → receipt.
-  const direct = new DirectSwitch({
-    site,
-    ledger,
-    queueMax: dataPlane.delivery.directQueueMax,
-    forward: (record, destinations) => links.sendDirect(record, destinations),
-  });
-  const resolver = new Resolver({
-    site,
-    routingVersion: () => directory.version,
-    policyRevision: () => policies.revision,
-    destinations: (tenant, topic, kind) => directory.destinations(tenant, topic, kind),
-    localInterest: (tenant, topic) => directory.wanted(tenant, topic),
-    topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
-    topicCount: (tenant, topic) => ledger.topic(tenant, topic),
-  });
-  const { bytesMax, attributesMax } = dataPlane.event;
-  const limits = () => ({
-    eventBytesMax: Math.min(bytesMax, strength.eventBytesMax),
-    attributesMax,
-  });
-  const publisher = new Publisher({
-    site,
-    limits,
-    resolver,
-    policies,
-    durability: () => strength.durability,
-    now,
-    store,
-    logs,
-    direct,
-    ledger,
-    journal,
-    tracing,
-  });
-
-  // Deliver: follow → match → queue → authorise → deliver → settle → cursor commit.
-  const cursors = new Cursors(store, log, dataPlane.delivery.cursorInterval);
-  const runners = new Runners({
-    store,
-    logs,
-    directory,
-    followers,
-    cursors,
-    ownerSession: ownerSession(authorizer),
-    runner: {
-      now,
-      random: Math.random,
-      heldMax: dataPlane.delivery.heldMax,
-      heldBytesMax: dataPlane.delivery.heldBytesMax,
-      logName: (tenant) => logs.name(tenant),
-      logger: log,
-      deadLetters: new DeadLetters(store, site, now),
-      ...deliveryObserver({ site, journal, ledger, tracing }),
-    },
-  });
-  const admin = new SubscriptionAdmin({ site, directory, runners, logs, store, now });
-  const attachments = new Attachments({ directory, runners, admin, direct });
-  directory.onDeleted((tenant, name) => {
-    const reason = new MeshError('NotFound', `subscription "${name}" was deleted`);
-    void runners.end(tenant, name, reason);
-  });
-
-  // Between sites: follow → link queue → next hop's emesher → its store → accept.
-  const clients = new Map(
-    options.links.map((neighbour) => [
-      neighbour.site,
-      new LinkClient(neighbour, options.linkToken),
-    ]),
-  );
-  const routes = new RouteHistory(directory.nextHop);
-  const links = new Links(
-    clients,
-    { site, member, logs, followers, ledger, journal, logger: log, routes },
-    directory,
-  );
-  const tracer = new Tracer({ site, journal, store, logs, links: clients, logger: log });
-  addLinkService(
-    router,
-    {
-      site,
-      member,
-      store,
-      logs,
-      direct,
-      ledger,
-      journal,
-      tracing,
-      logger: log,
-      windowBytes: dataPlane.link.windowBytes,
-      hopsMax: dataPlane.link.hopsMax,
-      neighbours: new Set(clients.keys()),
-      forwardDirect: (record, destinations) => links.sendDirect(record, destinations),
-    },
-    tracer,
-    options.linkToken,
-  );
-
-  // Protocols.
   const port = createMeshPort({
-    site,
-    eventBytesMax: bytesMax,
+    site: options.site,
+    eventBytesMax: options.dataPlane.event.bytesMax,
     draining: draining.signal,
     authorizer,
     publisher,
@@ -189,10 +89,9 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     inspect: createInspectPort({ directory, ledger, runners, logs, store, tracer }),
   });
   addGrpcAdapter(router, protocolPort(port, 'grpc', metrics));
+  const http = protocolPort(port, 'http', metrics);
   const adapters: ProtocolAdapter[] =
-    options.http === undefined
-      ? []
-      : [createHttpAdapter(options.http, protocolPort(port, 'http', metrics), { log, metrics })];
+    options.http === undefined ? [] : [createHttpAdapter(options.http, http, { log, metrics })];
   const telling = setInterval(() => {
     for (const runner of runners.all) ledger.tell(runner, runners.lag(runner));
   }, 1000);
@@ -210,11 +109,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     async drain(deadlineMs) {
       draining.abort();
       await Promise.all(adapters.map((adapter) => adapter.drain(deadlineMs)));
-      const reason = new MeshError('Unavailable', 'this emesher is draining; reconnect', {
-        reason: 'DRAINING',
-        retryAfterMs: 100,
-      });
-      await runners.stop(reason);
+      await runners.stop(drainingError());
       await links.stop();
       clearInterval(telling);
       strength.stop();
@@ -222,6 +117,137 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
       followers.stop();
       directory.close();
     },
-    addresses: () => Object.assign({}, ...adapters.map((adapter) => adapter.addresses())),
+    addresses: () =>
+      Object.fromEntries(adapters.flatMap((adapter) => Object.entries(adapter.addresses()))),
   };
 }
+
+function foundation(options: EmesherOptions, deps: EmesherDeps) {
+  const { store, registry, policies, log, metrics } = deps;
+  const logs = new Logs(store, options.dataPlane.log);
+  return {
+    options,
+    deps,
+    logs,
+    directory: new Directory(registry, log),
+    ledger: new Ledger(metrics, policies),
+    journal: new Journal(options.site, options.dataPlane.trace.eventsMax),
+    followers: new Followers(store, logs, log),
+    strength: new StoreStrength(store, log),
+  };
+}
+
+/** Adapter → admit → resolve → append → receipt; and the direct class, which skips the store. */
+function publishPath(
+  base: Base,
+  forward: (record: Buffer, destinations: readonly string[]) => void,
+) {
+  const { options, deps, logs, directory, ledger, journal, strength } = base;
+  const { site, dataPlane } = options;
+  const { store, policies, tracing } = deps;
+  const { bytesMax, attributesMax } = dataPlane.event;
+  const direct = new DirectSwitch({
+    site,
+    ledger,
+    queueMax: dataPlane.delivery.directQueueMax,
+    forward,
+  });
+  const resolver = new Resolver({
+    site,
+    routingVersion: () => directory.version,
+    policyRevision: () => policies.revision,
+    destinations: (tenant, topic, kind) => directory.destinations(tenant, topic, kind),
+    localInterest: (tenant, topic) => directory.wanted(tenant, topic),
+    topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
+    topicCount: (tenant, topic) => ledger.topic(tenant, topic),
+  });
+  const publisher = new Publisher({
+    site,
+    limits: () => ({ eventBytesMax: Math.min(bytesMax, strength.eventBytesMax), attributesMax }),
+    durability: () => strength.durability,
+    now: Date.now,
+    resolver,
+    policies,
+    store,
+    logs,
+    direct,
+    ledger,
+    journal,
+    tracing,
+  });
+  return { direct, publisher };
+}
+
+/** Follow → match → queue → authorise → deliver → settle → cursor commit. */
+function deliverPath(base: Base, direct: DirectSwitch) {
+  const { options, deps, logs, directory, ledger, journal, followers } = base;
+  const { site, dataPlane } = options;
+  const { store, authorizer, log, tracing } = deps;
+  const { heldMax, heldBytesMax, cursorInterval } = dataPlane.delivery;
+  const now = Date.now;
+  const cursors = new Cursors(store, log, cursorInterval);
+  const runners = new Runners({
+    store,
+    logs,
+    directory,
+    followers,
+    cursors,
+    ownerSession: ownerSession(authorizer),
+    runner: {
+      now,
+      random: Math.random,
+      heldMax,
+      heldBytesMax,
+      logName: (tenant) => logs.name(tenant),
+      logger: log,
+      deadLetters: new DeadLetters(store, site, now),
+      ...deliveryObserver({ site, journal, ledger, tracing }),
+    },
+  });
+  const admin = new SubscriptionAdmin({ site, directory, runners, logs, store, now });
+  const attachments = new Attachments({ directory, runners, admin, direct });
+  directory.onDeleted((tenant, name) => {
+    const reason = new MeshError('NotFound', `subscription "${name}" was deleted`);
+    void runners.end(tenant, name, reason);
+  });
+  return { runners, cursors, admin, attachments };
+}
+
+/** Follow → link queue → next hop's emesher → its store → accept. */
+function linkPath(base: Base, direct: DirectSwitch, router: Router) {
+  const { options, deps, logs, directory, ledger, journal, followers } = base;
+  const { site, member, dataPlane, linkToken } = options;
+  const { store, log: logger, tracing } = deps;
+  const clients = new Map(
+    options.links.map((neighbour) => [neighbour.site, new LinkClient(neighbour, linkToken)]),
+  );
+  const routes = new RouteHistory(directory.nextHop);
+  const links = new Links(
+    clients,
+    { site, member, logs, followers, ledger, journal, logger, routes },
+    directory,
+  );
+  const tracer = new Tracer({ site, journal, store, logs, links: clients, logger });
+  const receiver = {
+    site,
+    member,
+    store,
+    logs,
+    direct,
+    ledger,
+    journal,
+    tracing,
+    logger,
+    ...dataPlane.link,
+    neighbours: new Set(clients.keys()),
+    forwardDirect: (record: Buffer, to: readonly string[]) => links.sendDirect(record, to),
+  };
+  addLinkService(router, receiver, tracer, linkToken);
+  return { links, tracer };
+}
+
+const drainingError = (): MeshError =>
+  new MeshError('Unavailable', 'this emesher is draining; reconnect', {
+    reason: 'DRAINING',
+    retryAfterMs: 100,
+  });

@@ -36,9 +36,12 @@ export const dataPlaneConfig = {
   log: section('The log of each tenant.', {
     partitions: integer('Partitions; may grow later.', { min: 1, max: 64, default: 1 }),
     retention: duration('Age at which events are dropped; 0ms keeps them.', { default: '24h' }),
-    retentionBytes: size('Bytes of a partition beyond which the oldest are dropped; 0B: no limit.', {
-      default: '10GiB',
-    }),
+    retentionBytes: size(
+      'Bytes of a partition beyond which the oldest are dropped; 0B: no limit.',
+      {
+        default: '10GiB',
+      },
+    ),
     duplicateWindow: integer('Events of a partition whose (tenant, source, id) is remembered.', {
       min: 0,
       max: 10_000_000,
@@ -52,16 +55,22 @@ export const dataPlaneConfig = {
       default: 8192,
     }),
     heldBytesMax: size('Bytes of them.', { default: '64MiB', min: '64KiB' }),
-    cursorInterval: duration('How often progress is written; what is settled in between may be delivered again after a crash.', {
-      default: '100ms',
-      min: '1ms',
-      max: '10s',
-    }),
-    directQueueMax: integer('Direct events waiting for one consumer; beyond it the oldest is dropped.', {
-      min: 1,
-      max: 1_000_000,
-      default: 4096,
-    }),
+    cursorInterval: duration(
+      'How often progress is written; what is settled in between may be delivered again after a crash.',
+      {
+        default: '100ms',
+        min: '1ms',
+        max: '10s',
+      },
+    ),
+    directQueueMax: integer(
+      'Direct events waiting for one consumer; beyond it the oldest is dropped.',
+      {
+        min: 1,
+        max: 1_000_000,
+        default: 4096,
+      },
+    ),
   }),
   link: section('Links to neighbouring sites.', {
     windowBytes: size('Bytes of frames that a link may have unaccepted.', {

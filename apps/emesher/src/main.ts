@@ -59,7 +59,8 @@ await runService({
 });
 
 function transports({ services, serviceToken }: EmesherConfig) {
-  const authorization = serviceToken === undefined ? {} : { authorization: `Bearer ${serviceToken.reveal()}` };
+  const authorization =
+    serviceToken === undefined ? {} : { authorization: `Bearer ${serviceToken.reveal()}` };
   const open = ({ address, tls }: EmesherConfig['services']['acl']): Transport =>
     grpcTransport({
       address,

@@ -1,25 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { SubscriptionStatus } from '@eventmesh/adapter-api';
 import { eventually, tempDir } from '@eventmesh/testing';
-import { DEFECTS, reportText } from '@eventmesh/tools-checker';
 import { FaultMesh, type ServiceName, type SiteName } from './faults/fault-mesh.ts';
-import { CREDIT, Load, SUBSCRIPTION } from './faults/load.ts';
+import { Judge, RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER } from './faults/judge.ts';
+import { CREDIT, Load } from './faults/load.ts';
 
-/** From the end of a fault until an event sent after it has arrived at the other site. */
-const RECOVERY_MS = 20_000;
-const SETTLE_MS = 30_000;
 const TEST_MS = 90_000;
-
-/**
- * What may be delivered twice after the owner of the subscription has died: what the consumer held,
- * and what it settled since the last write of the cursor (every 100 ms, and one write under way).
- */
-const REPEATS_OF_A_DEAD_OWNER = CREDIT + 512;
 
 const dir = tempDir('faults');
 let mesh: FaultMesh;
 let load: Load;
-let repeatsBefore = 0;
+let judge: Judge;
 
 beforeAll(async () => {
   mesh = await FaultMesh.start(dir.path);
@@ -27,6 +17,7 @@ beforeAll(async () => {
     publisher: () => mesh.client('west', 'publisher'),
     subscriber: () => mesh.client('east', 'subscriber'),
   });
+  judge = new Judge(load, mesh.admin('east'));
   await load.start();
   await load.flows(RECOVERY_MS);
 }, 120_000);
@@ -37,34 +28,6 @@ afterAll(async () => {
   dir.remove();
 }, 60_000);
 
-/** After the fault: events flow again, then the books of checker and mesh must agree. */
-async function recovers({ repeatsMax = 0 } = {}): Promise<void> {
-  await load.flows(RECOVERY_MS);
-  const report = await load.settle(SETTLE_MS);
-  const text = reportText(report);
-  const defects = DEFECTS.filter((defect) => defect !== 'duplicated' && report[defect].count > 0);
-  expect([defects, defects.length > 0 ? text : '']).toEqual([[], '']);
-  expect(report.duplicated.count - repeatsBefore).toBeLessThanOrEqual(repeatsMax);
-  repeatsBefore = report.duplicated.count;
-  const [books] = report.subscriptions;
-  expect(books?.acked).toBe((books?.delivered ?? 0) + (books?.accounted ?? 0));
-  expect(load.faults).toEqual([]);
-  await booksBalance();
-  load.resume();
-}
-
-/** considered = delivered + filtered + expired + dead-lettered + dropped + held, and none is held. */
-async function booksBalance(): Promise<void> {
-  await eventually(async () => {
-    const { status } = await mesh
-      .admin('east')
-      .get<{ status: SubscriptionStatus }>(`/v1/subscriptions/${SUBSCRIPTION}`);
-    const { considered, delivered, filtered, expired, deadLettered, dropped, held } = status;
-    expect(delivered + filtered + expired + deadLettered + dropped + held).toBe(considered);
-    expect([held, expired, deadLettered, dropped]).toEqual([0, 0, 0, 0]);
-  });
-}
-
 async function killAndRestart(site: SiteName, service: ServiceName): Promise<void> {
   const process = mesh.service(site, service);
   await load.accepts(50, RECOVERY_MS);
@@ -73,13 +36,13 @@ async function killAndRestart(site: SiteName, service: ServiceName): Promise<voi
 }
 
 describe('two sites of ten processes under load', () => {
-  it('without a fault loses, repeats and reorders nothing', () => recovers(), TEST_MS);
+  it('without a fault loses, repeats and reorders nothing', () => judge.recovers(), TEST_MS);
 
   it.each(['west', 'east'] as const)(
     'lose nothing when the emesher of %s is killed',
     async (site) => {
       await killAndRestart(site, 'emesher');
-      await recovers({ repeatsMax: site === 'east' ? REPEATS_OF_A_DEAD_OWNER : 0 });
+      await judge.recovers({ repeatsMax: site === 'east' ? REPEATS_OF_A_DEAD_OWNER : 0 });
     },
     TEST_MS,
   );
@@ -88,7 +51,7 @@ describe('two sites of ten processes under load', () => {
     'lose and repeat nothing when the store-gateway of %s is killed',
     async (site) => {
       await killAndRestart(site, 'store-gateway');
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -100,7 +63,7 @@ describe('two sites of ten processes under load', () => {
       const nats = mesh.nats.get(site);
       await nats?.kill();
       await nats?.restart();
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -124,7 +87,7 @@ describe('two sites of ten processes under load', () => {
       } finally {
         client.close();
       }
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -156,7 +119,7 @@ describe('two sites of ten processes under load', () => {
       } finally {
         for (const client of [known, ...unknown]) client.close();
       }
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -169,7 +132,7 @@ describe('two sites of ten processes under load', () => {
       await load.flows(RECOVERY_MS);
       await load.accepts(200, RECOVERY_MS);
       await Promise.all(services.map((governance) => governance.start()));
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -185,7 +148,7 @@ describe('two sites of ten processes under load', () => {
       await eventually(() => client.subscriptions.createSubscription({ subscription }), {
         timeoutMs: RECOVERY_MS,
       }).finally(() => client.close());
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -199,7 +162,7 @@ describe('two sites of ten processes under load', () => {
       await load.accepts(500, RECOVERY_MS);
       expect(load.delivered - before).toBeLessThan(500);
       link?.heal();
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -211,7 +174,7 @@ describe('two sites of ten processes under load', () => {
       link?.stallOneWay('to-target');
       await load.accepts(300, RECOVERY_MS);
       link?.heal();
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -225,7 +188,7 @@ describe('two sites of ten processes under load', () => {
       // What east has stored and west has not heard of is sent again over a new connection.
       link?.cut();
       link?.heal();
-      await recovers();
+      await judge.recovers();
     },
     TEST_MS,
   );
@@ -242,7 +205,7 @@ describe('two sites of ten processes under load', () => {
         await emesher.start();
       }
       // A subscription that is given up in order repeats only what the consumer held.
-      await recovers({ repeatsMax: CREDIT });
+      await judge.recovers({ repeatsMax: CREDIT });
     },
     TEST_MS,
   );
@@ -253,7 +216,7 @@ describe('two sites of ten processes under load', () => {
       await load.accepts(50, RECOVERY_MS);
       await mesh.killAll();
       await mesh.restartAll();
-      await recovers({ repeatsMax: REPEATS_OF_A_DEAD_OWNER });
+      await judge.recovers({ repeatsMax: REPEATS_OF_A_DEAD_OWNER });
     },
     TEST_MS,
   );

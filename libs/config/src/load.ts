@@ -52,7 +52,10 @@ export function validate(spec: Entry<unknown>, given: unknown): string[] {
 }
 
 function problemText(error: ErrorObject): string {
-  const path = error.instancePath.slice(1).replaceAll('/', '.').replace(/\.(\d+)/g, '[$1]');
+  const path = error.instancePath
+    .slice(1)
+    .replaceAll('/', '.')
+    .replace(/\.(\d+)/g, '[$1]');
   const at = path === '' ? '' : `${path}: `;
   const params = error.params as Record<string, unknown>;
   if (error.keyword === 'additionalProperties') {
@@ -64,7 +67,8 @@ function problemText(error: ErrorObject): string {
   if (error.keyword === 'enum') {
     return `${at}must be one of ${(params['allowedValues'] as string[]).join(', ')}`;
   }
-  if (error.keyword === 'pattern') return `${at}does not have the form ${String(params['pattern'])}`;
+  if (error.keyword === 'pattern')
+    return `${at}does not have the form ${String(params['pattern'])}`;
   return `${at}${error.message ?? error.keyword}`;
 }
 

@@ -102,7 +102,8 @@ export function duration(
   return entry('duration', `${about} Between ${min} and ${max}.`, schema, rest, ((
     given: string,
     path: string,
-  ) => bounded(parseDuration(given), parseDuration(min), parseDuration(max), path, given)) as never);
+  ) =>
+    bounded(parseDuration(given), parseDuration(min), parseDuration(max), path, given)) as never);
 }
 
 export function parseDuration(given: string): number {
@@ -185,9 +186,14 @@ export function section<const C extends Readonly<Record<string, Entry<unknown>>>
   const compile = (given: Record<string, unknown>, path: string) => {
     const out: Record<string, unknown> = {};
     for (const [name, child] of Object.entries(children)) {
-      const value = given[name] ?? child.default ?? (child.kind === 'section' && !child.optional ? {} : undefined);
+      const value =
+        given[name] ??
+        child.default ??
+        (child.kind === 'section' && !child.optional ? {} : undefined);
       out[name] =
-        value === undefined ? undefined : child.compile(value as never, path === '' ? name : `${path}.${name}`);
+        value === undefined
+          ? undefined
+          : child.compile(value as never, path === '' ? name : `${path}.${name}`);
     }
     return Object.freeze(out) as SectionOf<C>;
   };

@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
-import { DeliveryEngine, checkSubscription, type EngineState, type PositionRange } from './index.ts';
+import {
+  DeliveryEngine,
+  checkSubscription,
+  type EngineState,
+  type PositionRange,
+} from './index.ts';
 
 const EVENT = encodeEvent({ id: '1', source: '/t', type: 't' });
 const KEYS = ['', 'x', 'y'];
@@ -28,7 +33,11 @@ const recordAt = (position: number) =>
 type Step =
   | { readonly do: 'offer'; readonly matched: boolean }
   | { readonly do: 'credit'; readonly consumer: string; readonly events: number }
-  | { readonly do: 'settle'; readonly pick: number; readonly outcome: 'accept' | 'release' | 'reject' }
+  | {
+      readonly do: 'settle';
+      readonly pick: number;
+      readonly outcome: 'accept' | 'release' | 'reject';
+    }
   | { readonly do: 'attach' | 'detach'; readonly consumer: string }
   | { readonly do: 'wait'; readonly ms: number }
   | { readonly do: 'restart' };
@@ -36,7 +45,10 @@ type Step =
 const consumer = fc.constantFrom('a', 'b');
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('offer' as const), matched: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('credit' as const), consumer, events: fc.nat(4) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('credit' as const), consumer, events: fc.nat(4) }),
+  },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -45,7 +57,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       outcome: fc.constantFrom('accept' as const, 'release' as const, 'reject' as const),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('attach' as const, 'detach' as const), consumer }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constantFrom('attach' as const, 'detach' as const), consumer }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(5000) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
 );
@@ -175,7 +190,11 @@ class World {
   check() {
     const { counters, held } = this.engine;
     const out =
-      counters.delivered + counters.filtered + counters.expired + counters.deadLettered + counters.dropped;
+      counters.delivered +
+      counters.filtered +
+      counters.expired +
+      counters.deadLettered +
+      counters.dropped;
     expect(counters.considered).toBe(out + held);
     expect(counters.considered).toBe(this.log.length);
     const floor = this.engine.partition(0).floor;

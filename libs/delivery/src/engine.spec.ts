@@ -21,7 +21,10 @@ function record(position: number, more: { key?: string; expiryMs?: number } = {}
   );
 }
 
-function setUp(spec: Partial<SubscriptionInput> = {}, more: { may?: () => boolean | undefined } = {}) {
+function setUp(
+  spec: Partial<SubscriptionInput> = {},
+  more: { may?: () => boolean | undefined } = {},
+) {
   const clock = { now: 1000 };
   const engine = new DeliveryEngine({
     spec: checkSubscription({ name: 'sub', topicFilters: ['#'], ...spec }),
@@ -172,7 +175,9 @@ describe('failures', () => {
     expect(dead?.failures).toBe(3);
     expect([engine.held, engine.partition(0).floor]).toEqual([1, 1]);
     if (dead !== undefined) engine.retire(dead, 'dead-lettered');
-    expect([engine.held, engine.partition(0).floor, engine.counters.deadLettered]).toEqual([0, 2, 1]);
+    expect([engine.held, engine.partition(0).floor, engine.counters.deadLettered]).toEqual([
+      0, 2, 1,
+    ]);
   });
 
   it('does not blame the event when its consumer disconnects', () => {
@@ -235,7 +240,7 @@ describe('expiry and rights', () => {
   });
 
   it('holds while nobody can tell, and loses nothing', () => {
-    let may: boolean | undefined;
+    let may: boolean | undefined = undefined;
     const { engine, pump, offer } = setUp({}, { may: () => may });
     offer(1, 2);
     engine.credit('c', 5);
@@ -280,7 +285,14 @@ describe('the books', () => {
     const [, second] = pump();
     engine.settle('c', [second?.id ?? 0], { kind: 'accept' });
     const [cursor] = engine.takeCursors();
-    expect(cursor).toEqual({ partition: 0, floor: 1, settled: [{ from: 2, to: 2 }, { from: 4, to: 6 }] });
+    expect(cursor).toEqual({
+      partition: 0,
+      floor: 1,
+      settled: [
+        { from: 2, to: 2 },
+        { from: 4, to: 6 },
+      ],
+    });
     const next = new DeliveryEngine(
       {
         spec: checkSubscription({ name: 'sub', topicFilters: ['#'] }),

@@ -296,7 +296,11 @@ export class DeliveryEngine {
       this.#land(flight);
       this.#fail(flight.entry, 'the acknowledgement time ran out', now);
     }
-    for (let entry = this.#later.popDue(now); entry !== undefined; entry = this.#later.popDue(now)) {
+    for (
+      let entry = this.#later.popDue(now);
+      entry !== undefined;
+      entry = this.#later.popDue(now)
+    ) {
       this.#again.push(entry);
     }
   }

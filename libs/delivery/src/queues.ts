@@ -44,7 +44,7 @@ export class DueHeap<T> {
   push(due: number, item: T): void {
     const heap = this.#heap;
     heap.push({ due, order: this.#order++, item });
-    for (let child = heap.length - 1; child > 0; ) {
+    for (let child = heap.length - 1; child > 0;) {
       const parent = (child - 1) >> 1;
       if (!this.#before(child, parent)) break;
       this.#swap(child, parent);
@@ -67,7 +67,7 @@ export class DueHeap<T> {
 
   #sink(): void {
     const size = this.#heap.length;
-    for (let parent = 0; ; ) {
+    for (let parent = 0; ;) {
       const left = parent * 2 + 1;
       const right = left + 1;
       let first = parent;

@@ -1,5 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { CODE_FACTS, GRPC_STATUS, HTTP_STATUS, MESH_CODES, MeshError, codeFromGrpcStatus } from './index.ts';
+import {
+  CODE_FACTS,
+  GRPC_STATUS,
+  HTTP_STATUS,
+  MESH_CODES,
+  MeshError,
+  codeFromGrpcStatus,
+} from './index.ts';
 
 describe('mesh codes', () => {
   it('have unique stable numbers', () => {
@@ -7,12 +14,15 @@ describe('mesh codes', () => {
     expect(new Set(numbers).size).toBe(numbers.length);
   });
 
-  it.each(MESH_CODES)('%s has an answer in gRPC and HTTP that agrees on whose fault it is', (code) => {
-    expect(GRPC_STATUS[code]).toBeGreaterThan(0);
-    expect(HTTP_STATUS[code]).toBeGreaterThanOrEqual(400);
-    // PayloadTooLarge shares RESOURCE_EXHAUSTED; its reason detail tells them apart.
-    if (code !== 'PayloadTooLarge') expect(codeFromGrpcStatus(GRPC_STATUS[code])).toBe(code);
-  });
+  it.each(MESH_CODES)(
+    '%s has an answer in gRPC and HTTP that agrees on whose fault it is',
+    (code) => {
+      expect(GRPC_STATUS[code]).toBeGreaterThan(0);
+      expect(HTTP_STATUS[code]).toBeGreaterThanOrEqual(400);
+      // PayloadTooLarge shares RESOURCE_EXHAUSTED; its reason detail tells them apart.
+      if (code !== 'PayloadTooLarge') expect(codeFromGrpcStatus(GRPC_STATUS[code])).toBe(code);
+    },
+  );
 });
 
 describe('MeshError.from', () => {

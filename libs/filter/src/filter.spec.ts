@@ -42,7 +42,12 @@ describe('compileFilters', () => {
 
   it.each<[string, unknown, string, string]>([
     ['an unknown dialect', [{ regex: { type: '.*' } }], 'Unimplemented', 'filters[0].regex'],
-    ['two dialects', [{ exact: { id: '1' }, prefix: { id: '1' } }], 'InvalidArgument', 'filters[0]'],
+    [
+      'two dialects',
+      [{ exact: { id: '1' }, prefix: { id: '1' } }],
+      'InvalidArgument',
+      'filters[0]',
+    ],
     ['an empty any', [{ any: [] }], 'InvalidArgument', 'filters[0].any'],
     ['an empty value', [{ exact: { id: '' } }], 'InvalidArgument', 'filters[0].exact.id'],
     ['a bad attribute name', [{ exact: { Id: 'x' } }], 'InvalidArgument', 'filters[0].exact.Id'],

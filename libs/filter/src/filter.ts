@@ -38,12 +38,7 @@ interface Budget {
   nodes: number;
 }
 
-function compileList(
-  filters: unknown,
-  field: string,
-  budget: Budget,
-  depth: number,
-): Predicate[] {
+function compileList(filters: unknown, field: string, budget: Budget, depth: number): Predicate[] {
   if (!Array.isArray(filters)) throw invalid(field, 'is not a list of filters');
   return filters.map((filter, index) => compile(filter, `${field}[${index}]`, budget, depth));
 }

@@ -1,11 +1,5 @@
 import { parseArgs } from 'node:util';
-import {
-  ConfigError,
-  environment,
-  loadConfig,
-  type ConfigOf,
-  type Entry,
-} from '@eventmesh/config';
+import { ConfigError, environment, loadConfig, type ConfigOf, type Entry } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import { RpcServer, addStandardServices, type Router } from '@eventmesh/rpc';
 import {

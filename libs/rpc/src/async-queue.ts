@@ -1,3 +1,5 @@
+import { MeshError } from '@eventmesh/errors';
+
 /**
  * A queue that one side pushes into and the other iterates: the usual input of a stream. Bounded
  * by the caller, who can see `size`. Iterate it once.
@@ -6,7 +8,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   #items: T[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
-  #error: unknown;
+  #error: Error | undefined;
 
   get size(): number {
     return this.#items.length;
@@ -27,7 +29,7 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
   end(error?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#error = error;
+    this.#error = error === undefined ? undefined : asError(error);
     this.#wake?.();
   }
 
@@ -52,3 +54,6 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
     }
   }
 }
+
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : MeshError.from(thrown);

@@ -99,9 +99,7 @@ function allFiles(router: Router): Map<string, DescFile> {
 }
 
 function declares(file: DescFile, symbol: string): boolean {
-  return (
-    [...file.services, ...file.messages, ...file.enums].some(
-      ({ typeName }) => typeName === symbol || symbol.startsWith(`${typeName}.`),
-    )
+  return [...file.services, ...file.messages, ...file.enums].some(
+    ({ typeName }) => typeName === symbol || symbol.startsWith(`${typeName}.`),
   );
 }

@@ -39,8 +39,7 @@ export function localTransport(router: Router, metadata: Record<string, string> 
         const ctx = context(options);
         const handler = await enter(router.routes.get(path), method, ctx);
         const requests = created(method.input, input);
-        const request =
-          method.methodKind === 'server_streaming' ? await first(requests) : requests;
+        const request = method.methodKind === 'server_streaming' ? await first(requests) : requests;
         const replies = handler(request, ctx);
         if (method.methodKind === 'client_streaming') {
           yield create(method.output, (await (replies as Promise<never>)) as never);

@@ -59,7 +59,10 @@ const remote = { transport: undefined as Transport | undefined };
 
 beforeAll(async () => {
   await server.start();
-  remote.transport = grpcTransport({ address: server.address, metadata: () => ({ authorization: 'me' }) });
+  remote.transport = grpcTransport({
+    address: server.address,
+    metadata: () => ({ authorization: 'me' }),
+  });
 });
 afterAll(() => {
   remote.transport?.close();

@@ -162,12 +162,15 @@ export class RpcServer {
 
   #context(call: AnyCall): CallContext {
     const gone = new AbortController();
-    (call as EventEmitter).on('cancelled', () => gone.abort(new MeshError('Cancelled', 'the caller is gone')));
+    (call as EventEmitter).on('cancelled', () =>
+      gone.abort(new MeshError('Cancelled', 'the caller is gone')),
+    );
     const deadline = call.getDeadline();
     return {
       signal: gone.signal,
       draining: this.#draining.signal,
-      deadlineMs: typeof deadline === 'number' && !Number.isFinite(deadline) ? undefined : +deadline,
+      deadlineMs:
+        typeof deadline === 'number' && !Number.isFinite(deadline) ? undefined : +deadline,
       metadata: readMetadata(call.metadata),
       peer: call.getPeer(),
     };

@@ -82,7 +82,12 @@ function readDetails(metadata: Metadata | undefined): { code?: MeshCode; details
       const info = message as unknown as { reason: string; metadata: Record<string, string> };
       const { code: number, limit, ...facts } = info.metadata;
       code = codeFromNumber(Number(number));
-      details = { ...details, reason: info.reason, facts, ...(limit === undefined ? {} : { limit }) };
+      details = {
+        ...details,
+        reason: info.reason,
+        facts,
+        ...(limit === undefined ? {} : { limit }),
+      };
     } else if (message?.$typeName === 'google.rpc.BadRequest') {
       const bad = message as unknown as { fieldViolations: { field: string }[] };
       const field = bad.fieldViolations[0]?.field;

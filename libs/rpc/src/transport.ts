@@ -75,7 +75,8 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
           return await unaryOnce(method, path, input, call);
         } catch (thrown) {
           const error = MeshError.from(thrown);
-          if (call.idempotent !== true || error.code !== 'Unavailable' || attempt === 3) throw error;
+          if (call.idempotent !== true || error.code !== 'Unavailable' || attempt === 3)
+            throw error;
           // Full jitter, so that callers cut off together do not come back together.
           const pause = Math.random() * 100 * 2 ** attempt;
           await new Promise((resolve) => setTimeout(resolve, pause));

@@ -7,7 +7,13 @@ import {
 import { createClient, grpcTransport, type TlsFiles, type Transport } from '@eventmesh/rpc';
 import { StreamPublisher } from './stream-publisher.ts';
 import { Subscriber, type SubscribeOptions } from './subscriber.ts';
-import { encode, toReceipt, type EventInput, type PublishOptions, type Receipt } from './event-input.ts';
+import {
+  encode,
+  toReceipt,
+  type EventInput,
+  type PublishOptions,
+  type Receipt,
+} from './event-input.ts';
 
 export type { Filter };
 

@@ -1,8 +1,4 @@
-import {
-  encodeEvent,
-  type AttributeValue,
-  type EventParts,
-} from '@eventmesh/event';
+import { encodeEvent, type AttributeValue, type EventParts } from '@eventmesh/event';
 import { MeshError } from '@eventmesh/errors';
 import {
   DeliveryClass,

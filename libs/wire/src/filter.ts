@@ -32,10 +32,15 @@ export function filterFromProto(filter: Filter, field = 'filters'): FilterSpec {
 }
 
 export function filterToProto(filter: FilterSpec): FilterInit {
-  if ('exact' in filter) return { dialect: { case: 'exact', value: { attributes: { ...filter.exact } } } };
-  if ('prefix' in filter) return { dialect: { case: 'prefix', value: { attributes: { ...filter.prefix } } } };
-  if ('suffix' in filter) return { dialect: { case: 'suffix', value: { attributes: { ...filter.suffix } } } };
-  if ('all' in filter) return { dialect: { case: 'all', value: { filters: filter.all.map(filterToProto) } } };
-  if ('any' in filter) return { dialect: { case: 'any', value: { filters: filter.any.map(filterToProto) } } };
+  if ('exact' in filter)
+    return { dialect: { case: 'exact', value: { attributes: { ...filter.exact } } } };
+  if ('prefix' in filter)
+    return { dialect: { case: 'prefix', value: { attributes: { ...filter.prefix } } } };
+  if ('suffix' in filter)
+    return { dialect: { case: 'suffix', value: { attributes: { ...filter.suffix } } } };
+  if ('all' in filter)
+    return { dialect: { case: 'all', value: { filters: filter.all.map(filterToProto) } } };
+  if ('any' in filter)
+    return { dialect: { case: 'any', value: { filters: filter.any.map(filterToProto) } } };
   return { dialect: { case: 'not', value: filterToProto(filter.not) } };
 }

@@ -15,7 +15,9 @@ export type Load = Pick<Measurement, 'cpuSeconds' | 'generatorCpuSeconds'> & {
  * round its timed part, which excludes connecting and warming up.
  */
 export async function generate(job: Job, systemCpuSeconds: () => number): Promise<Load> {
-  const child = fork(PROGRAM, [JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  const child = fork(PROGRAM, [JSON.stringify(job)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
   let words = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     words = `${words}${chunk.toString('utf8')}`.slice(-4000);

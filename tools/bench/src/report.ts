@@ -45,6 +45,11 @@ function columns(rows: readonly (readonly string[])[]): string {
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
   return rows
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }

@@ -59,9 +59,10 @@ function resultOf(
       .map((measurement) => (seconds(measurement) / measurement.events) * 100_000);
     return each.length === 0 ? null : rounded(median(each));
   };
-  const beside = Object.keys(measured[0]?.beside ?? {}).map((key) => {
-    return [key, rounded(median(measured.map((each) => each.beside?.[key] ?? Number.NaN)))];
-  });
+  const beside: Record<string, number> = {};
+  for (const key of Object.keys(measured[0]?.beside ?? {})) {
+    beside[key] = rounded(median(measured.map((each) => each.beside?.[key] ?? Number.NaN)));
+  }
   return {
     name,
     median: rounded(median(values)),
@@ -73,7 +74,7 @@ function resultOf(
     generatorCpuSecondsPer100k: per100k(({ generatorCpuSeconds }) => generatorCpuSeconds),
     values: values.map(rounded),
     baselines: baselines.map(rounded),
-    ...Object.fromEntries(beside),
+    ...beside,
   };
 }
 

@@ -1,4 +1,9 @@
-import type { AttachOptions, Attachment, DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
+import type {
+  AttachOptions,
+  Attachment,
+  DeliverySink,
+  SettleOutcome,
+} from '@eventmesh/adapter-api';
 import type { Directory } from '../control/directory.ts';
 import { checkSubscription, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
@@ -78,9 +83,13 @@ export class Attachments {
   ): Promise<Attachment> {
     const runner = await this.#deps.runners.own(subscription, session);
     if (subscription.mode === 'broadcast') {
-      throw new MeshError('Unimplemented', 'mode broadcast is not there yet; use one subscription a consumer', {
-        field: 'mode',
-      });
+      throw new MeshError(
+        'Unimplemented',
+        'mode broadcast is not there yet; use one subscription a consumer',
+        {
+          field: 'mode',
+        },
+      );
     }
     if (subscription.mode === 'exclusive' && runner.consumers > 0) {
       throw new MeshError('FailedPrecondition', `"${subscription.name}" has its one consumer`, {
@@ -120,7 +129,10 @@ export class Attachments {
 }
 
 /** A topic filter must lie wholly within the caller's grants, also when it comes back later. */
-export function checkGrants(session: CallerSession, spec: Pick<Subscription, 'topicFilters'>): void {
+export function checkGrants(
+  session: CallerSession,
+  spec: Pick<Subscription, 'topicFilters'>,
+): void {
   for (const filter of spec.topicFilters) {
     if (!session.grants.canSubscribe(filter)) throw denied('subscribe', filter);
   }

@@ -143,7 +143,8 @@ export class SubscriptionAdmin implements SubscriptionsPort {
       createdMs: this.#deps.now(),
       revision: 0,
     };
-    if (spec.deliveryClass === 'durable' && !spec.ephemeral) await this.#writeStart(subscription, 0);
+    if (spec.deliveryClass === 'durable' && !spec.ephemeral)
+      await this.#writeStart(subscription, 0);
     return this.#deps.directory.put(subscription, -1);
   }
 

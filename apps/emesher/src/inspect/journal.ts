@@ -45,7 +45,13 @@ export class Journal {
   }
 
   /** An event lies in the store at a position. */
-  stored(tenant: string, partition: number, position: number, event: EventView, topic: string): void {
+  stored(
+    tenant: string,
+    partition: number,
+    position: number,
+    event: EventView,
+    topic: string,
+  ): void {
     if (this.#eventsMax === 0) return;
     const { id, source } = event;
     const key = `${tenant}\0${id}`;

@@ -63,7 +63,12 @@ export class Tracer {
     let timeUs = 0;
     let detail = 'no longer in the store';
     let atOrigin = true;
-    for await (const item of store.read({ log: logs.name(tenant), partition, from, stopAtEnd: true })) {
+    for await (const item of store.read({
+      log: logs.name(tenant),
+      partition,
+      from,
+      stopAtEnd: true,
+    })) {
       if (item.kind !== 'batch') continue;
       const bytes = item.positions[0] === position ? item.records[0] : undefined;
       if (bytes === undefined) break;

@@ -1,7 +1,13 @@
 import type { Secret } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import { LinkService } from '@eventmesh/proto-gen/link';
-import { createClient, grpcTransport, type Client, type TlsFiles, type Transport } from '@eventmesh/rpc';
+import {
+  createClient,
+  grpcTransport,
+  type Client,
+  type TlsFiles,
+  type Transport,
+} from '@eventmesh/rpc';
 
 export interface Neighbour {
   readonly site: string;

@@ -113,7 +113,9 @@ class Incoming {
       local,
       producerId(this.#from, partition),
     );
-    this.#out.push({ message: { case: 'resume', value: { tenant, partition, last: BigInt(last) } } });
+    this.#out.push({
+      message: { case: 'resume', value: { tenant, partition, last: BigInt(last) } },
+    });
   }
 
   /** Frames are appended as they come, several at a time; the store keeps their order. */

@@ -9,7 +9,11 @@ describe('RouteHistory', () => {
     hop = 'c';
     expect(history.hop('t/0', 4, 'far')).toBe('c');
     // The old link comes back and reads again from its resume point.
-    expect([2, 3, 4].map((position) => history.hop('t/0', position, 'far'))).toEqual(['b', 'b', 'c']);
+    expect([2, 3, 4].map((position) => history.hop('t/0', position, 'far'))).toEqual([
+      'b',
+      'b',
+      'c',
+    ]);
   });
 
   it('keeps lanes apart', () => {
@@ -22,7 +26,7 @@ describe('RouteHistory', () => {
   });
 
   it('gives everything to the first hop of a site that had none', () => {
-    let hop: string | undefined;
+    let hop: string | undefined = undefined;
     const history = new RouteHistory(() => hop);
     expect(history.hop('t/0', 1, 'far')).toBeUndefined();
     hop = 'b';

@@ -143,7 +143,7 @@ export class LinkSender {
 
   /** Sends what has gathered while there is room in the window; lanes take turns. */
   #send(): void {
-    for (let sent = true; sent && this.#openBytes < this.#windowBytes; ) {
+    for (let sent = true; sent && this.#openBytes < this.#windowBytes;) {
       sent = false;
       for (const lane of this.#lanes.values()) {
         if (this.#openBytes >= this.#windowBytes) break;

@@ -61,7 +61,11 @@ function checkCatalogue(policy: TopicPolicy, event: EventView, item: PublishItem
   const { eventBytesMax } = policy;
   if (eventBytesMax !== 0 && event.bytes.length > eventBytesMax) {
     const limit = `${eventBytesMax} bytes`;
-    throw tooLarge('event', `has ${event.bytes.length} bytes; "${item.topic}" allows ${limit}`, limit);
+    throw tooLarge(
+      'event',
+      `has ${event.bytes.length} bytes; "${item.topic}" allows ${limit}`,
+      limit,
+    );
   }
   if (!policy.allowsType(event.type)) {
     throw invalid('type', `"${event.type}" is not in the catalogue of "${item.topic}"`, {
@@ -136,7 +140,9 @@ function expiry(event: EventView, item: PublishItem, nowMs: number): number {
   let absolute = 0;
   if (value !== undefined) {
     const time =
-      value.kind === 'timestamp' ? value : parseTimestamp(event.text('expirytime') ?? '', 'expirytime');
+      value.kind === 'timestamp'
+        ? value
+        : parseTimestamp(event.text('expirytime') ?? '', 'expirytime');
     absolute = time.seconds * 1000 + Math.floor(time.nanos / 1_000_000);
   }
   if (relative === 0) return absolute;

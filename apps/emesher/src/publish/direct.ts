@@ -1,9 +1,4 @@
-import type {
-  Attachment,
-  Delivery,
-  DeliverySink,
-  Receipt,
-} from '@eventmesh/adapter-api';
+import type { Attachment, Delivery, DeliverySink, Receipt } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';

@@ -23,6 +23,12 @@ export interface ProcessObserver {
   failed(name: string, reason: string): void;
 }
 
+/**
+ * Starting lets the young generation grow to 64 MiB, which an idle process then keeps. A quarter of
+ * that is as fast under load and leaves an idle process 18 MiB smaller (docs/performance.md).
+ */
+const MEMORY_FLAGS = ['--max-semi-space-size=8'];
+
 const PAUSE_MIN_MS = 500;
 const PAUSE_MAX_MS = 10_000;
 /** Ends by itself within a minute before the whole gives up. */
@@ -62,7 +68,7 @@ export class ManagedProcess {
     const { args, logFile, name, readyTimeoutMs = 30_000 } = this.#spec;
     const child = spawn(
       process.execPath,
-      ['--import', new URL('stop-with-parent.ts', import.meta.url).href, ...args],
+      [...MEMORY_FLAGS, '--import', new URL('stop-with-parent.ts', import.meta.url).href, ...args],
       { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
     );
     this.#child = child;

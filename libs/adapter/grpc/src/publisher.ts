@@ -1,10 +1,8 @@
 import type { MeshPort, PublishItem, Receipt, Session } from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { DeliveryClass, DurabilityClass } from '@eventmesh/proto-gen/event';
-import {
-  PublisherService as WirePublisherService,
-  type PublishRequest,
-} from '@eventmesh/proto-gen/wire';
+import type { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
+import { type PublishRequest } from '@eventmesh/proto-gen/wire';
 import { toFailure, type CallContext, type ServiceImpl } from '@eventmesh/rpc';
 import { inOrder } from './in-order.ts';
 
@@ -79,7 +77,8 @@ function checkFrame(events: readonly unknown[]): void {
 
 function toItem(request: PublishRequest): PublishItem {
   const item = { topic: request.topic, event: request.event };
-  const life = request.expiresAfterMs === 0n ? {} : { expiresAfterMs: Number(request.expiresAfterMs) };
+  const life =
+    request.expiresAfterMs === 0n ? {} : { expiresAfterMs: Number(request.expiresAfterMs) };
   switch (request.deliveryClass) {
     case DeliveryClass.UNSPECIFIED:
       return { ...item, ...life };

@@ -6,7 +6,8 @@ import type {
   MeshPort,
   SettleOutcome,
 } from '@eventmesh/adapter-api';
-import { MeshError, invalid } from '@eventmesh/errors';
+import type { MeshError } from '@eventmesh/errors';
+import { invalid } from '@eventmesh/errors';
 import {
   Settle_Outcome,
   type Open,

@@ -12,7 +12,11 @@ export async function deliver({ site, events }: Extract<Job, { kind: 'deliver' }
   const publisher = client.publisher();
   const source = new EventSource();
   const subscriber = client.subscribe({
-    subscription: { name: `bench-${randomUUID()}`, topicFilters: [ALL_TOPICS], inFlightMax: 16_384 },
+    subscription: {
+      name: `bench-${randomUUID()}`,
+      topicFilters: [ALL_TOPICS],
+      inFlightMax: 16_384,
+    },
     credit: CREDIT,
   });
   let wanted = 0;

@@ -8,7 +8,10 @@ const BATCHES_OPEN = 3;
 const WARM_UP_EVENTS = 10_000;
 
 /** What JetStream gives at best when it syncs before each answer: big atomic batches. */
-export async function jetstream({ url, events }: Extract<Job, { kind: 'jetstream' }>): Promise<Ready> {
+export async function jetstream({
+  url,
+  events,
+}: Extract<Job, { kind: 'jetstream' }>): Promise<Ready> {
   const nc = await connect({ servers: url });
   const js = jetstreamClient(nc);
   const manager = await jetstreamManager(nc);

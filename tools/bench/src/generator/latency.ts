@@ -11,7 +11,11 @@ const CONVERGE_MS = 10_000;
  * One event at a time: from the call that publishes it at one site to its delivery at another, both
  * seen by this process's clock.
  */
-export async function latency({ from, to, events }: Extract<Job, { kind: 'latency' }>): Promise<Ready> {
+export async function latency({
+  from,
+  to,
+  events,
+}: Extract<Job, { kind: 'latency' }>): Promise<Ready> {
   const near = connectTo(from);
   const far = connectTo(to);
   const publisher = near.publisher();
