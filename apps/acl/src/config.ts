@@ -4,13 +4,13 @@ import {
   integer,
   list,
   optional,
-  secret,
   section,
   text,
   ConfigError,
   type ConfigOf,
 } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
+import { kvConfig, kvProblems } from '@eventmesh/kv-open';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 import { readBootstrap } from './bootstrap.ts';
 import { parseKeySet } from './jwks.ts';
@@ -89,17 +89,7 @@ export const aclSettings = {
 const sections = section('The acl service.', {
   ...serviceConfig(ACL_PORT),
   ...aclSettings,
-  kv: section('Where users and policies are kept.', {
-    kind: choice('Which store.', ['embedded', 'etcd'], { default: 'embedded' }),
-    dir: text('Folder of the embedded store.', { default: 'data/acl' }),
-    etcd: section('The etcd store.', {
-      hosts: list('Addresses such as http://127.0.0.1:2379.', text('Address.'), { maxItems: 16 }),
-      prefix: text('Leads every key, so that sites can share an etcd.', { default: 'eventmesh/' }),
-      username: optional(text('User, for servers with authentication switched on.')),
-      password: optional(secret('Password of that user.')),
-      tls: optional(tlsConfig),
-    }),
-  }),
+  kv: kvConfig('data/acl'),
   governance: section('Where audit entries go.', {
     address: optional(text('host:port of the governance service. Default: the log only.')),
     tls: optional(tlsConfig),
@@ -117,16 +107,7 @@ export const aclConfig: typeof sections = {
       ...problemsOf(() => compileIssuers(config.issuers)),
       ...problemsOf(() => config.bootstrap.file && readBootstrap(config.bootstrap.file)),
     ];
-    const { etcd, kind } = config.kv;
-    if (kind === 'etcd' && etcd.hosts.length === 0) {
-      problems.push('kv.etcd.hosts: is empty; name at least one etcd');
-    }
-    if ((etcd.username === undefined) !== (etcd.password === undefined)) {
-      problems.push('kv.etcd: needs both username and password, or neither');
-    }
-    if (etcd.tls !== undefined && etcd.tls.caFile === undefined) {
-      problems.push('kv.etcd.tls.caFile: is missing');
-    }
+    problems.push(...kvProblems(config.kv));
     if (problems.length > 0) throw new ConfigError(problems);
     return config;
   }) as typeof sections.compile,

@@ -4,7 +4,7 @@ import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { createAclApp } from './app.ts';
 import { aclConfig, type AclConfig } from './config.ts';
-import { openKv } from './open-kv.ts';
+import { openKv } from '@eventmesh/kv-open';
 
 await runService({
   name: 'acl',

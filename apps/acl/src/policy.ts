@@ -34,7 +34,7 @@ export async function createPolicyEnforcer(
   assignments: readonly AssignmentRecord[],
 ): Promise<PolicyEnforcer> {
   const enforcer: Enforcer = await newEnforcer(newModel(POLICY_MODEL));
-  enforcer.addFunction('covers', covers);
+  await enforcer.addFunction('covers', covers);
   const lines = policies.map(({ subject, tenant, action, filter, deny }) => [
     subject,
     tenant,

@@ -1,9 +1,7 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Secret } from '@eventmesh/config';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { AclService, GrantSchema, PrincipalSchema } from '@eventmesh/proto-gen/acl';
-import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import type { ServiceImpl } from '@eventmesh/rpc';
 import type { Authenticator, Identity } from './authenticator.ts';
 import type { Directory } from './directory.ts';
 import type { AclMetrics } from './metrics.ts';

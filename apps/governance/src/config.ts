@@ -1,13 +1,5 @@
-import {
-  ConfigError,
-  choice,
-  list,
-  optional,
-  secret,
-  section,
-  text,
-  type ConfigOf,
-} from '@eventmesh/config';
+import { ConfigError, choice, optional, section, text, type ConfigOf } from '@eventmesh/config';
+import { kvConfig, kvProblems } from '@eventmesh/kv-open';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 import { readBootstrap } from './bootstrap.ts';
 import { TENANT_PATTERN } from './checks.ts';
@@ -39,21 +31,7 @@ const peer = (about: string) =>
 const sections = section('The governance service.', {
   ...serviceConfig(GOVERNANCE_PORT),
   ...governanceSettings,
-  kv: section('Where the catalogue and quotas are kept.', {
-    kind: choice(
-      'embedded: a folder, for one process. etcd: shared by replicas.',
-      ['embedded', 'etcd'],
-      { default: 'embedded' },
-    ),
-    dir: text('Folder of the embedded store.', { default: 'data/governance' }),
-    etcd: section('The etcd store.', {
-      hosts: list('Addresses such as http://127.0.0.1:2379.', text('Address.'), { maxItems: 16 }),
-      prefix: text('Leads every key, so that sites can share an etcd.', { default: 'eventmesh/' }),
-      username: optional(text('User, for servers with authentication switched on.')),
-      password: optional(secret('Password of that user.')),
-      tls: optional(tlsConfig),
-    }),
-  }),
+  kv: kvConfig('data/governance'),
   services: section('The services it needs.', {
     acl: peer('The acl service, which tells who callers are.'),
     store: peer('The store-gateway, which keeps the audit.'),
@@ -69,17 +47,8 @@ export const governanceConfig: typeof sections = {
   ...sections,
   compile: ((given: never, path: string) => {
     const config = sections.compile(given, path);
-    const { etcd, kind } = config.kv;
     const problems: string[] = [];
-    if (kind === 'etcd' && etcd.hosts.length === 0) {
-      problems.push('kv.etcd.hosts: is empty; name at least one etcd');
-    }
-    if ((etcd.username === undefined) !== (etcd.password === undefined)) {
-      problems.push('kv.etcd: needs both username and password, or neither');
-    }
-    if (etcd.tls !== undefined && etcd.tls.caFile === undefined) {
-      problems.push('kv.etcd.tls.caFile: is missing');
-    }
+    problems.push(...kvProblems(config.kv));
     problems.push(...bootstrapProblems(config.bootstrap.file));
     if (problems.length > 0) throw new ConfigError(problems);
     return config;

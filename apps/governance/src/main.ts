@@ -4,7 +4,7 @@ import { createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
 import { openRemoteStore } from '@eventmesh/store-remote';
 import { createGovernanceApp } from './app.ts';
 import { governanceConfig, type GovernanceConfig } from './config.ts';
-import { openKv } from './open-kv.ts';
+import { openKv } from '@eventmesh/kv-open';
 
 await runService({
   name: 'governance',

@@ -1,9 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Secret } from '@eventmesh/config';
-import { MeshError } from '@eventmesh/errors';
 import type { PolicyService, WatchPolicyResponseSchema } from '@eventmesh/proto-gen/governance';
-import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import type { ServiceImpl } from '@eventmesh/rpc';
 import type { AuditLog } from './audit-log.ts';
 import type { GovernanceMetrics } from './metrics.ts';
 import type { PolicyState, VersionChanges } from './policy-state.ts';

@@ -1,9 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { LedgerLine, TraceStep } from '@eventmesh/adapter-api';
 import type { SiteSnapshot } from '../src/dev/snapshot.ts';
 import { Workspace, type MeshRun } from './run-mesh.ts';
+
+// Starting and stopping several processes takes its time on a busy machine.
+jest.setTimeout(120_000);
 
 interface DevLine {
   readonly started?: { readonly sites: Readonly<Record<string, { readonly http: string }>> };

@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Member_Kind } from '@eventmesh/proto-gen/registry';
 import { startEtcd, tempDir } from '@eventmesh/testing';
 import { loadConfig } from '@eventmesh/config';
-import { openKv, registryConfig } from '../src/index.ts';
+import { openKv } from '@eventmesh/kv-open';
+import { registryConfig } from '../src/index.ts';
 import { TestSite, nextHop } from './site.ts';
 
 const closing: (() => Promise<void> | void)[] = [];

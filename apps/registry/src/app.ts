@@ -79,21 +79,20 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
   });
   const convergence = new Convergence(parts, advertiser, routing, names);
 
-  const router = new Router()
-    .service(
-      RegistryService,
-      registryService({
-        parts,
-        members,
-        subscriptions,
-        ownership,
-        routing,
-        convergence,
-        peers,
-        hub,
-      }),
-      bearerGuard(config.serviceToken),
-    );
+  const router = new Router().service(
+    RegistryService,
+    registryService({
+      parts,
+      members,
+      subscriptions,
+      ownership,
+      routing,
+      convergence,
+      peers,
+      hub,
+    }),
+    bearerGuard(config.serviceToken),
+  );
   // Without a token of its own a site has no neighbours: the service is not there at all.
   if (config.linkToken !== undefined) {
     router.service(PeerService, peers.service, bearerGuard(config.linkToken));

@@ -1,6 +1,5 @@
 import {
   ConfigError,
-  choice,
   duration,
   integer,
   list,
@@ -10,6 +9,7 @@ import {
   text,
   type ConfigOf,
 } from '@eventmesh/config';
+import { kvConfig, kvProblems } from '@eventmesh/kv-open';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 
 /** Default port of the registry. */
@@ -75,21 +75,7 @@ export const registryOptions = {
 const sections = section('The registry of a site.', {
   ...serviceConfig(REGISTRY_PORT),
   ...registryOptions,
-  kv: section('Where the control state is kept.', {
-    kind: choice(
-      'embedded: a folder, for one process. etcd: shared by replicas.',
-      ['embedded', 'etcd'],
-      { default: 'embedded' },
-    ),
-    dir: text('Folder of the embedded store.', { default: 'data/registry' }),
-    etcd: section('The etcd store.', {
-      hosts: list('Addresses such as http://127.0.0.1:2379.', text('Address.'), { maxItems: 16 }),
-      prefix: text('Leads every key, so that sites can share an etcd.', { default: 'eventmesh/' }),
-      username: optional(text('User, for servers with authentication switched on.')),
-      password: optional(secret('Password of that user.')),
-      tls: optional(tlsConfig),
-    }),
-  }),
+  kv: kvConfig('data/registry'),
 });
 
 /** With the checks that go over more than one setting. */
@@ -98,15 +84,7 @@ export const registryConfig: typeof sections = {
   compile: ((given: never, path: string) => {
     const config = sections.compile(given, path);
     const problems = neighbourProblems(config);
-    if (config.kv.kind === 'etcd' && config.kv.etcd.hosts.length === 0) {
-      problems.push('kv.etcd.hosts: is empty; name at least one etcd');
-    }
-    if ((config.kv.etcd.username === undefined) !== (config.kv.etcd.password === undefined)) {
-      problems.push('kv.etcd: needs both username and password, or neither');
-    }
-    if (config.kv.etcd.tls !== undefined && config.kv.etcd.tls.caFile === undefined) {
-      problems.push('kv.etcd.tls.caFile: is missing');
-    }
+    problems.push(...kvProblems(config.kv));
     if (problems.length > 0) throw new ConfigError(problems);
     return config;
   }) as typeof sections.compile,

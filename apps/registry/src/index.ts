@@ -7,5 +7,4 @@ export {
   type RegistryConfig,
   type RegistryOptions,
 } from './config.ts';
-export { openKv } from './open-kv.ts';
 export { REGISTRY_METRICS } from './metrics.ts';

@@ -1,7 +1,7 @@
 import { runService } from '@eventmesh/lifecycle';
 import { createRegistryApp } from './app.ts';
 import { registryConfig } from './config.ts';
-import { openKv } from './open-kv.ts';
+import { openKv } from '@eventmesh/kv-open';
 
 await runService({
   name: 'registry',

@@ -1,10 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import {
-  AcknowledgementsSchema,
-  AdvertisementSchema,
-  AdvertisementsSchema,
-} from '@eventmesh/proto-gen/registry';
+import type { AdvertisementSchema } from '@eventmesh/proto-gen/registry';
+import { AcknowledgementsSchema, AdvertisementsSchema } from '@eventmesh/proto-gen/registry';
 import { eventually } from '@eventmesh/testing';
 import { testParts, type TestParts } from '../e2e/parts.ts';
 import { Advertiser } from './advertiser.ts';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startEtcd } from '@eventmesh/tools-provision';
 import { parse, stringify } from 'yaml';
 import { render } from './helm.ts';
-import { evaluatingInputs } from '../../images/plugins.ts';
+import { evaluatingInputs } from '@eventmesh/images';
 import { imageRoot, runImage, startImage, type ImageRoot, type RunningImage } from './image.ts';
 import { ofKind, podsOf, type KubeObject } from './kubernetes.ts';
 import { SERVICES } from './values-schema.ts';
@@ -25,7 +25,7 @@ afterAll(() => image.remove());
 function appOf(app: string): string {
   const folder = join(image.root, 'app', app);
   if (existsSync(folder)) return folder;
-  const bundle = join(workspace, 'deploy/images/bundle.ts');
+  const bundle = join(workspace, 'deploy/images/src/bundle.ts');
   const args = [bundle, app, '--out', join(image.root, 'app')];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${app} cannot be bundled: ${stderr}`);

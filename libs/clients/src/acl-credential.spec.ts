@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { MeshError } from '@eventmesh/errors';
+import type { MeshError } from '@eventmesh/errors';
 import { parseAuthorization } from './acl-credential.ts';
 
 const basic = (text: string | Uint8Array) => `Basic ${Buffer.from(text).toString('base64')}`;

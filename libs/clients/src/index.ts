@@ -1,4 +1,9 @@
-export { API_KEY_PREFIX, parseAuthorization, passwordCredential, type Credential } from './acl-credential.ts';
+export {
+  API_KEY_PREFIX,
+  parseAuthorization,
+  passwordCredential,
+  type Credential,
+} from './acl-credential.ts';
 export { compileGrants, type CompiledGrants } from './acl-grants.ts';
 export type { Session } from './acl-session.ts';
 export {
@@ -22,9 +27,5 @@ export {
   type GovernanceView,
   type GovernanceViewOptions,
 } from './governance-view.ts';
-export {
-  RegistryView,
-  type RegistryChange,
-  type RegistryViewOptions,
-} from './registry-view.ts';
+export { RegistryView, type RegistryChange, type RegistryViewOptions } from './registry-view.ts';
 export type { LeaseState } from './registry-lease.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { MeshError } from '@eventmesh/errors';
+import type { MeshError } from '@eventmesh/errors';
 import {
   charset,
   decodeHeaderValue,

@@ -17,7 +17,6 @@ export function encodeHeaderValue(text: string): string {
   });
 }
 
-// eslint-disable-next-line no-control-regex
 const BEYOND_ASCII = /[^\u0000-\u007f]/;
 
 /**

@@ -119,7 +119,7 @@ export class WireReader {
 
 /** A Buffer over the same memory, for its fast string calls. */
 export function asBuffer(bytes: Uint8Array): Buffer {
-  return bytes instanceof Buffer
+  return Buffer.isBuffer(bytes)
     ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -112,7 +112,7 @@ export class RpcServer {
         responseStream:
           method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
         requestSerialize: serializer(method.input),
-        requestDeserialize: deserializer(method.input),
+        requestDeserialize: tolerant(method.input),
         responseSerialize: serializer(method.output),
         responseDeserialize: deserializer(method.output),
       };
@@ -149,6 +149,7 @@ export class RpcServer {
   }
 
   async #run(route: Route, call: AnyCall, input: unknown): Promise<unknown> {
+    if (input instanceof Malformed) throw input.error;
     const ctx = this.#context(call);
     const handler = await enter(route, route.method, ctx);
     return handler(input, ctx);
@@ -183,7 +184,39 @@ export class RpcServer {
  */
 function inputOf(call: AnyCall): unknown {
   if (!('read' in call)) return call.request;
-  return (call as Readable).iterator({ destroyOnReturn: false });
+  return wellFormed((call as Readable).iterator({ destroyOnReturn: false }));
+}
+
+/** Bytes that are not the message of the method: grpc-js would call that an error of the server. */
+class Malformed {
+  readonly error: MeshError;
+
+  constructor({ typeName }: DescMessage, cause: unknown) {
+    this.error = new MeshError(
+      'InvalidArgument',
+      `request: is not a ${typeName} in protobuf encoding`,
+      { field: 'request', reason: 'MALFORMED' },
+      cause,
+    );
+  }
+}
+
+/** Hands on what cannot be read instead of throwing, for the call itself to refuse. */
+const tolerant =
+  (schema: DescMessage) =>
+  (bytes: Buffer): unknown => {
+    try {
+      return fromBinary(schema, bytes);
+    } catch (error) {
+      return new Malformed(schema, error);
+    }
+  };
+
+async function* wellFormed(requests: AsyncIterable<unknown>): AsyncGenerator {
+  for await (const request of requests) {
+    if (request instanceof Malformed) throw request.error;
+    yield request;
+  }
 }
 
 function readMetadata(metadata: Metadata): Map<string, string> {

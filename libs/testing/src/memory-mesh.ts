@@ -1,5 +1,5 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import type { EventView} from '@eventmesh/event';
+import type { EventView } from '@eventmesh/event';
 import { checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
   checkSubscription,

@@ -20,9 +20,11 @@ export const BOUNDARIES: readonly BoundaryRow[] = [
   { layer: 'platform', mayImport: ['core', 'platform', 'gen'] },
   { layer: 'client', mayImport: ['core', 'codec', 'contract', 'gen', 'platform', 'client'] },
   { layer: 'plugin', mayImport: ['contract', 'core', 'codec', 'platform', 'gen'] },
-  { layer: 'app', mayImport: BELOW_APPS },
-  { layer: 'host', mayImport: [...BELOW_APPS, 'app', 'tool'] },
-  { layer: 'test', mayImport: [...BELOW_APPS, 'test', 'tool'] },
+  // Names plugins on behalf of several apps.
+  { layer: 'assembly', mayImport: BELOW_APPS },
+  { layer: 'app', mayImport: [...BELOW_APPS, 'assembly'] },
+  { layer: 'host', mayImport: [...BELOW_APPS, 'assembly', 'app', 'tool'] },
+  { layer: 'test', mayImport: [...BELOW_APPS, 'assembly', 'test', 'tool'] },
   { layer: 'tool', mayImport: [...BELOW_APPS, 'tool'] },
 ];
 

@@ -43,7 +43,9 @@ export class Judge {
     expect([defects, defects.length > 0 ? reportText(report) : '']).toEqual([[], '']);
     const repeats = report.duplicated.count - this.#repeats;
     this.#repeats = report.duplicated.count;
-    process.stderr.write(`FIG ${expect.getState().currentTestName}: ${took} ms, repeats ${repeats}, acked ${report.acked} recovered ${report.recovered}\n`); // TMPFIG
+    process.stderr.write(
+      `FIG ${expect.getState().currentTestName}: ${took} ms, repeats ${repeats}, acked ${report.acked} recovered ${report.recovered}\n`,
+    ); // TMPFIG
     expect(repeats).toBeLessThanOrEqual(repeatsMax);
     const [books] = report.subscriptions;
     expect(books?.acked).toBeGreaterThan(0);

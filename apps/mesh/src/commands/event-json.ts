@@ -1,4 +1,5 @@
-import { EventView, attributeText, type AttributeValue } from '@eventmesh/event';
+import type { EventView } from '@eventmesh/event';
+import { attributeText, type AttributeValue } from '@eventmesh/event';
 
 /** The event in the CloudEvents JSON format 1.0. */
 export function eventJson(event: EventView): Record<string, unknown> {

@@ -185,7 +185,10 @@ export interface InspectPort {
     session: Session,
     eventId: string,
     source?: string,
-  ): Promise<{ readonly steps: readonly TraceStep[]; readonly unreachableSites: readonly string[] }>;
+  ): Promise<{
+    readonly steps: readonly TraceStep[];
+    readonly unreachableSites: readonly string[];
+  }>;
   sites(session: Session): Promise<{
     readonly site: string;
     readonly sites: readonly SiteView[];

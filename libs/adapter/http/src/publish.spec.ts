@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { CloudEvent, HTTP, type CloudEventV1, type Message } from 'cloudevents';
 import fc from 'fast-check';
 import type { ProtocolAdapter } from '@eventmesh/adapter-api';
-import { EventView, encodeEvent } from '@eventmesh/event';
+import type { EventView } from '@eventmesh/event';
+import { encodeEvent } from '@eventmesh/event';
 import { MemoryMesh } from '@eventmesh/testing';
 import { call, makeAdapter, openSse, type Answer, type Call } from './testing/http-client.ts';
 

@@ -5,7 +5,8 @@ import { encodeEvent, type AttributeValue } from '@eventmesh/event';
 import { MEMORY_USERS, MemoryMesh, eventually } from '@eventmesh/testing';
 import { Metrics } from '@eventmesh/telemetry';
 import type { HttpAdapterOptions, Problem } from './index.ts';
-import { SseClient, call, makeAdapter, openSse } from './testing/http-client.ts';
+import type { SseClient } from './testing/http-client.ts';
+import { call, makeAdapter, openSse } from './testing/http-client.ts';
 
 let mesh: MemoryMesh;
 let adapter: ProtocolAdapter;

@@ -1,7 +1,5 @@
 import type { ConnectionOptions } from '@nats-io/nats-core';
 
-type Credentials = Pick<ConnectionOptions, 'user' | 'pass' | 'token' | 'authenticator' | 'tls'>;
-
 /** Settings of the JetStream store. */
 export interface JetStreamStoreOptions {
   /** `nats://host:port`, several of one cluster. */

@@ -1,7 +1,7 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MeshError, tooLarge, unavailable } from '@eventmesh/errors';
+import type { DuplicateWindow } from '@eventmesh/store-api';
 import {
-  DuplicateWindow,
   outOfSequence,
   type AppendBatch,
   type AppendReceipt,

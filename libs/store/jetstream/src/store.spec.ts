@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { MeshError } from '@eventmesh/errors';
+import type { MeshError } from '@eventmesh/errors';
 import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import type { EventStore, ReadItem } from '@eventmesh/store-api';
 import { startNats, tempDir, type NatsServer, type TempDir } from '@eventmesh/testing';

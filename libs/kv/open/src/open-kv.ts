@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { prefixed, type Kv } from '@eventmesh/kv-api';
 import { openEmbeddedKv } from '@eventmesh/kv-embedded';
 import type { EtcdKvOptions } from '@eventmesh/kv-etcd';
-import type { GovernanceConfig } from './config.ts';
+import type { KvConfig } from './config.ts';
 
 /** Opens the control state that the configuration names: the only place that knows the plugins. */
-export async function openKv({ kind, dir, etcd }: GovernanceConfig['kv']): Promise<Kv> {
+export async function openKv({ kind, dir, etcd }: KvConfig): Promise<Kv> {
   if (kind === 'embedded') return openEmbeddedKv({ dir });
   // Only here, so that an embedded site does not pay for a client that it never uses.
   const { openEtcdKv } = await import('@eventmesh/kv-etcd');

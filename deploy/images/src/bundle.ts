@@ -1,5 +1,5 @@
 /**
- * Makes what the images hold, one folder per app: `node deploy/images/bundle.ts [APP...]` writes
+ * Makes what the images hold, one folder per app: `node deploy/images/src/bundle.ts [APP...]` writes
  * dist/images/<app>/main.mjs and beside it what the app needs as files: lmdb.node, and `static`
  * with the OpenAPI page. Without names it takes every app that has a src/main.ts. `--out DIR`
  * writes elsewhere.
@@ -16,7 +16,7 @@ import {
   openApiPage,
 } from './plugins.ts';
 
-const workspace = resolve(import.meta.dirname, '../..');
+const workspace = resolve(import.meta.dirname, '../../..');
 
 /** CommonJS packages inside an ES module ask for Node's own modules through this. */
 const BANNER =
