@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MeshError } from '@eventmesh/errors';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '@eventmesh/proto-gen/health';
 import { LinkService, type LinkRequest } from '@eventmesh/proto-gen/link';
+import { Client, credentials } from '@grpc/grpc-js';
 import { ServerReflection } from '@eventmesh/proto-gen/reflection';
 import {
   AsyncQueue,
@@ -13,6 +14,7 @@ import {
   localTransport,
   type Transport,
 } from './index.ts';
+import { fromServiceError } from './status.ts';
 
 let ready = true;
 
@@ -177,6 +179,32 @@ describe('over gRPC', () => {
     const error = await failure(() => client.trace({ eventId: 'slow' }, { timeoutMs: 100 }));
     expect(error.code).toBe('DeadlineExceeded');
   });
+
+  it.each(['Trace', 'Link'])(
+    '%s refuses bytes that are no message as InvalidArgument',
+    async (name) => {
+      // A message of the right shape that says it is longer than it is.
+      const malformed = Buffer.from([0x0a, 0x7f, 0x01]);
+      const client = new Client(server.address, credentials.createInsecure());
+      const [path, same] = [`/${LinkService.typeName}/${name}`, (bytes: Buffer) => bytes];
+      const thrown = await new Promise<unknown>((resolve) => {
+        if (name === 'Trace') {
+          client.makeUnaryRequest(path, same, same, malformed, (error) => resolve(error));
+          return;
+        }
+        const call = client.makeBidiStreamRequest(path, same, same);
+        call.on('error', resolve).on('data', resolve);
+        call.write(malformed);
+      });
+      client.close();
+      const { code, details } = fromServiceError(thrown);
+      expect([code, details.field, details.reason]).toEqual([
+        'InvalidArgument',
+        'request',
+        'MALFORMED',
+      ]);
+    },
+  );
 
   it('reflection lists the services and hands out their files', async () => {
     const client = createClient(ServerReflection, remote.transport ?? local);

@@ -37,15 +37,12 @@ export class Judge {
   /** Events flow again in time, and after that the books of the checker and of the mesh agree. */
   async recovers({ repeatsMax = 0, recoveryMs = RECOVERY_MS }: Bounds = {}): Promise<void> {
     const load = this.#load;
-    const took = await load.flows(recoveryMs); // TMPFIG
+    await load.flows(recoveryMs);
     const report = await load.settle(SETTLE_MS);
     const defects = DEFECTS.filter((name) => name !== 'duplicated' && report[name].count > 0);
     expect([defects, defects.length > 0 ? reportText(report) : '']).toEqual([[], '']);
     const repeats = report.duplicated.count - this.#repeats;
     this.#repeats = report.duplicated.count;
-    process.stderr.write(
-      `FIG ${expect.getState().currentTestName}: ${took} ms, repeats ${repeats}, acked ${report.acked} recovered ${report.recovered}\n`,
-    ); // TMPFIG
     expect(repeats).toBeLessThanOrEqual(repeatsMax);
     const [books] = report.subscriptions;
     expect(books?.acked).toBeGreaterThan(0);

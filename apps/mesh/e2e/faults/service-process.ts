@@ -35,7 +35,6 @@ export class ServiceProcess {
   /** Resolves once it has logged that it is ready. */
   async start(): Promise<void> {
     if (this.up) throw new Error(`${this.name} runs already`);
-    const tmpFrom = performance.now(); // TMPFIG
     const child = spawn(process.execPath, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     running.add(child);
@@ -50,7 +49,6 @@ export class ServiceProcess {
     const timer = AbortSignal.timeout(READY_MS);
     const late = once(timer, 'abort').then(() => `was not ready after ${READY_MS} ms`);
     const failure = await Promise.race([opened.promise, ended, late]);
-    process.stderr.write(`START ${this.name} ${Math.round(performance.now() - tmpFrom)}\n`); // TMPFIG
     if (failure === undefined) return;
     child.kill('SIGKILL');
     throw new Error(`${this.name} ${failure}; its last words:\n${this.words}`);

@@ -43,11 +43,13 @@ export async function startServices(options: StartOptions): Promise<LocalMesh> {
     const ports = await choosePorts(plan);
     const { etcd, nats } = await startServers(options, servers);
     for (const site of plan.sites) {
+      const server = nats.get(site.name);
+      if (server === undefined) throw new MeshError('Internal', `${site.name} has no nats-server`);
       const configs = configsOf(site, {
         ...options,
         servicePorts: ports,
         etcdUrl: etcd.url,
-        nats: nats.get(site.name),
+        nats: server,
       });
       for (const service of SERVICES) {
         const process = serviceProcess(site.name, service, configs[service], dir, options.observer);
@@ -80,7 +82,7 @@ export async function startServices(options: StartOptions): Promise<LocalMesh> {
 }
 
 /** The emesher has the ports of the plan; the others take free ones. */
-async function choosePorts({ sites }: Plan): Promise<ReadonlyMap<string, SitePorts>> {
+export async function choosePorts({ sites }: Plan): Promise<ReadonlyMap<string, SitePorts>> {
   const used = new Set(sites.flatMap(({ http, grpc, admin }) => [http, grpc, admin]));
   const free = async (): Promise<number> => {
     const port = await freePort(0, used);
@@ -114,10 +116,10 @@ async function startServers(
   return { etcd, nats };
 }
 
-interface SiteContext extends StartOptions {
+interface SiteContext extends Pick<StartOptions, 'plan' | 'identity'> {
   readonly servicePorts: ReadonlyMap<string, SitePorts>;
   readonly etcdUrl: string;
-  readonly nats: NatsServer | undefined;
+  readonly nats: Pick<NatsServer, 'url' | 'monitorUrl'>;
 }
 
 /** The configuration of each service of a site. */
@@ -171,7 +173,7 @@ export function configsOf(
     },
     'store-gateway': {
       ...common('store-gateway'),
-      store: { kind: 'jetstream', servers: [nats?.url], monitorUrl: nats?.monitorUrl },
+      store: { kind: 'jetstream', servers: [nats.url], monitorUrl: nats.monitorUrl },
     },
     emesher: {
       ...common('emesher'),
