@@ -54,3 +54,13 @@ export function denied(action: string, resource: string): MeshError {
     facts: { action, resource },
   });
 }
+
+/** A topic filter must lie wholly within the caller's grants, also when it comes back later. */
+export function checkGrants(
+  session: CallerSession,
+  spec: { readonly topicFilters: readonly string[] },
+): void {
+  for (const filter of spec.topicFilters) {
+    if (!session.grants.canSubscribe(filter)) throw denied('subscribe', filter);
+  }
+}

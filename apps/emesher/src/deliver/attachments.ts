@@ -7,7 +7,7 @@ import type {
 import type { Directory } from '../control/directory.ts';
 import { checkSubscription, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
-import { denied, type CallerSession } from '../session.ts';
+import { checkGrants, type CallerSession } from '../session.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
 import { sameSpec } from './same-spec.ts';
 import type { Runners } from './runners.ts';
@@ -125,15 +125,5 @@ export class Attachments {
       return { convergedSites: [], unreachableSites: [] };
     }
     return this.#deps.directory.converge(interestVersion, timeoutMs);
-  }
-}
-
-/** A topic filter must lie wholly within the caller's grants, also when it comes back later. */
-export function checkGrants(
-  session: CallerSession,
-  spec: Pick<Subscription, 'topicFilters'>,
-): void {
-  for (const filter of spec.topicFilters) {
-    if (!session.grants.canSubscribe(filter)) throw denied('subscribe', filter);
   }
 }
