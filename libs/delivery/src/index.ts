@@ -1,5 +1,6 @@
 export {
   SUBSCRIPTION_DEFAULTS,
+  checkStart,
   checkSubscription,
   type DeliveryClass,
   type RetryPolicy,

@@ -103,7 +103,7 @@ export function checkSubscription(input: SubscriptionInput): SubscriptionSpec {
   compileFilters(spec.filters);
   checkChoice('deliveryClass', spec.deliveryClass, ['durable', 'direct']);
   checkChoice('mode', spec.mode, ['shared', 'exclusive', 'broadcast']);
-  checkChoice('start.kind', spec.start.kind, ['latest', 'earliest', 'time', 'position']);
+  checkStart(spec.start);
   checkChoice('retry.kind', spec.retry.kind, ['none', 'linear', 'exponential']);
   checkBounds('ackTimeoutMs', spec.ackTimeoutMs, 1000, 43_200_000);
   checkBounds('inFlightMax', spec.inFlightMax, 1, 65_536);
@@ -122,6 +122,20 @@ function checkChoice(field: string, value: string, choices: readonly string[]): 
     throw invalid(field, `"${value}" is not one of ${choices.join(', ')}`);
   }
 }
+
+/** @throws MeshError InvalidArgument that names the field and the limit. */
+export function checkStart(start: Start): Start {
+  checkChoice('start.kind', start.kind, ['latest', 'earliest', 'time', 'position']);
+  if (start.kind === 'time') checkBounds('start.timeMs', start.timeMs, 0, TIME_MS_MAX);
+  if (start.kind === 'position') {
+    checkBounds('start.partition', start.partition, 0, 65_535);
+    checkBounds('start.position', start.position, 0, Number.MAX_SAFE_INTEGER);
+  }
+  return start;
+}
+
+/** The last moment that a Date can hold. */
+const TIME_MS_MAX = 8_640_000_000_000_000;
 
 function checkBounds(field: string, value: number, min: number, max: number): void {
   if (!Number.isSafeInteger(value) || value < min || value > max) {

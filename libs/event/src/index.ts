@@ -26,7 +26,16 @@ export {
   type RecordHead,
   type RecordView,
 } from './record.ts';
-export { asBuffer } from './protobuf.ts';
+export {
+  asBuffer,
+  numberFieldLength,
+  stringFieldLength,
+  varintLength,
+  writeBytesField,
+  writeNumberField,
+  writeStringField,
+  writeVarint,
+} from './protobuf.ts';
 export {
   JSON_EVENT_LIMITS,
   decodeJsonBatch,

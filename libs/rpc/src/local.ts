@@ -1,5 +1,6 @@
-import { create, type DescMessage, type DescMethod } from '@bufbuild/protobuf';
+import { create, fromBinary, type DescMessage, type DescMethod } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
+import { PreEncoded } from './pre-encoded.ts';
 import type { CallOptions, Transport } from './client.ts';
 import type { CallContext, Route, Router } from './service.ts';
 
@@ -46,7 +47,7 @@ export function localTransport(router: Router, metadata: Record<string, string> 
         } else {
           for await (const reply of replies as AsyncIterable<never>) {
             if (ctx.signal.aborted) throw ctx.signal.reason;
-            yield create(method.output, reply);
+            yield decoded(method.output, reply);
           }
         }
       } catch (error) {
@@ -68,6 +69,11 @@ export async function enter(
   }
   await route.guard?.(ctx, method);
   return route.handler;
+}
+
+function decoded(schema: DescMessage, reply: unknown): unknown {
+  if (reply instanceof PreEncoded) return fromBinary(schema, reply.bytes);
+  return create(schema, reply as never);
 }
 
 async function* created(schema: DescMessage, input: AsyncIterable<unknown>): AsyncGenerator {

@@ -13,6 +13,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { enter } from './local.ts';
+import { PreEncoded } from './pre-encoded.ts';
 import { CHANNEL_OPTIONS, serverCredentials, type TlsFiles } from './options.ts';
 import type { CallContext, Route, Router } from './service.ts';
 import { toStatus } from './status.ts';
@@ -226,6 +227,7 @@ function readMetadata(metadata: Metadata): Map<string, string> {
 }
 
 export const serializer = (schema: DescMessage) => (message: unknown) => {
+  if (message instanceof PreEncoded) return message.bytes;
   const whole =
     (message as { $typeName?: string }).$typeName === schema.typeName
       ? message

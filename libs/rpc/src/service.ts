@@ -9,6 +9,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
+import type { PreEncoded } from './pre-encoded.ts';
 
 /** What a handler knows about the call it answers. */
 export interface CallContext {
@@ -33,7 +34,10 @@ export type MethodImpl<M> =
   M extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, ctx: CallContext) => Promise<MessageInitShape<O>>
     : M extends DescMethodServerStreaming<infer I, infer O>
-      ? (request: MessageShape<I>, ctx: CallContext) => AsyncIterable<MessageInitShape<O>>
+      ? (
+          request: MessageShape<I>,
+          ctx: CallContext,
+        ) => AsyncIterable<MessageInitShape<O> | PreEncoded>
       : M extends DescMethodClientStreaming<infer I, infer O>
         ? (
             requests: AsyncIterable<MessageShape<I>>,
@@ -43,7 +47,7 @@ export type MethodImpl<M> =
           ? (
               requests: AsyncIterable<MessageShape<I>>,
               ctx: CallContext,
-            ) => AsyncIterable<MessageInitShape<O>>
+            ) => AsyncIterable<MessageInitShape<O> | PreEncoded>
           : never;
 
 export interface RegisterOptions {

@@ -17,6 +17,10 @@ const MODES = {
   [Subscription_Mode.EXCLUSIVE]: 'exclusive',
   [Subscription_Mode.BROADCAST]: 'broadcast',
 } as const;
+const CLASSES = {
+  [DeliveryClass.DURABLE]: 'durable',
+  [DeliveryClass.DIRECT]: 'direct',
+} as const;
 const RETRIES = {
   [RetryPolicy_Kind.NONE]: 'none',
   [RetryPolicy_Kind.LINEAR]: 'linear',
@@ -30,13 +34,14 @@ const RETRIES = {
  * @throws MeshError InvalidArgument for enum values that are not known.
  */
 export function subscriptionFromProto(proto: ProtoSubscription): SubscriptionInput {
+  const deliveryClass = enumOf(CLASSES, proto.deliveryClass, 'deliveryClass');
   const mode = enumOf(MODES, proto.mode, 'mode');
   const retryKind = enumOf(RETRIES, proto.retry?.kind ?? 0, 'retry.kind');
   return {
     name: proto.name,
     topicFilters: proto.topicFilters,
     filters: proto.filters.map((filter, index) => filterFromProto(filter, `filters[${index}]`)),
-    ...(proto.deliveryClass === DeliveryClass.DIRECT ? { deliveryClass: 'direct' as const } : {}),
+    ...(deliveryClass === undefined ? {} : { deliveryClass }),
     ...(mode === undefined ? {} : { mode }),
     ...(proto.start?.from.case === undefined ? {} : { start: startFromProto(proto.start) }),
     retry: {

@@ -62,6 +62,7 @@ describe('a subscription over gRPC', () => {
 
   it.each([
     ['an unknown mode', { mode: 99 }, 'mode'],
+    ['an unknown delivery class', { deliveryClass: 99 }, 'deliveryClass'],
     ['an unknown retry kind', { retry: { kind: 99 } }, 'retry.kind'],
     ['a filter without dialect', { filters: [{}] }, 'filters[0]'],
   ])('refuses %s and names it', (_, init, field) => {

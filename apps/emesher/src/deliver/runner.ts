@@ -107,7 +107,7 @@ export class Runner implements Tap, CursorSource {
     outcome: SettleOutcome,
     cumulative: boolean,
   ): readonly number[] {
-    const all = cumulative ? this.engine.upTo(consumer, Math.max(...ids)) : ids;
+    const all = cumulative ? this.engine.upTo(consumer, ids.reduce(greater, 0)) : ids;
     const done: Entry[] = [];
     const refused = this.engine.settle(consumer, all, outcome, (entry) => done.push(entry));
     if (done.length > 0) this.#deps.onSettled(this.subscription, done, outcome);
@@ -260,3 +260,6 @@ function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
     ingressTimeUs: record.ingressTimeUs,
   };
 }
+
+/** Not `Math.max(...ids)`: as many arguments as a caller sends ids would overflow the stack. */
+const greater = (a: number, b: number): number => Math.max(a, b);

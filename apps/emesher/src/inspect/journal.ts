@@ -23,22 +23,25 @@ interface Line {
   readonly detail: string;
 }
 
-/** Batches remembered; each speaks of up to a few hundred positions. */
-const LINES_MAX = 20_000;
+/** Steps remembered for each event that is: accepted, forwarded, delivered, settled, and room. */
+const STEPS_PER_EVENT = 8;
 
 /**
- * What happened lately, for `mesh trace`: one line a batch and a bounded index from event id to
- * position, so that the hot path pays for batches and not for events.
+ * What happened lately, for `mesh trace`. The hot path pays a few array stores for an event and one
+ * line for a batch; looking something up is a scan, since people do it and programs do not.
  */
 export class Journal {
   readonly #site: string;
   readonly #eventsMax: number;
-  readonly #byId = new Map<string, Known[]>();
-  readonly #order: string[] = [];
-  #oldest = 0;
-  readonly #lines: Line[] = [];
-  #write = 0;
+  /** The last events stored, as a ring. */
+  readonly #events: Known[] = [];
+  #nextEvent = 0;
+  /** What happened to them, oldest first from `#firstLine`. */
+  #lines: Line[] = [];
+  #firstLine = 0;
+  #positions = 0;
 
+  /** @param eventsMax Events remembered; 0 remembers nothing. */
   constructor(site: string, eventsMax: number) {
     this.#site = site;
     this.#eventsMax = eventsMax;
@@ -54,20 +57,9 @@ export class Journal {
   ): void {
     if (this.#eventsMax === 0) return;
     const { id, source } = event;
-    const key = `${tenant}\0${id}`;
-    const known: Known = { tenant, id, source, topic, partition, position };
-    const there = this.#byId.get(key);
-    if (there === undefined) this.#byId.set(key, [known]);
-    else if (there.length < 16) there.push(known);
-    this.#order.push(key);
-    if (this.#order.length - this.#oldest > this.#eventsMax) {
-      const gone = this.#order[this.#oldest++];
-      if (gone !== undefined) this.#byId.delete(gone);
-      if (this.#oldest > this.#eventsMax) {
-        this.#order.splice(0, this.#oldest);
-        this.#oldest = 0;
-      }
-    }
+    // The strings only: the view would keep the whole event alive.
+    this.#events[this.#nextEvent] = { tenant, id, source, topic, partition, position };
+    this.#nextEvent = (this.#nextEvent + 1) % this.#eventsMax;
   }
 
   note(
@@ -78,21 +70,33 @@ export class Journal {
     subject: string,
     detail = '',
   ): void {
-    const line = { timeUs: nowUs(), tenant, partition, positions, step, subject, detail };
-    this.#lines[this.#write % LINES_MAX] = line;
-    this.#write++;
+    if (this.#eventsMax === 0) return;
+    this.#lines.push({ timeUs: nowUs(), tenant, partition, positions, step, subject, detail });
+    this.#positions += positions.length;
+    while (this.#positions > this.#eventsMax * STEPS_PER_EVENT) {
+      this.#positions -= this.#lines[this.#firstLine++]?.positions.length ?? 0;
+    }
+    if (this.#firstLine * 2 > this.#lines.length) {
+      this.#lines = this.#lines.slice(this.#firstLine);
+      this.#firstLine = 0;
+    }
   }
 
   /** Where events with this id lie here. */
   find(tenant: string, id: string, source?: string): readonly Known[] {
-    const known = this.#byId.get(`${tenant}\0${id}`) ?? [];
-    return source === undefined ? known : known.filter((each) => each.source === source);
+    return this.#events.filter(
+      (known) =>
+        known.id === id &&
+        known.tenant === tenant &&
+        (source === undefined || known.source === source),
+    );
   }
 
   /** The remembered steps of a position. */
   steps(known: Known): TraceStep[] {
     const { tenant, partition, position, source, topic } = known;
     return this.#lines
+      .slice(this.#firstLine)
       .filter((line) => line.tenant === tenant && line.partition === partition)
       .filter((line) => line.positions.includes(position))
       .map(({ timeUs, step, subject, detail }) => ({

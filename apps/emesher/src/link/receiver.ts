@@ -125,8 +125,14 @@ class Incoming {
     const count = logs.partitions(tenant) ?? (await logs.ensure(tenant)).partitions.length;
     const timeUs = nowUs();
     const arrived: { readonly record: RecordView; readonly append: AppendRecord }[] = [];
+    let before = frame.previous;
     for (const { position, record, destinations } of frame.records) {
       const view = decodeRecord(record);
+      if (view.tenant !== tenant) {
+        throw invalid('tenant', `"${view.tenant}" in a frame of tenant "${tenant}"`);
+      }
+      if (position <= before) throw invalid('position', `${position} after ${before}`);
+      before = position;
       const append = this.#rewrite(view, partition, Number(position), destinations, timeUs);
       if (append !== undefined) arrived.push({ record: view, append });
     }

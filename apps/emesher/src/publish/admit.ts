@@ -133,9 +133,16 @@ function takeQuota(deps: AdmitDeps, session: CallerSession, event: EventView): v
   });
 }
 
+/** A hundred years. */
+const LIFE_MS_MAX = 3_155_760_000_000;
+
 /** Relative life becomes absolute here, by this emesher's clock; the earlier end counts. */
 function expiry(event: EventView, item: PublishItem, nowMs: number): number {
   const relative = item.expiresAfterMs ?? 0;
+  if (relative !== 0 && !(relative > 0 && relative <= LIFE_MS_MAX)) {
+    const limit = `1 to ${LIFE_MS_MAX} ms`;
+    throw invalid('expiresAfterMs', `${relative} is out of bounds`, { limit });
+  }
   const value = event.attributes.get('expirytime');
   let absolute = 0;
   if (value !== undefined) {

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ManagedProcess, type ProcessObserver } from './managed-process.ts';
 
 /** Says that it is ready, and ends in order at SIGTERM. */
-const GOOD = `process.stdout.write('{"level":"info","msg":"ready"}\\n');
-  const timer = setInterval(() => undefined, 1000);
-  process.on('SIGTERM', () => { clearInterval(timer); process.exit(0); });`;
+const GOOD = `const timer = setInterval(() => undefined, 1000);
+  process.on('SIGTERM', () => { clearInterval(timer); process.exit(0); });
+  process.stdout.write('{"level":"info","msg":"ready"}\\n');`;
 
 describe('a managed process', () => {
   let folder = '';

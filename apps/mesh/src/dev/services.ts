@@ -43,13 +43,11 @@ export async function startServices(options: StartOptions): Promise<LocalMesh> {
     const ports = await choosePorts(plan);
     const { etcd, nats } = await startServers(options, servers);
     for (const site of plan.sites) {
-      const server = nats.get(site.name);
-      if (server === undefined) throw new MeshError('Internal', `${site.name} has no nats-server`);
       const configs = configsOf(site, {
         ...options,
         servicePorts: ports,
         etcdUrl: etcd.url,
-        nats: server,
+        nats: nats.get(site.name),
       });
       for (const service of SERVICES) {
         const process = serviceProcess(site.name, service, configs[service], dir, options.observer);
@@ -116,10 +114,13 @@ async function startServers(
   return { etcd, nats };
 }
 
-interface SiteContext extends Pick<StartOptions, 'plan' | 'identity'> {
+interface SiteContext
+  extends
+    Pick<StartOptions, 'plan' | 'identity'>,
+    Partial<Omit<StartOptions, 'plan' | 'identity'>> {
   readonly servicePorts: ReadonlyMap<string, SitePorts>;
   readonly etcdUrl: string;
-  readonly nats: Pick<NatsServer, 'url' | 'monitorUrl'>;
+  readonly nats: Pick<NatsServer, 'url' | 'monitorUrl'> | undefined;
 }
 
 /** The configuration of each service of a site. */
@@ -128,7 +129,9 @@ export function configsOf(
   { plan, identity, servicePorts, etcdUrl, nats }: SiteContext,
 ): Readonly<Record<ServiceName, unknown>> {
   const own = servicePorts.get(site.name);
-  if (own === undefined) throw new MeshError('Internal', `${site.name} has no ports`);
+  if (own === undefined || nats === undefined) {
+    throw new MeshError('Internal', `${site.name} has no ports or no nats-server`);
+  }
   const address = (service: ServiceName, at = own) => `127.0.0.1:${at[service].grpc}`;
   const common = (service: ServiceName) => ({
     site: site.name,

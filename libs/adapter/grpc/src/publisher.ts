@@ -1,9 +1,11 @@
 import type { MeshPort, PublishItem, Receipt, Session } from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
-import { DeliveryClass, DurabilityClass } from '@eventmesh/proto-gen/event';
+import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import type { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
 import { type PublishRequest } from '@eventmesh/proto-gen/wire';
 import { toFailure, type CallContext, type ServiceImpl } from '@eventmesh/rpc';
+import { durabilityToWire } from './durability.ts';
+import { encodeOutcomes } from './encode-outcomes.ts';
 import { inOrder } from './in-order.ts';
 
 /** Most events of one PublishBatch or one PublishStream frame. */
@@ -53,7 +55,7 @@ async function* publishStream(
     ({ events }) => events.length,
     windowEvents,
   );
-  for await (const outcomes of answers) yield { windowEvents, outcomes };
+  for await (const outcomes of answers) yield encodeOutcomes(outcomes, windowEvents);
 }
 
 async function publishFrame(port: MeshPort, session: Session, events: PublishRequest[]) {
@@ -64,7 +66,7 @@ async function publishFrame(port: MeshPort, session: Session, events: PublishReq
     });
   }
   checkFrame(events);
-  return (await port.publish(session, events.map(toItem))).map(toOutcome);
+  return port.publish(session, events.map(toItem));
 }
 
 function checkFrame(events: readonly unknown[]): void {
@@ -91,21 +93,13 @@ function toItem(request: PublishRequest): PublishItem {
   }
 }
 
-const DURABILITY: Readonly<Record<string, DurabilityClass>> = Object.freeze({
-  memory: DurabilityClass.MEMORY,
-  'page-cache': DurabilityClass.PAGE_CACHE,
-  fsync: DurabilityClass.FSYNC,
-  'quorum-memory': DurabilityClass.QUORUM_MEMORY,
-  'quorum-fsync': DurabilityClass.QUORUM_FSYNC,
-});
-
 function toReceipt(receipt: Receipt) {
   return {
     site: receipt.site,
     partition: receipt.partition,
     position: BigInt(receipt.position),
     duplicate: receipt.duplicate,
-    durability: DURABILITY[receipt.durability ?? ''] ?? DurabilityClass.UNSPECIFIED,
+    durability: durabilityToWire(receipt.durability),
     noInterest: receipt.noInterest,
     destinations: [...receipt.destinations],
   };

@@ -1,7 +1,6 @@
 import type {
   AttachOptions,
   Attachment,
-  Delivery,
   DeliverySink,
   MeshPort,
   SettleOutcome,
@@ -14,10 +13,11 @@ import {
   type Settle,
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
-import { AsyncQueue, toFailure, type CallContext } from '@eventmesh/rpc';
+import { AsyncQueue, toFailure, type CallContext, type PreEncoded } from '@eventmesh/rpc';
+import { encodeDeliveries } from './encode-deliveries.ts';
 import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
-type Out = AsyncQueue<{ message: { case: string; value: object } }>;
+type Out = AsyncQueue<PreEncoded | { message: { case: string; value: object } }>;
 
 /** The consuming stream: `open` first, then credit and settles in, deliveries out. */
 export async function* subscribe(
@@ -69,7 +69,25 @@ async function takeInputs(
   }
 }
 
+/** Most ids of one settle; no subscription has more in flight. */
+const SETTLE_IDS_MAX = 65_536;
+/** Longest wait for convergence, and longest delay of a release, in ms. */
+const CONVERGE_MS_MAX = 60_000;
+const RELEASE_DELAY_MS_MAX = 43_200_000;
+
+/** @throws MeshError InvalidArgument that names field and limit, also for what no number can hold. */
+function milliseconds(field: string, value: bigint, max: number): number {
+  if (value < 0n || value > BigInt(max)) {
+    throw invalid(field, `${value} is out of bounds`, { limit: `0 to ${max}` });
+  }
+  return Number(value);
+}
+
 function settle(attachment: Attachment, request: Settle, out: Out): void {
+  const { length } = request.ids;
+  if (length < 1 || length > SETTLE_IDS_MAX) {
+    throw invalid('ids', `there are ${length}`, { limit: `1 to ${SETTLE_IDS_MAX} ids` });
+  }
   const refused = attachment.settle(
     request.ids.map(Number),
     toOutcome(request),
@@ -88,7 +106,10 @@ function toOutcome(request: Settle): SettleOutcome {
     case Settle_Outcome.ACCEPT:
       return { kind: 'accept' };
     case Settle_Outcome.RELEASE:
-      return { kind: 'release', delayMs: Number(request.delayMs) };
+      return {
+        kind: 'release',
+        delayMs: milliseconds('delay_ms', request.delayMs, RELEASE_DELAY_MS_MAX),
+      };
     case Settle_Outcome.REJECT:
       return { kind: 'reject', reason: request.reason };
     case Settle_Outcome.RENEW:
@@ -107,7 +128,7 @@ function attachOptions(open: Open): AttachOptions {
     subscription:
       subscription.case === 'name' ? subscription.value : toSubscriptionInput(subscription.value),
     ...(open.consumer === '' ? {} : { consumer: open.consumer }),
-    convergeMs: Number(open.convergeMs),
+    convergeMs: milliseconds('converge_ms', open.convergeMs, CONVERGE_MS_MAX),
   };
 }
 
@@ -127,10 +148,7 @@ function opened(attachment: Attachment) {
 
 function sink(out: Out): DeliverySink {
   return {
-    deliver: (deliveries) =>
-      out.push({
-        message: { case: 'deliveries', value: { deliveries: deliveries.map(toDelivery) } },
-      }),
+    deliver: (deliveries) => out.push(encodeDeliveries(deliveries)),
     gap: ({ partition, from, to }) =>
       out.push({
         message: {
@@ -147,18 +165,5 @@ function sink(out: Out): DeliverySink {
       out.push({ message: { case: 'ended', value: { reason: toFailure(reason) } } });
       out.end();
     },
-  };
-}
-
-function toDelivery(delivery: Delivery) {
-  return {
-    id: BigInt(delivery.id),
-    attempt: delivery.attempt,
-    topic: delivery.topic,
-    event: delivery.event,
-    partition: delivery.partition,
-    position: BigInt(delivery.position),
-    originSite: delivery.originSite,
-    ingressTimeUs: BigInt(delivery.ingressTimeUs),
   };
 }

@@ -1,4 +1,5 @@
 import type { MeshPort, SubscriptionWithStatus } from '@eventmesh/adapter-api';
+import { checkStart } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
@@ -14,13 +15,13 @@ export function subscriptionsService(port: MeshPort): Unary {
     subscription: fromSubscription(subscription),
     status: fromStatus(status),
   });
-  const spec = <T>(given: T | undefined): T => {
-    if (given === undefined) throw invalid('subscription', 'is missing');
+  const needed = <T>(field: string, given: T | undefined): T => {
+    if (given === undefined) throw invalid(field, 'is missing');
     return given;
   };
   return {
     async createSubscription(request, ctx) {
-      const input = toSubscriptionInput(spec(request.subscription));
+      const input = toSubscriptionInput(needed('subscription', request.subscription));
       const made = await port.subscriptions.create(await session(ctx), input);
       return { subscription: fromSubscription(made) };
     },
@@ -33,7 +34,7 @@ export function subscriptionsService(port: MeshPort): Unary {
       return { subscriptions: items.map(withStatus), nextPageToken: nextToken };
     },
     async updateSubscription(request, ctx) {
-      const input = toSubscriptionInput(spec(request.subscription));
+      const input = toSubscriptionInput(needed('subscription', request.subscription));
       const updated = await port.subscriptions.update(await session(ctx), input);
       return { subscription: fromSubscription(updated) };
     },
@@ -42,7 +43,7 @@ export function subscriptionsService(port: MeshPort): Unary {
       return { subscription: fromSubscription(updated) };
     },
     async seekSubscription({ name, start }, ctx) {
-      const to = startFromProto(spec(start));
+      const to = checkStart(startFromProto(needed('start', start)));
       const updated = await port.subscriptions.seek(await session(ctx), name, to);
       return { subscription: fromSubscription(updated) };
     },
