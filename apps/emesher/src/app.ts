@@ -41,6 +41,8 @@ export interface EmesherOptions {
   readonly links: readonly Neighbour[];
   readonly linkToken: Secret | undefined;
   readonly dataPlane: DataPlaneConfig;
+  /** Told what the protocols listen on, before the site is joined. */
+  readonly onListening?: (addresses: Readonly<Record<string, string>>) => void;
 }
 
 /** The other services, in this process or over gRPC: the emesher cannot tell. */
@@ -56,6 +58,7 @@ export interface EmesherDeps {
 
 export interface EmesherApp {
   readonly router: Router;
+  /** Listens, refusing as Unavailable until interest, routes and rules are known, then serves. */
   start(): Promise<void>;
   drain(deadlineMs: number): Promise<void>;
   addresses(): Readonly<Record<string, string>>;
@@ -71,6 +74,7 @@ type Base = ReturnType<typeof foundation>;
 export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): EmesherApp {
   const router = new Router();
   const draining = new AbortController();
+  let started = false;
   const base = foundation(options, deps);
   const { direct, publisher } = publishPath(base, (record, to) => links.sendDirect(record, to));
   const { runners, cursors, admin, attachments } = deliverPath(base, direct);
@@ -82,6 +86,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     site: options.site,
     eventBytesMax: options.dataPlane.event.bytesMax,
     draining: draining.signal,
+    started: () => started,
     authorizer,
     publisher,
     attachments,
@@ -99,11 +104,13 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   return {
     router,
     async start() {
+      for (const adapter of adapters) await adapter.start();
+      options.onListening?.(this.addresses());
       await strength.start();
       await Promise.all([registry.ready, policies.ready]);
       await logs.discover();
+      started = true;
       links.start();
-      for (const adapter of adapters) await adapter.start();
     },
     /** Stop accepting → settle in flight → flush cursors → links → close. */
     async drain(deadlineMs) {

@@ -15,6 +15,7 @@ await runService({
   async create(config, { log, metrics, tracing, memberId }) {
     const { registry, store, acl, governance } = transports(config);
     const located = Promise.withResolvers<{ grpcAddress: string; httpAddress: string }>();
+    let grpcAddress = '';
     const view = new RegistryView({
       client: createClient(RegistryService, registry),
       member: { id: memberId, kind: Member_Kind.EMESHER, site: config.site },
@@ -36,6 +37,9 @@ await runService({
         links: neighboursOf(config.links),
         linkToken: config.linkToken,
         dataPlane: config.dataPlane,
+        onListening: ({ http = '' }) => {
+          located.resolve({ grpcAddress, httpAddress: http });
+        },
       },
       { store: remoteStore, registry: view, authorizer, policies, log, metrics, tracing },
     );
@@ -43,9 +47,9 @@ await runService({
       router: app.router,
       start: () => Promise.resolve(),
       // It can join the site only now that its address is known.
-      async announce(grpcAddress) {
-        located.resolve({ grpcAddress, httpAddress: '' });
-        await app.start();
+      announce(address) {
+        grpcAddress = address;
+        return app.start();
       },
       addresses: app.addresses,
       async drain(deadlineMs) {

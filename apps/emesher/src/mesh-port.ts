@@ -19,6 +19,8 @@ export interface MeshPortParts {
   readonly site: string;
   readonly eventBytesMax: number;
   readonly draining: AbortSignal;
+  /** Whether interest, routes and rules are known: before that an event could be misrouted. */
+  readonly started: () => boolean;
   readonly authorizer: Authorizer;
   readonly publisher: Publisher;
   readonly attachments: Attachments;
@@ -45,7 +47,13 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
   const { authorizer, publisher, attachments, draining } = parts;
   const sessions = new Sessions();
 
-  const refuseWhenDraining = () => {
+  const refuseUnlessServing = () => {
+    if (!parts.started()) {
+      throw new MeshError('Unavailable', 'this emesher is starting; try again in a moment', {
+        reason: 'STARTING',
+        retryAfterMs: 500,
+      });
+    }
     if (!draining.aborted) return;
     throw new MeshError('Unavailable', 'this emesher is draining; reconnect to another one', {
       reason: 'DRAINING',
@@ -69,12 +77,12 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
       items: readonly PublishItem[],
       options: { readonly atomic?: boolean } = {},
     ): Promise<readonly (Receipt | MeshError)[]> {
-      refuseWhenDraining();
+      refuseUnlessServing();
       return publisher.publish(callerOf(session), items, options.atomic ?? false);
     },
 
     attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
-      refuseWhenDraining();
+      refuseUnlessServing();
       return attachments.attach(callerOf(session), options, sink);
     },
   };

@@ -284,6 +284,7 @@ export class MemoryMesh implements MeshPort {
         }
         return this.#create(session, input).spec;
       },
+      converge: async () => ({ convergedSites: [this.site], unreachableSites: [] }),
       get: async (session, name) => {
         const found = this.#find(session, name);
         return { subscription: found.spec, status: found.status() };

@@ -68,6 +68,8 @@ function configText(options: NatsOptions, port: number, monitorPort: number): st
   return [
     `server_name: ${JSON.stringify(options.serverName ?? 'eventmesh')}`,
     `listen: "127.0.0.1:${port === 0 ? -1 : port}"`,
+    // As the chart sets it: room for the largest event and its headers.
+    'max_payload: 8MB',
     `http: "127.0.0.1:${monitorPort === 0 ? -1 : monitorPort}"`,
     `ports_file_dir: ${JSON.stringify(options.dir)}`,
     ...((options.jetstream ?? true) ? jetstream : []),

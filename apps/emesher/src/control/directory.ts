@@ -115,7 +115,12 @@ export class Directory {
     this.#delete(`${tenant}/${name}`);
   }
 
+  /** @param interestVersion 0: this site's interest as it is now. */
   async converge(interestVersion: bigint, timeoutMs: number) {
+    if (interestVersion === 0n) {
+      const { site, sites } = await this.#view.topology();
+      interestVersion = sites.find((each) => each.site === site)?.interestVersion ?? 0n;
+    }
     const { convergedSites, unreachableSites } = await this.#view.awaitConvergence(
       interestVersion,
       timeoutMs,

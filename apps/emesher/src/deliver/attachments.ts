@@ -121,7 +121,7 @@ export class Attachments {
   }
 
   async #converge(interestVersion: bigint, timeoutMs: number) {
-    if (timeoutMs === 0 || interestVersion === 0n) {
+    if (timeoutMs === 0) {
       return { convergedSites: [], unreachableSites: [] };
     }
     return this.#deps.directory.converge(interestVersion, timeoutMs);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type {
+  Convergence,
   Session,
   SubscriptionStatus,
   SubscriptionWithStatus,
@@ -108,6 +109,10 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     for (const { partition } of partitions) {
       await store.deleteCursor({ log: logs.name(tenant), partition, subscription: name });
     }
+  }
+
+  converge(_session: Session, timeoutMs: number): Promise<Convergence> {
+    return this.#deps.directory.converge(0n, timeoutMs);
   }
 
   /** @throws NotFound, also for what the caller may not see. */

@@ -132,6 +132,7 @@ function composeDataPlane(
 ): Omit<Service, 'router' | 'drain'> {
   const { log, metrics, tracing, memberId: member } = host;
   const onError = (error: Error) => log.warn({ err: error }, 'a service of the site failed a call');
+  let grpcAddress = '';
   const located = Promise.withResolvers<{ grpcAddress: string; httpAddress: string }>();
   const registry = new RegistryView({
     client: createClient(RegistryService, transport),
@@ -156,6 +157,9 @@ function composeDataPlane(
       links: config.neighbours.map(({ site, address }) => ({ site, address })),
       linkToken: config.linkToken,
       dataPlane: config.dataPlane,
+      onListening: ({ http = '' }) => {
+        located.resolve({ grpcAddress, httpAddress: http });
+      },
     },
     { store, registry, authorizer, policies, log, metrics, tracing },
   );
@@ -164,9 +168,9 @@ function composeDataPlane(
   return {
     start: () => Promise.resolve(),
     // It can join the site only now that its address is known.
-    async announce(grpcAddress) {
-      located.resolve({ grpcAddress, httpAddress: '' });
-      await emesher.start();
+    announce(address) {
+      grpcAddress = address;
+      return emesher.start();
     },
     addresses: () => emesher.addresses(),
   };

@@ -1,6 +1,7 @@
 export type {
   AttachOptions,
   Attachment,
+  Convergence,
   Delivery,
   DeliverySink,
   InspectPort,

@@ -125,6 +125,12 @@ export interface SubscriptionWithStatus {
   readonly status: SubscriptionStatus;
 }
 
+/** Which sites have acknowledged an interest, and which could not be reached or did not in time. */
+export interface Convergence {
+  readonly convergedSites: readonly string[];
+  readonly unreachableSites: readonly string[];
+}
+
 /** Durable subscriptions as resources. Errors: NotFound, AlreadyExists, PermissionDenied, … */
 export interface SubscriptionsPort {
   create(session: Session, spec: SubscriptionInput): Promise<Subscription>;
@@ -137,6 +143,8 @@ export interface SubscriptionsPort {
   pause(session: Session, name: string, paused: boolean): Promise<Subscription>;
   seek(session: Session, name: string, start: Start): Promise<Subscription>;
   delete(session: Session, name: string): Promise<void>;
+  /** Waits until every reachable site knows this site's interest as it is now, at most so long. */
+  converge(session: Session, timeoutMs: number): Promise<Convergence>;
 }
 
 /** One thing that happened to an event. */

@@ -22,8 +22,19 @@ export function subscriptionsService(port: MeshPort): Unary {
   return {
     async createSubscription(request, ctx) {
       const input = toSubscriptionInput(needed('subscription', request.subscription));
-      const made = await port.subscriptions.create(await session(ctx), input);
-      return { subscription: fromSubscription(made) };
+      const caller = await session(ctx);
+      const subscription = fromSubscription(await port.subscriptions.create(caller, input));
+      const timeoutMs = Number(request.convergeMs);
+      if (timeoutMs === 0) return { subscription };
+      const { convergedSites, unreachableSites } = await port.subscriptions.converge(
+        caller,
+        timeoutMs,
+      );
+      return {
+        subscription,
+        convergedSites: [...convergedSites],
+        unreachableSites: [...unreachableSites],
+      };
     },
     async getSubscription({ name }, ctx) {
       return withStatus(await port.subscriptions.get(await session(ctx), name));
