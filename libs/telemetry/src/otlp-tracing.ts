@@ -26,7 +26,7 @@ export function startOtlpTracing(options: TracingOptions & { readonly otlpUrl: s
   const tracer = provider.getTracer('eventmesh');
   return {
     enabled: true,
-    start(name, parent, attributes = {}) {
+    start(name, parent, attributes = {}, startUs) {
       const parentContext = parent === undefined ? undefined : parseTraceparent(parent);
       // A caller that decided not to sample has decided for the whole path.
       if (parentContext !== undefined && parentContext.traceFlags !== TraceFlags.SAMPLED) {
@@ -36,7 +36,9 @@ export function startOtlpTracing(options: TracingOptions & { readonly otlpUrl: s
         parentContext === undefined
           ? context.active()
           : trace.setSpanContext(context.active(), { ...parentContext, isRemote: true });
-      const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, under);
+      const startTime = startUs === undefined ? {} : { startTime: startUs / 1000 };
+      const options = { kind: SpanKind.INTERNAL, attributes, ...startTime };
+      const span = tracer.startSpan(name, options, under);
       return span.isRecording() ? span : undefined;
     },
     async close() {

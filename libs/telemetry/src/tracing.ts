@@ -15,8 +15,16 @@ export interface TracingOptions {
  */
 export interface Tracing {
   readonly enabled: boolean;
-  /** Starts a span under a W3C traceparent (or a new trace); undefined when not sampled. */
-  start(name: string, parent: string | undefined, attributes?: Attributes): Span | undefined;
+  /**
+   * Starts a span under a W3C traceparent (or a new trace), now or at a time in microseconds since
+   * the epoch; undefined when not sampled.
+   */
+  start(
+    name: string,
+    parent: string | undefined,
+    attributes?: Attributes,
+    startUs?: number,
+  ): Span | undefined;
   /** Sends what is buffered and stops. */
   close(): Promise<void>;
 }

@@ -46,7 +46,8 @@ export function deliveryObserver(
       for (const { record } of entries) {
         const seconds = Math.max(0, now - record.ingressTimeUs) / 1_000_000;
         ledger.metrics.endToEndSeconds.observe(seconds);
-        recordSpan(tracing, 'eventmesh settle', record.traceparent, {
+        const stored = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
+        recordSpan(tracing, 'eventmesh deliver', record.traceparent, stored, {
           'eventmesh.site': site,
           'eventmesh.subscription': name,
           'messaging.destination.name': record.topic,

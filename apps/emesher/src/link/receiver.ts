@@ -227,7 +227,7 @@ class Incoming {
         { from: this.#from },
         Math.max(0, timeUs - sentUs) / 1_000_000,
       );
-      recordSpan(tracing, 'eventmesh hop', record.traceparent, {
+      recordSpan(tracing, 'eventmesh hop', record.traceparent, sentUs, {
         'eventmesh.site': site,
         'eventmesh.from': this.#from,
         'messaging.destination.name': record.topic,

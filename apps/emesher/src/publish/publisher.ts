@@ -9,7 +9,7 @@ import { partitionOf, type Logs } from '../logs.ts';
 import type { CallerSession } from '../session.ts';
 import { admit, type AdmitDeps, type Admitted } from './admit.ts';
 import type { DirectSwitch } from './direct.ts';
-import { startPublishSpan } from './spans.ts';
+import { startPublishSpan, type PublishSpan } from './spans.ts';
 
 export interface PublisherDeps extends AdmitDeps {
   readonly site: string;
@@ -26,6 +26,8 @@ interface Group {
   readonly records: AppendRecord[];
   readonly admitted: Admitted[];
   readonly places: number[];
+  /** Open until the store has answered; empty while nothing is traced. */
+  readonly spans: PublishSpan[];
 }
 
 /** Most records of one append. */
@@ -86,10 +88,10 @@ export class Publisher {
         const partition = partitionOf(item.topic, admitted.key, partitions);
         let group = groups.get(partition);
         if (group === undefined) {
-          group = { records: [], admitted: [], places: [] };
+          group = { records: [], admitted: [], places: [], spans: [] };
           groups.set(partition, group);
         }
-        group.records.push(this.#record(session, admitted, timeUs));
+        group.records.push(this.#record(session, admitted, timeUs, group.spans));
         group.admitted.push(admitted);
         group.places.push(place);
       } catch (thrown) {
@@ -101,11 +103,17 @@ export class Publisher {
     return groups;
   }
 
-  #record(session: CallerSession, admitted: Admitted, timeUs: number): AppendRecord {
+  #record(
+    session: CallerSession,
+    admitted: Admitted,
+    timeUs: number,
+    spans: PublishSpan[],
+  ): AppendRecord {
     const { site, tracing } = this.#deps;
     const span = tracing.enabled
       ? startPublishSpan(tracing, site, session.principal.tenant, admitted)
       : undefined;
+    if (span !== undefined) spans.push(span);
     const bytes = admitted.resolved.encoder.encode(
       {
         key: admitted.key,
@@ -165,6 +173,7 @@ export class Publisher {
       );
     }
     await Promise.all(parts);
+    for (const span of group.spans) span.end();
     ledger.publishTime('durable', (performance.now() - started) / 1000);
   }
 

@@ -1,8 +1,14 @@
 import { traceparentOf, type Tracing } from '@eventmesh/telemetry';
 import type { Admitted } from './admit.ts';
 
+export interface PublishSpan {
+  readonly traceparent: string;
+  /** The store has answered. */
+  end(): void;
+}
+
 /**
- * The span of a publish. Its traceparent travels in the record, so that every later hop and
+ * The span of a publish, from the gate to the receipt. Its traceparent travels in the record, so that every later hop and
  * delivery hangs below it; the event's own attributes stay as the producer made them.
  */
 export function startPublishSpan(
@@ -10,7 +16,7 @@ export function startPublishSpan(
   site: string,
   tenant: string,
   admitted: Admitted,
-): { readonly traceparent: string } | undefined {
+): PublishSpan | undefined {
   const parent = admitted.traceparent === '' ? undefined : admitted.traceparent;
   const span = tracing.start('eventmesh publish', parent, {
     'messaging.system': 'eventmesh',
@@ -20,18 +26,17 @@ export function startPublishSpan(
     'eventmesh.tenant': tenant,
   });
   if (span === undefined) return undefined;
-  const traceparent = traceparentOf(span);
-  span.end();
-  return { traceparent };
+  return { traceparent: traceparentOf(span), end: () => span.end() };
 }
 
-/** A span of a later step, below the publish. */
+/** A span of a later step, below the publish, that began at `startUs` and ends now. */
 export function recordSpan(
   tracing: Tracing,
   name: string,
   traceparent: string,
+  startUs: number,
   attributes: Record<string, string | number>,
 ): void {
   if (!tracing.enabled || traceparent === '') return;
-  tracing.start(name, traceparent, attributes)?.end();
+  tracing.start(name, traceparent, attributes, startUs)?.end();
 }
