@@ -63,9 +63,7 @@ export class Links {
         await sender.run(signal);
       } catch (thrown) {
         const error = MeshError.from(thrown);
-        if (!signal.aborted) {
-          this.#deps.logger.warn({ to: site, code: error.code }, `link down: ${error.message}`);
-        }
+        if (!signal.aborted) this.#down(site, error);
       } finally {
         this.#senders.delete(site);
       }
@@ -73,6 +71,14 @@ export class Links {
       await rest(Math.min(PAUSE_MS_MAX, 100 * 2 ** attempt) * (0.5 + Math.random() / 2), signal);
     }
     await this.#directory.release(owned);
+  }
+
+  /** That another emesher of this site has the link is how it should be. */
+  #down(site: string, error: MeshError): void {
+    const { logger } = this.#deps;
+    const facts = { to: site, code: error.code };
+    if (error.reason === 'OWNED_ELSEWHERE') logger.debug(facts, 'standing by for the link');
+    else logger.warn(facts, `link down: ${error.message}`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { encodeEvent } from '@eventmesh/event';
-import { MeshError, type MeshClient, type Receipt } from '@eventmesh/sdk';
+import { MeshError, type Delivery, type MeshClient, type Receipt } from '@eventmesh/sdk';
 import { HistoryChecker, hashEvent, type CheckReport } from '@eventmesh/tools-checker';
 import { eventually } from '@eventmesh/testing';
 
@@ -218,13 +218,10 @@ export class Load {
       try {
         const subscriber = client.subscribe({ subscription, credit: CREDIT, convergeMs: 20_000 });
         subscriber.opened.then(opened, () => undefined);
-        for await (const { event, topic, attempt, accept } of subscriber) {
-          this.#received(event.id, topic, event.text('partitionkey'), event.bytes, attempt);
-          const { id } = event;
+        for await (const delivery of subscriber) {
           const timer = setTimeout(() => {
             held.delete(timer);
-            accept();
-            this.#checker.add({ t: now(), op: 'settle', sub: SUBSCRIPTION, id, outcome: 'accept' });
+            this.#done(delivery);
           }, WORK_MS);
           held.add(timer);
         }
@@ -241,19 +238,18 @@ export class Load {
     }
   }
 
-  #received(
-    id: string,
-    topic: string,
-    key: string | undefined,
-    bytes: Uint8Array,
-    attempt: number,
-  ): void {
+  /** Only now is it told as received: what a consumer held when it broke off, it has not done. */
+  #done({ event, topic, attempt, accept }: Delivery): void {
     const t = now();
+    const { id } = event;
     this.delivered++;
     this.#newestArrivedMs = Math.max(this.#newestArrivedMs, this.#sentAt.get(id) ?? 0);
-    const hash = hashEvent(bytes);
+    const hash = hashEvent(event.bytes);
     const line = { t, op: 'recv' as const, sub: SUBSCRIPTION, id, topic, hash, attempt };
+    const key = event.text('partitionkey');
     this.#checker.add(key === undefined ? line : { ...line, key });
+    accept();
+    this.#checker.add({ t, op: 'settle', sub: SUBSCRIPTION, id, outcome: 'accept' });
   }
 }
 
