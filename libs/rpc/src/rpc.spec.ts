@@ -206,6 +206,34 @@ describe('over gRPC', () => {
     },
   );
 
+  it('a stream that fails while its next request is awaited tells the caller why', async () => {
+    const failing = new RpcServer(
+      new Router().service(LinkService, {
+        async *link(requests) {
+          const inputs = requests[Symbol.asyncIterator]();
+          await inputs.next();
+          yield { message: { case: 'pong', value: {} } };
+          // The reply is not on its way yet when the call fails.
+          inputs.next().catch(() => undefined);
+          throw new MeshError('Unavailable', 'starting', { reason: 'STARTING' });
+        },
+      }),
+      { port: 0 },
+    );
+    await failing.start();
+    const transport = grpcTransport({ address: failing.address });
+    const requests = new AsyncQueue<LinkRequest>();
+    requests.push({ message: { case: 'ping', value: { nonce: 1n } } } as LinkRequest);
+    const error = await failure(async () => {
+      for await (const reply of createClient(LinkService, transport).link(requests)) {
+        expect(reply.message.case).toBe('pong');
+      }
+    });
+    expect([error.code, error.details.reason]).toEqual(['Unavailable', 'STARTING']);
+    transport.close();
+    failing.stop();
+  });
+
   it('reflection lists the services and hands out their files', async () => {
     const client = createClient(ServerReflection, remote.transport ?? local);
     const ask = async function* () {

@@ -179,13 +179,9 @@ export class RpcServer {
   }
 }
 
-/**
- * A single request, or the stream of them. A handler that leaves the stream must not destroy the
- * call with it: its error still has to be sent.
- */
+/** A single request, or the stream of them. */
 function inputOf(call: AnyCall): unknown {
-  if (!('read' in call)) return call.request;
-  return wellFormed((call as Readable).iterator({ destroyOnReturn: false }));
+  return 'read' in call ? requestsOf(call as Readable) : call.request;
 }
 
 /** Bytes that are not the message of the method: grpc-js would call that an error of the server. */
@@ -213,10 +209,43 @@ const tolerant =
     }
   };
 
-async function* wellFormed(requests: AsyncIterable<unknown>): AsyncGenerator {
-  for await (const request of requests) {
-    if (request instanceof Malformed) throw request.error;
-    yield request;
+/**
+ * The requests of a call. Not the stream's own iterator: that one destroys the call when the
+ * handler leaves it, and when the call fails while a request is awaited. The status of the call
+ * would then never be sent, and the caller would wait for ever.
+ */
+async function* requestsOf(call: Readable): AsyncGenerator {
+  let wake: () => void = () => undefined;
+  let ended = false;
+  let gone = false;
+  const listeners = {
+    readable: () => wake(),
+    end: () => {
+      ended = true;
+      wake();
+    },
+    ...Object.fromEntries(['cancelled', 'close', 'error'].map((event) => [event, leave])),
+  };
+  function leave(): void {
+    gone = true;
+    wake();
+  }
+  for (const [event, listener] of Object.entries(listeners)) call.on(event, listener);
+  try {
+    for (;;) {
+      const request: unknown = call.read();
+      if (request instanceof Malformed) throw request.error;
+      if (request !== null) yield request;
+      else if (ended) return;
+      else if (gone || call.destroyed) throw new MeshError('Cancelled', 'the caller is gone');
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    for (const [event, listener] of Object.entries(listeners)) call.off(event, listener);
   }
 }
 

@@ -37,6 +37,17 @@ export class Judge {
   /** Events flow again in time, and after that the books of the checker and of the mesh agree. */
   async recovers({ repeatsMax = 0, recoveryMs = RECOVERY_MS }: Bounds = {}): Promise<void> {
     const load = this.#load;
+    try {
+      await this.#judge(repeatsMax, recoveryMs);
+    } finally {
+      // The next fault is judged for itself.
+      load.faults.length = 0;
+      load.resume();
+    }
+  }
+
+  async #judge(repeatsMax: number, recoveryMs: number): Promise<void> {
+    const load = this.#load;
     await load.flows(recoveryMs);
     const report = await load.settle(SETTLE_MS);
     const defects = DEFECTS.filter((name) => name !== 'duplicated' && report[name].count > 0);
@@ -49,7 +60,6 @@ export class Judge {
     expect((books?.delivered ?? 0) + (books?.accounted ?? 0)).toBe(books?.acked);
     expect(load.faults).toEqual([]);
     await this.#balances();
-    load.resume();
   }
 
   /** considered = delivered + filtered + expired + dead-lettered + dropped + held; none is held. */

@@ -216,7 +216,9 @@ export class Load {
       /** Deliveries that are worked on; what a broken stream leaves is never accepted. */
       const held = new Set<NodeJS.Timeout>();
       try {
-        const subscriber = client.subscribe({ subscription, credit: CREDIT, convergeMs: 20_000 });
+        // Only the first time: a consumer that comes back must not wait for a site that is down.
+        const convergeMs = this.delivered === 0 ? 20_000 : 0;
+        const subscriber = client.subscribe({ subscription, credit: CREDIT, convergeMs });
         subscriber.opened.then(opened, () => undefined);
         for await (const delivery of subscriber) {
           const timer = setTimeout(() => {
