@@ -492,9 +492,9 @@ export const TraceStepSchema: GenMessage<TraceStep> = /*@__PURE__*/
 export const LinkService: GenService<{
   /**
    * One direction of a link: the caller sends records, the receiver accepts them once its own store
-   * has them. UNAUTHENTICATED: wrong token. FAILED_PRECONDITION: not a neighbour, or a frame that
-   * does not continue where the last accepted one ended (the sender starts again from the resume
-   * point).
+   * has them. UNAUTHENTICATED: wrong token. FAILED_PRECONDITION: not a neighbour, or another site
+   * than the sender believes. ABORTED: a frame that does not continue where the last accepted one
+   * ended; the sender starts again from the resume point.
    *
    * @generated from rpc eventmesh.link.v1.LinkService.Link
    */
