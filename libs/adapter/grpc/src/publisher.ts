@@ -6,7 +6,9 @@ import { type PublishRequest } from '@eventmesh/proto-gen/wire';
 import { toFailure, type CallContext, type ServiceImpl } from '@eventmesh/rpc';
 import { durabilityToWire } from './durability.ts';
 import { encodeOutcomes } from './encode-outcomes.ts';
+import { drainingError } from './draining.ts';
 import { inOrder } from './in-order.ts';
+import { until } from './until.ts';
 
 /** Most events of one PublishBatch or one PublishStream frame. */
 export const FRAME_EVENTS_MAX = 4096;
@@ -50,20 +52,19 @@ async function* publishStream(
   const session = await port.authenticate(ctx.metadata.get('authorization'));
   yield { windowEvents, outcomes: [] };
   const answers = inOrder(
-    requests,
+    until(requests, ctx.draining),
     async ({ events }) => publishFrame(port, session, events),
     ({ events }) => events.length,
     windowEvents,
   );
   for await (const outcomes of answers) yield encodeOutcomes(outcomes, windowEvents);
+  // Every frame that was taken is answered; the client sends the rest elsewhere.
+  if (ctx.draining.aborted) throw drainingError();
 }
 
 async function publishFrame(port: MeshPort, session: Session, events: PublishRequest[]) {
   if (port.draining.aborted) {
-    throw new MeshError('Unavailable', 'this emesher is draining; reconnect to another one', {
-      reason: 'DRAINING',
-      retryAfterMs: 100,
-    });
+    throw drainingError();
   }
   checkFrame(events);
   return port.publish(session, events.map(toItem));

@@ -14,6 +14,7 @@ import {
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
 import { AsyncQueue, toFailure, type CallContext, type PreEncoded } from '@eventmesh/rpc';
+import { drainingError } from './draining.ts';
 import { encodeDeliveries } from './encode-deliveries.ts';
 import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
@@ -33,19 +34,23 @@ export async function* subscribe(
   }
   const out: Out = new AsyncQueue();
   const open = first.value.message.value;
-  const attachment = await port.attach(session, attachOptions(open), sink(out));
+  const toConsumer = sink(out);
+  const attachment = await port.attach(session, attachOptions(open), toConsumer);
   out.push(opened(attachment));
   if (open.credit !== undefined) {
     attachment.credit(open.credit.events, Number(open.credit.bytes));
   }
   const leave = () => out.end();
+  const drain = () => toConsumer.ended(drainingError());
   ctx.signal.addEventListener('abort', leave, { once: true });
+  ctx.draining.addEventListener('abort', drain, { once: true });
   const taking = takeInputs(inputs, attachment, out);
   taking.then(leave, (error: unknown) => out.end(error));
   try {
     for await (const message of out) yield message as never;
   } finally {
     ctx.signal.removeEventListener('abort', leave);
+    ctx.draining.removeEventListener('abort', drain);
     await attachment.detach();
   }
 }
