@@ -1,4 +1,5 @@
 export { bearerGuard } from './bearer-guard.ts';
+export { CALL_METRICS, callMetrics } from './metrics.ts';
 export { AdminServer } from './admin-server.ts';
 export { Readiness } from './readiness.ts';
 export {

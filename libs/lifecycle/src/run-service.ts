@@ -9,6 +9,7 @@ import {
   type Logger,
   type Tracing,
 } from '@eventmesh/telemetry';
+import { callMetrics } from './metrics.ts';
 import { AdminServer } from './admin-server.ts';
 import { Readiness } from './readiness.ts';
 import type { ServiceConfig } from './service-config.ts';
@@ -75,6 +76,7 @@ export async function runService<E extends Entry<ServiceConfig>>(
   const admin = new AdminServer(config.admin, host.host.readiness, host.host.metrics);
   try {
     const service = await definition.create(config, host.host);
+    service.router.use(callMetrics(host.host.metrics));
     addStandardServices(service.router, () => host.host.readiness.ready);
     await admin.start();
     await service.start();

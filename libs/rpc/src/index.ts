@@ -7,6 +7,7 @@ export {
 } from './service.ts';
 export { createClient, type CallOptions, type Client, type Transport } from './client.ts';
 export { PreEncoded } from './pre-encoded.ts';
+export type { Call, Interceptor } from './interceptors.ts';
 export { localTransport } from './local.ts';
 export { RpcServer, type RpcServerOptions } from './server.ts';
 export { grpcTransport, type GrpcTransportOptions } from './transport.ts';

@@ -2,7 +2,8 @@ import { create, fromBinary, type DescMessage, type DescMethod } from '@bufbuild
 import { MeshError } from '@eventmesh/errors';
 import { PreEncoded } from './pre-encoded.ts';
 import type { CallOptions, Transport } from './client.ts';
-import type { CallContext, Route, Router } from './service.ts';
+import { invoke } from './interceptors.ts';
+import type { CallContext, Router } from './service.ts';
 
 /**
  * Calls a router in this process: the same handlers and guards as over gRPC, without bytes.
@@ -28,9 +29,8 @@ export function localTransport(router: Router, metadata: Record<string, string> 
     async unary(method, path, input, options) {
       try {
         const ctx = context(options);
-        const handler = await enter(router.routes.get(path), method, ctx);
         const request = create(method.input, input as never);
-        return create(method.output, (await handler(request, ctx)) as never);
+        return create(method.output, (await invoke(router, path, method, request, ctx)) as never);
       } catch (error) {
         throw MeshError.from(error);
       }
@@ -38,12 +38,11 @@ export function localTransport(router: Router, metadata: Record<string, string> 
     async *stream(method, path, input, options) {
       try {
         const ctx = context(options);
-        const handler = await enter(router.routes.get(path), method, ctx);
         const requests = created(method.input, input);
         const request = method.methodKind === 'server_streaming' ? await first(requests) : requests;
-        const replies = handler(request, ctx);
+        const replies = await invoke(router, path, method, request, ctx);
         if (method.methodKind === 'client_streaming') {
-          yield create(method.output, (await (replies as Promise<never>)) as never);
+          yield create(method.output, replies as never);
         } else {
           for await (const reply of replies as AsyncIterable<never>) {
             if (ctx.signal.aborted) throw ctx.signal.reason;
@@ -56,19 +55,6 @@ export function localTransport(router: Router, metadata: Record<string, string> 
     },
     close: () => stopped.abort(),
   };
-}
-
-/** Finds the handler and runs the guard; throws what a remote caller would be told. */
-export async function enter(
-  route: Route | undefined,
-  method: DescMethod,
-  ctx: CallContext,
-): Promise<NonNullable<Route['handler']>> {
-  if (route?.handler === undefined) {
-    throw new MeshError('Unimplemented', `${method.parent.typeName}/${method.name} is not served`);
-  }
-  await route.guard?.(ctx, method);
-  return route.handler;
 }
 
 function decoded(schema: DescMessage, reply: unknown): unknown {

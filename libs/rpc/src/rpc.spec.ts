@@ -173,6 +173,40 @@ describe.each(transports)('a call %s', (_, transport) => {
   });
 });
 
+describe('interceptors', () => {
+  it('stand round the guard and the handler in the order in which they were added', async () => {
+    const seen: string[] = [];
+    const router = new Router()
+      .use(async ({ path }, next) => {
+        seen.push(`outer ${path}`);
+        try {
+          return await next();
+        } catch (error) {
+          seen.push(`outer ${MeshError.from(error).code}`);
+          throw error;
+        }
+      })
+      .use((_, next) => {
+        seen.push('inner');
+        return next();
+      })
+      .service(
+        LinkService,
+        { trace: () => Promise.resolve({}) },
+        {
+          guard: () => {
+            seen.push('guard');
+            throw new MeshError('PermissionDenied', 'no');
+          },
+        },
+      );
+    const client = createClient(LinkService, localTransport(router));
+    expect((await failure(() => client.trace({}))).code).toBe('PermissionDenied');
+    const path = '/eventmesh.link.v1.LinkService/Trace';
+    expect(seen).toEqual([`outer ${path}`, 'inner', 'guard', 'outer PermissionDenied']);
+  });
+});
+
 describe('over gRPC', () => {
   it('a call without an answer ends at its deadline', async () => {
     const client = createClient(LinkService, remote.transport ?? local);

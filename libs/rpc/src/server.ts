@@ -12,7 +12,7 @@ import {
   type UntypedServiceImplementation,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { enter } from './local.ts';
+import { invoke } from './interceptors.ts';
 import { PreEncoded } from './pre-encoded.ts';
 import { CHANNEL_OPTIONS, serverCredentials, type TlsFiles } from './options.ts';
 import type { CallContext, Route, Router } from './service.ts';
@@ -151,9 +151,7 @@ export class RpcServer {
 
   async #run(route: Route, call: AnyCall, input: unknown): Promise<unknown> {
     if (input instanceof Malformed) throw input.error;
-    const ctx = this.#context(call);
-    const handler = await enter(route, route.method, ctx);
-    return handler(input, ctx);
+    return invoke(this.#router, route.path, route.method, input, this.#context(call));
   }
 
   #failed(route: Route, thrown: unknown): MeshError {

@@ -9,6 +9,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
+import type { Interceptor } from './interceptors.ts';
 import type { PreEncoded } from './pre-encoded.ts';
 
 /** What a handler knows about the call it answers. */
@@ -74,6 +75,13 @@ export interface Route {
 export class Router {
   readonly routes = new Map<string, Route>();
   readonly services: DescService[] = [];
+  readonly interceptors: Interceptor[] = [];
+
+  /** Adds an interceptor inside of those that are there. Returns this. */
+  use(interceptor: Interceptor): this {
+    this.interceptors.push(interceptor);
+    return this;
+  }
 
   /** Adds a service. Registering a name twice throws. Returns this. */
   service<S extends DescService>(
