@@ -1,4 +1,4 @@
-import { create, fromBinary, type DescMessage, type DescMethod } from '@bufbuild/protobuf';
+import { create, fromBinary, type DescMessage } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import { PreEncoded } from './pre-encoded.ts';
 import type { CallOptions, Transport } from './client.ts';
