@@ -38,8 +38,10 @@ function targets(lines: readonly HistoryLine[]): ReceiveLine[] {
   );
 }
 
+type Plant = (lines: HistoryLine[], pick: number) => HistoryLine[] | undefined;
+
 /** A fault and the defect it must be called. */
-const faults: Record<string, [Defect, (lines: HistoryLine[], pick: number) => HistoryLine[]]> = {
+const faults: Record<string, [Defect, Plant]> = {
   'an acknowledged event that is nowhere': [
     'lost',
     (lines, pick) => {
@@ -114,9 +116,11 @@ function replace(lines: HistoryLine[], at: ReceiveLine, by: Partial<ReceiveLine>
   return lines.map((line) => (line === at ? { ...line, ...by } : line));
 }
 
-/** Swaps the identities of two neighbouring first deliveries of one topic and key. */
-function swapWithinKey(lines: HistoryLine[]): HistoryLine[] {
-  const all = targets(lines);
+/** Swaps the identities of two first deliveries of one topic and key, where there are such. */
+function swapWithinKey(lines: HistoryLine[]): HistoryLine[] | undefined {
+  // An event whose outcome was unknown may have been sent again: its place is not judged.
+  const unknown = new Set(lines.flatMap((line) => (line.op === 'unknown' ? [line.id] : [])));
+  const all = targets(lines).filter(({ id }) => !unknown.has(id));
   const sentAt = new Map<string, number>(
     lines.flatMap((line) => (line.op === 'send' ? [[line.id, line.t] as const] : [])),
   );
@@ -137,7 +141,7 @@ function swapWithinKey(lines: HistoryLine[]): HistoryLine[] {
     };
     return lines.map(swap);
   }
-  throw new Error('the generated history has no two events of one key');
+  return undefined;
 }
 
 describe('checkHistory', () => {
@@ -155,7 +159,10 @@ describe('checkHistory', () => {
       fc.property(busy, fc.nat({ max: 9 }), (given, pick) => {
         const clean = cleanHistory(given);
         expect(defectsOf(clean)).toEqual([]);
-        expect(defectsOf(plant(clean, pick))).toEqual([defect]);
+        const planted = plant(clean, pick);
+        // Some histories have no place for the fault; another one is made instead.
+        fc.pre(planted !== undefined);
+        expect(defectsOf(planted)).toEqual([defect]);
       }),
       { numRuns: 30 },
     );
