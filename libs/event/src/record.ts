@@ -91,7 +91,7 @@ export type RecordChanges = Pick<
 
 /**
  * Encodes many records that share topic, tenant, principal, origin site and destinations: those
- * bytes are laid out once and copied, which halves the time per record.
+ * bytes are laid out once and copied.
  */
 export class RecordEncoder {
   readonly #prefix: Buffer;

@@ -10,7 +10,7 @@ export interface TracingOptions {
 }
 
 /**
- * Spans along the path of an event. Cheap when off: the hot path asks `sampled(traceparent)`
+ * Spans along the path of an event. Cheap when off: the hot path asks `enabled`
  * before it makes anything.
  */
 export interface Tracing {

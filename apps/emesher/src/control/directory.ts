@@ -16,7 +16,6 @@ export class Directory {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #interest = new Map<string, TopicTrie<string>>();
   readonly #deleted = new Set<(tenant: string, name: string) => void>();
-  /** By member id: how to reach the other emeshers of the site. */
   readonly #forget: () => void;
   #version = 1;
 
@@ -113,6 +112,21 @@ export class Directory {
   async delete(tenant: string, name: string): Promise<void> {
     await this.#view.deleteSubscription(tenant, name);
     this.#delete(`${tenant}/${name}`);
+  }
+
+  /** An ephemeral subscription goes with its last consumer, and its interest with it. */
+  async forget({ tenant, name }: Subscription): Promise<void> {
+    try {
+      await this.delete(tenant, name);
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      // Deleted by somebody else: as it should be.
+      if (error.code === 'NotFound') return;
+      this.#logger.warn(
+        { tenant, name, code: error.code },
+        'an ephemeral subscription stays until the lease of this emesher ends',
+      );
+    }
   }
 
   /** @param interestVersion 0: this site's interest as it is now. */

@@ -38,11 +38,17 @@ export class Attachments {
     const consumer = options.consumer ?? `consumer-${(++this.#consumers).toString(36)}`;
     const attachment =
       subscription.deliveryClass === 'direct'
-        ? this.#deps.direct.attach(session, subscription, consumer, sink)
+        ? this.#attachDirect(session, subscription, consumer, sink)
         : await this.#attachDurable(session, subscription, consumer, sink);
-    const converged = await this.#converge(interestVersion, options.convergeMs ?? 0);
-    attachment.credit(options.creditEvents ?? 0, options.creditBytes ?? 0);
-    return { ...attachment, ...converged };
+    try {
+      const converged = await this.#converge(interestVersion, options.convergeMs ?? 0);
+      attachment.credit(options.creditEvents ?? 0, options.creditBytes ?? 0);
+      return { ...attachment, ...converged };
+    } catch (error) {
+      // The caller gets no hold on it, so it must not stay attached.
+      await attachment.detach();
+      throw error;
+    }
   }
 
   async #find(
@@ -75,6 +81,22 @@ export class Attachments {
     return admin.make(session, spec);
   }
 
+  #attachDirect(
+    session: CallerSession,
+    subscription: Subscription,
+    consumer: string,
+    sink: DeliverySink,
+  ): Attachment {
+    const attachment = this.#deps.direct.attach(session, subscription, consumer, sink);
+    return {
+      ...attachment,
+      detach: async () => {
+        await attachment.detach();
+        if (subscription.ephemeral) await this.#deps.directory.forget(subscription);
+      },
+    };
+  }
+
   async #attachDurable(
     session: CallerSession,
     subscription: Subscription,
@@ -82,15 +104,6 @@ export class Attachments {
     sink: DeliverySink,
   ): Promise<Attachment> {
     const runner = await this.#deps.runners.own(subscription, session);
-    if (subscription.mode === 'broadcast') {
-      throw new MeshError(
-        'Unimplemented',
-        'mode broadcast is not there yet; use one subscription a consumer',
-        {
-          field: 'mode',
-        },
-      );
-    }
     if (subscription.mode === 'exclusive' && runner.consumers > 0) {
       throw new MeshError('FailedPrecondition', `"${subscription.name}" has its one consumer`, {
         reason: 'EXCLUSIVE',

@@ -155,6 +155,7 @@ export class Runners {
     cursors.remove(runner);
     this.#runners.delete(key);
     await directory.release(ownershipName(runner.subscription));
+    if (runner.subscription.ephemeral) await directory.forget(runner.subscription);
   }
 
   async #fenced(runner: Runner): Promise<void> {

@@ -137,6 +137,13 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     caller: CallerSession,
     spec: SubscriptionSpec,
   ): Promise<{ subscription: Subscription; interestVersion: bigint }> {
+    if (spec.mode === 'broadcast') {
+      throw new MeshError(
+        'Unimplemented',
+        'mode: broadcast is not there yet; use one subscription a consumer',
+        { field: 'mode' },
+      );
+    }
     checkGrants(caller, spec);
     const { tenant, kind, name } = caller.principal;
     const subscription: Subscription = {

@@ -15,7 +15,7 @@ import { durabilityToWire } from './durability.ts';
  *   uint32 window_events = 2
  *
  * Receipts of one frame mostly differ in their position only, so the rest is encoded once and
- * copied: a tenth of the time of a message object for each.
+ * copied, and no message object is made for each.
  */
 export function encodeOutcomes(
   outcomes: readonly (Receipt | MeshError)[],
