@@ -91,6 +91,8 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     publisher,
     attachments,
     subscriptions: admin,
+    deadLetters: {} as never,
+    replays: {} as never,
     inspect: createInspectPort({ directory, ledger, runners, logs, store, tracer }),
   });
   addGrpcAdapter(router, protocolPort(port, 'grpc', metrics));

@@ -1,11 +1,14 @@
 import type {
   AttachOptions,
   Attachment,
+  DeadLettersPort,
   DeliverySink,
   InspectPort,
   MeshPort,
   PublishItem,
+  PublishOptions,
   Receipt,
+  ReplaysPort,
   Session,
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
@@ -25,6 +28,8 @@ export interface MeshPortParts {
   readonly publisher: Publisher;
   readonly attachments: Attachments;
   readonly subscriptions: SubscriptionsPort;
+  readonly deadLetters: DeadLettersPort;
+  readonly replays: ReplaysPort;
   readonly inspect: InspectPort;
 }
 
@@ -66,6 +71,8 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
     eventBytesMax: parts.eventBytesMax,
     draining,
     subscriptions: parts.subscriptions,
+    deadLetters: parts.deadLetters,
+    replays: parts.replays,
     inspect: parts.inspect,
 
     async authenticate(authorization: string | undefined): Promise<Session> {
@@ -75,10 +82,14 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
     publish(
       session: Session,
       items: readonly PublishItem[],
-      options: { readonly atomic?: boolean } = {},
+      options: PublishOptions = {},
     ): Promise<readonly (Receipt | MeshError)[]> {
       refuseUnlessServing();
       return publisher.publish(callerOf(session), items, options.atomic ?? false);
+    },
+
+    request() {
+      return Promise.reject(new MeshError('Unimplemented', 'request and reply is not there yet'));
     },
 
     attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {

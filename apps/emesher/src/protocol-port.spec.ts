@@ -34,6 +34,7 @@ describe('a port of one protocol', () => {
       {
         deliver: (deliveries) => seen.push(...deliveries),
         gap: (gap) => seen.push(gap),
+        refused: () => undefined,
         ended: (reason) => seen.push(reason),
       },
     );

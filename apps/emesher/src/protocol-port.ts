@@ -27,6 +27,7 @@ export function protocolPort(port: MeshPort, protocol: string, metrics: Metrics)
           sink.deliver(deliveries);
         },
         gap: (gap) => sink.gap(gap),
+        refused: (ids) => sink.refused(ids),
         ended: (reason) => sink.ended(reason),
       };
       return port.attach(session, options, counting);

@@ -11,6 +11,7 @@ export function retryDelayMs(
   random: () => number,
 ): number | undefined {
   if (failures >= policy.attemptsMax || policy.kind === 'none') return undefined;
+  if (policy.kind === 'list') return policy.delaysMs[failures - 1] ?? policy.delaysMs.at(-1) ?? 0;
   if (policy.kind === 'linear') return Math.min(policy.delayMs * failures, policy.delayMaxMs);
   const full = Math.min(policy.delayMs * 2 ** Math.min(failures - 1, 40), policy.delayMaxMs);
   return Math.round(full * (1 - random() / 2));

@@ -13,16 +13,22 @@ export type Start =
   | { readonly kind: 'earliest' }
   /** First event stored at or after, ms since the epoch. */
   | { readonly kind: 'time'; readonly timeMs: number }
-  | { readonly kind: 'position'; readonly partition: number; readonly position: number };
+  | { readonly kind: 'position'; readonly partition: number; readonly position: number }
+  /** Behind this event. */
+  | { readonly kind: 'after'; readonly source: string; readonly id: string };
 
 export interface RetryPolicy {
-  readonly kind: 'none' | 'linear' | 'exponential';
+  readonly kind: 'none' | 'linear' | 'exponential' | 'list';
   /** First delay in ms. */
   readonly delayMs: number;
   /** Longest delay in ms. */
   readonly delayMaxMs: number;
   /** Failures until the event is dead-lettered. */
   readonly attemptsMax: number;
+  /** For `list`: the delays in ms one after the other; the last one repeats. */
+  readonly delaysMs: readonly number[];
+  /** An event older than this, from its acceptance, is not tried again; 0: no limit. */
+  readonly ageMaxMs: number;
 }
 
 /** What a subscription asks for. Times in ms. */
@@ -39,6 +45,8 @@ export interface SubscriptionSpec {
   readonly retry: RetryPolicy;
   /** Keep what cannot be delivered; otherwise it is dropped and counted. */
   readonly deadLetter: boolean;
+  /** Keep what expired before it could be delivered, too. */
+  readonly deadLetterExpired: boolean;
   readonly ackTimeoutMs: number;
   /** Vanishes with its consumer. */
   readonly ephemeral: boolean;
@@ -59,6 +67,8 @@ export interface Subscription extends SubscriptionSpec {
   readonly createdMs: number;
   /** Compare-and-set token. */
   readonly revision: number;
+  /** The broadcast subscription that this is one consumer's part of; empty when it is none. */
+  readonly broadcastOf: string;
 }
 
 export const SUBSCRIPTION_DEFAULTS = Object.freeze({
@@ -66,8 +76,16 @@ export const SUBSCRIPTION_DEFAULTS = Object.freeze({
   deliveryClass: 'durable',
   mode: 'shared',
   start: { kind: 'latest' },
-  retry: { kind: 'exponential', delayMs: 1000, delayMaxMs: 60_000, attemptsMax: 16 },
+  retry: {
+    kind: 'exponential',
+    delayMs: 1000,
+    delayMaxMs: 60_000,
+    attemptsMax: 16,
+    delaysMs: [] as readonly number[],
+    ageMaxMs: 0,
+  },
   deadLetter: true,
+  deadLetterExpired: false,
   ackTimeoutMs: 30_000,
   ephemeral: false,
   inFlightMax: 1024,
@@ -104,13 +122,31 @@ export function checkSubscription(input: SubscriptionInput): SubscriptionSpec {
   checkChoice('deliveryClass', spec.deliveryClass, ['durable', 'direct']);
   checkChoice('mode', spec.mode, ['shared', 'exclusive', 'broadcast']);
   checkStart(spec.start);
-  checkChoice('retry.kind', spec.retry.kind, ['none', 'linear', 'exponential']);
+  checkRetry(spec.retry);
   checkBounds('ackTimeoutMs', spec.ackTimeoutMs, 1000, 43_200_000);
   checkBounds('inFlightMax', spec.inFlightMax, 1, 65_536);
-  checkBounds('retry.attemptsMax', spec.retry.attemptsMax, 1, 1000);
-  checkBounds('retry.delayMs', spec.retry.delayMs, 0, 86_400_000);
-  checkBounds('retry.delayMaxMs', spec.retry.delayMaxMs, spec.retry.delayMs, 86_400_000);
   return spec;
+}
+
+const RETRY_DELAY_MS_MAX = 86_400_000;
+const RETRY_AGE_MS_MAX = 2_592_000_000;
+const RETRY_DELAYS_MAX = 64;
+
+function checkRetry(retry: RetryPolicy): void {
+  checkChoice('retry.kind', retry.kind, ['none', 'linear', 'exponential', 'list']);
+  checkBounds('retry.attemptsMax', retry.attemptsMax, 1, 1000);
+  checkBounds('retry.delayMs', retry.delayMs, 0, RETRY_DELAY_MS_MAX);
+  checkBounds('retry.delayMaxMs', retry.delayMaxMs, retry.delayMs, RETRY_DELAY_MS_MAX);
+  checkBounds('retry.ageMaxMs', retry.ageMaxMs, 0, RETRY_AGE_MS_MAX);
+  const { length } = retry.delaysMs;
+  const least = retry.kind === 'list' ? 1 : 0;
+  if (length < least || length > RETRY_DELAYS_MAX) {
+    const limit = `${least} to ${RETRY_DELAYS_MAX} delays`;
+    throw invalid('retry.delaysMs', `there are ${length}`, { limit });
+  }
+  for (const [index, delay] of retry.delaysMs.entries()) {
+    checkBounds(`retry.delaysMs[${index}]`, delay, 0, RETRY_DELAY_MS_MAX);
+  }
 }
 
 function defined(input: object): object {
@@ -125,7 +161,12 @@ function checkChoice(field: string, value: string, choices: readonly string[]): 
 
 /** @throws MeshError InvalidArgument that names the field and the limit. */
 export function checkStart(start: Start): Start {
-  checkChoice('start.kind', start.kind, ['latest', 'earliest', 'time', 'position']);
+  checkChoice('start.kind', start.kind, ['latest', 'earliest', 'time', 'position', 'after']);
+  if (start.kind === 'after') {
+    for (const field of ['source', 'id'] as const) {
+      if (start[field] === '') throw invalid(`start.${field}`, 'is empty');
+    }
+  }
   if (start.kind === 'time') checkBounds('start.timeMs', start.timeMs, 0, TIME_MS_MAX);
   if (start.kind === 'position') {
     checkBounds('start.partition', start.partition, 0, 65_535);

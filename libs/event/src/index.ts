@@ -18,9 +18,11 @@ export {
 export { encodeEvent, type EventParts } from './build-event.ts';
 export { DEFAULT_EVENT_LIMITS, checkEvent, type EventLimits } from './check-event.ts';
 export {
+  NO_HANDLING,
   RecordEncoder,
   decodeRecord,
   encodeRecord,
+  type Handling,
   type Hop,
   type RecordChanges,
   type RecordHead,

@@ -22,6 +22,13 @@ const head: fc.Arbitrary<Required<RecordHead>> = fc.record({
   originPosition: count,
   traceparent: text,
   hops: fc.array(fc.record({ site: text, timeUs: count }), { maxLength: 4 }),
+  handling: fc.record({
+    policyRevision: count,
+    grantsRevision: count,
+    onlySubscription: text,
+    deliverAtMs: count,
+    latePolicy: fc.nat(3),
+  }),
 });
 const bytes = fc.uint8Array({ maxLength: 300 }).map((given) => Buffer.from(given));
 

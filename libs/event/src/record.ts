@@ -44,7 +44,31 @@ export interface RecordHead {
   readonly traceparent?: string;
   /** Sites the event has reached so far, the origin first. */
   readonly hops: readonly Hop[];
+  readonly handling?: Handling;
 }
+
+/** By which rules a record was admitted, and what is special about it. */
+export interface Handling {
+  /** Revision of the catalogue and quotas by which the event was admitted; 0 when not known. */
+  readonly policyRevision: number;
+  /** Revision of the grants by which its publisher was authorised; 0 when not known. */
+  readonly grantsRevision: number;
+  /** Only this subscription of this site may have it: a redriven dead letter. Empty means any. */
+  readonly onlySubscription: string;
+  /** When to publish it, in ms since the epoch; 0 outside the log of timers. */
+  readonly deliverAtMs: number;
+  /** eventmesh.event.v1.LatePolicy, beside `deliverAtMs`. */
+  readonly latePolicy: number;
+}
+
+/** Nothing special, and nothing known. */
+export const NO_HANDLING: Handling = Object.freeze({
+  policyRevision: 0,
+  grantsRevision: 0,
+  onlySubscription: '',
+  deliverAtMs: 0,
+  latePolicy: 0,
+});
 
 export interface RecordView extends Required<RecordHead> {
   /** The event as io.cloudevents.v1.CloudEvent; a view of the record's own bytes. */
@@ -65,6 +89,7 @@ const F = {
   originPosition: 11,
   traceparent: 12,
   hops: 13,
+  handling: 14,
   event: 15,
 } as const;
 const LENGTH_DELIMITED = 2;
@@ -104,14 +129,16 @@ export class RecordEncoder {
       [F.originSite, shared.originSite],
       ...shared.destinations.map((site): [number, string] => [F.destinations, site]),
     ];
-    let size = shared.transit === true ? 2 : 0;
+    const handling = encodeHandling(shared.handling ?? NO_HANDLING);
+    let size = (shared.transit === true ? 2 : 0) + handling.length;
     for (const [, text] of strings) size += stringFieldLength(Buffer.byteLength(text));
     const prefix = Buffer.allocUnsafe(size);
     let at = 0;
     for (const [field, text] of strings) {
       at = writeStringField(prefix, at, field, text, Buffer.byteLength(text));
     }
-    if (shared.transit === true) writeNumberField(prefix, at, F.transit, 1);
+    at = writeNumberField(prefix, at, F.transit, shared.transit === true ? 1 : 0);
+    prefix.set(handling, at);
     this.#prefix = prefix;
   }
 
@@ -166,6 +193,27 @@ function encodeHops(hops: readonly Hop[]): Buffer {
   );
 }
 
+function encodeHandling(handling: Handling): Buffer {
+  const { policyRevision, grantsRevision, onlySubscription, deliverAtMs, latePolicy } = handling;
+  const nameLength = Buffer.byteLength(onlySubscription);
+  const inner = Buffer.allocUnsafe(
+    numberFieldLength(policyRevision) +
+      numberFieldLength(grantsRevision) +
+      stringFieldLength(nameLength) +
+      numberFieldLength(deliverAtMs) +
+      numberFieldLength(latePolicy),
+  );
+  if (inner.length === 0) return NO_BYTES;
+  let at = writeNumberField(inner, 0, 1, policyRevision);
+  at = writeNumberField(inner, at, 2, grantsRevision);
+  at = writeStringField(inner, at, 3, onlySubscription, nameLength);
+  at = writeNumberField(inner, at, 4, deliverAtMs);
+  writeNumberField(inner, at, 5, latePolicy);
+  const out = Buffer.allocUnsafe(1 + varintLength(inner.length) + inner.length);
+  writeBytesField(out, 0, F.handling, inner);
+  return out;
+}
+
 /**
  * Reads a record in place; `event` shares the input's memory.
  *
@@ -187,6 +235,7 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
     originPosition: 0,
     traceparent: '',
     hops: NO_HOPS as Hop[],
+    handling: NO_HANDLING,
     event: NO_BYTES as Buffer,
   };
   while (!reader.done) {
@@ -233,6 +282,9 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
         if (head.hops === NO_HOPS) head.hops = [];
         head.hops.push(readHop(reader));
         break;
+      case (F.handling << 3) | LENGTH_DELIMITED:
+        head.handling = readHandling(reader);
+        break;
       case (F.event << 3) | LENGTH_DELIMITED:
         head.event = reader.view();
         break;
@@ -245,6 +297,23 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
 
 const NO_STRINGS: readonly string[] = Object.freeze([]);
 const NO_HOPS: readonly Hop[] = Object.freeze([]);
+
+function readHandling(outer: WireReader): Handling {
+  const end = outer.span();
+  const reader = new WireReader(outer.bytes, outer.at, end);
+  outer.at = end;
+  const handling = { ...NO_HANDLING };
+  while (!reader.done) {
+    const tag = reader.tag();
+    if (tag === 0x08) handling.policyRevision = reader.varint();
+    else if (tag === 0x10) handling.grantsRevision = reader.varint();
+    else if (tag === 0x1a) handling.onlySubscription = reader.string();
+    else if (tag === 0x20) handling.deliverAtMs = reader.varint();
+    else if (tag === 0x28) handling.latePolicy = reader.varint();
+    else reader.skip(tag & 7);
+  }
+  return handling;
+}
 
 function readHop(outer: WireReader): Hop {
   const end = outer.span();

@@ -71,6 +71,8 @@ export class MemoryMesh implements MeshPort {
   readonly site: string;
   readonly eventBytesMax: number;
   readonly subscriptions: SubscriptionsPort;
+  readonly deadLetters = {} as never;
+  readonly replays = {} as never;
   readonly inspect: InspectPort;
   readonly users: Record<string, MemoryUser>;
   /** Calls of `authenticate` so far. */
@@ -189,6 +191,10 @@ export class MemoryMesh implements MeshPort {
     };
   }
 
+  request(): Promise<Uint8Array> {
+    return Promise.reject(new MeshError('Unimplemented', 'request and reply is not there yet'));
+  }
+
   async attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
     await Promise.resolve();
     if (this.draining.aborted) throw unavailable('the site is draining');
@@ -234,7 +240,8 @@ export class MemoryMesh implements MeshPort {
       }
     }
     const about = { tenant, owner, site: this.site, createdMs: Date.now() };
-    const full: Subscription = { ...spec, ...about, revision: ++this.#revision };
+    const revision = ++this.#revision;
+    const full: Subscription = { ...spec, ...about, revision, broadcastOf: '' };
     const subscription = new MemorySubscription(full, this.site);
     this.#subscriptions.set(keyOf(tenant, spec.name), subscription);
     if (spec.deliveryClass === 'durable') this.#replay(subscription, spec.start);
@@ -424,6 +431,12 @@ function firstPosition(start: Start, partition: number, records: readonly Memory
     case 'time': {
       const at = records.findIndex(({ ingressTimeUs }) => ingressTimeUs >= start.timeMs * 1000);
       return at === -1 ? records.length + 1 : at + 1;
+    }
+    case 'after': {
+      const at = records.findIndex(
+        ({ view }) => view.id === start.id && view.source === start.source,
+      );
+      return at === -1 ? records.length + 1 : at + 2;
     }
   }
 }

@@ -209,6 +209,7 @@ export class MemorySubscription {
       consumers: this.consumers.length,
       ownerMember: 'memory',
       epoch: 1,
+      stuckKeys: [],
       filterErrors: 0,
     };
   }

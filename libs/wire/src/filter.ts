@@ -26,6 +26,11 @@ export function filterFromProto(filter: Filter, field = 'filters'): FilterSpec {
         field,
         reason: 'FILTER_DIALECT_UNKNOWN',
       });
+    case 'data':
+      throw new MeshError('Unimplemented', `${field}: the data dialect is not there yet`, {
+        field,
+        reason: 'FILTER_DIALECT_UNKNOWN',
+      });
     case undefined:
       throw invalid(field, 'has no dialect, or one that is not known');
   }

@@ -11,5 +11,6 @@ export function storedFromProto(proto: ProtoSubscription): Subscription {
     site: proto.site,
     createdMs: Number(proto.createdMs),
     revision: Number(proto.revision),
+    broadcastOf: proto.broadcastOf,
   };
 }

@@ -1,9 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Start, Subscription, SubscriptionInput } from '@eventmesh/delivery';
+import type { RetryPolicy, Start, Subscription, SubscriptionInput } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import {
   RetryPolicy_Kind,
+  type RetryPolicySchema,
   type StartSchema,
   Subscription_Mode,
   type Start as ProtoStart,
@@ -25,6 +26,7 @@ const RETRIES = {
   [RetryPolicy_Kind.NONE]: 'none',
   [RetryPolicy_Kind.LINEAR]: 'linear',
   [RetryPolicy_Kind.EXPONENTIAL]: 'exponential',
+  [RetryPolicy_Kind.LIST]: 'list',
 } as const;
 
 /**
@@ -49,8 +51,11 @@ export function subscriptionFromProto(proto: ProtoSubscription): SubscriptionInp
       ...set('delayMs', Number(proto.retry?.delayMs ?? 0n)),
       ...set('delayMaxMs', Number(proto.retry?.delayMaxMs ?? 0n)),
       ...set('attemptsMax', proto.retry?.attemptsMax ?? 0),
+      delaysMs: (proto.retry?.delaysMs ?? []).map(Number),
+      ageMaxMs: Number(proto.retry?.ageMaxMs ?? 0n),
     },
     deadLetter: proto.deadLetter?.disabled !== true,
+    deadLetterExpired: proto.deadLetter?.expired === true,
     ...set('ackTimeoutMs', Number(proto.ackTimeoutMs)),
     ephemeral: proto.ephemeral,
     ...set('inFlightMax', proto.inFlightMax),
@@ -72,6 +77,8 @@ export function startFromProto(start: ProtoStart | undefined): Start {
         partition: from.value.partition,
         position: Number(from.value.position),
       };
+    case 'after':
+      return { kind: 'after', source: from.value.source, id: from.value.id };
     default:
       return { kind: 'latest' };
   }
@@ -90,13 +97,8 @@ export function subscriptionToProto(
       subscription.deliveryClass === 'direct' ? DeliveryClass.DIRECT : DeliveryClass.DURABLE,
     mode: keyOf(MODES, subscription.mode) as Subscription_Mode,
     start: startToProto(subscription.start),
-    retry: {
-      kind: keyOf(RETRIES, subscription.retry.kind) as RetryPolicy_Kind,
-      delayMs: BigInt(subscription.retry.delayMs),
-      delayMaxMs: BigInt(subscription.retry.delayMaxMs),
-      attemptsMax: subscription.retry.attemptsMax,
-    },
-    deadLetter: { disabled: !subscription.deadLetter },
+    retry: retryToProto(subscription.retry),
+    deadLetter: { disabled: !subscription.deadLetter, expired: subscription.deadLetterExpired },
     ackTimeoutMs: BigInt(subscription.ackTimeoutMs),
     ephemeral: subscription.ephemeral,
     inFlightMax: subscription.inFlightMax,
@@ -106,6 +108,18 @@ export function subscriptionToProto(
     site: subscription.site,
     createdMs: BigInt(subscription.createdMs),
     revision: BigInt(subscription.revision),
+    broadcastOf: subscription.broadcastOf,
+  };
+}
+
+function retryToProto(retry: Partial<RetryPolicy>): MessageInitShape<typeof RetryPolicySchema> {
+  return {
+    kind: keyOf(RETRIES, retry.kind ?? '') as RetryPolicy_Kind,
+    delayMs: BigInt(retry.delayMs ?? 0),
+    delayMaxMs: BigInt(retry.delayMaxMs ?? 0),
+    attemptsMax: retry.attemptsMax ?? 0,
+    delaysMs: (retry.delaysMs ?? []).map(BigInt),
+    ageMaxMs: BigInt(retry.ageMaxMs ?? 0),
   };
 }
 
@@ -124,6 +138,8 @@ function startToProto(start: Start): MessageInitShape<typeof StartSchema> {
           value: { partition: start.partition, position: BigInt(start.position) },
         },
       };
+    case 'after':
+      return { from: { case: 'after' as const, value: { source: start.source, id: start.id } } };
   }
 }
 
@@ -157,13 +173,11 @@ export function subscriptionInputToProto(
       input.deliveryClass === 'direct' ? DeliveryClass.DIRECT : DeliveryClass.UNSPECIFIED,
     mode: keyOf(MODES, input.mode ?? '') as Subscription_Mode,
     ...(input.start === undefined ? {} : { start: startToProto(input.start) }),
-    retry: {
-      kind: keyOf(RETRIES, input.retry?.kind ?? '') as RetryPolicy_Kind,
-      delayMs: BigInt(input.retry?.delayMs ?? 0),
-      delayMaxMs: BigInt(input.retry?.delayMaxMs ?? 0),
-      attemptsMax: input.retry?.attemptsMax ?? 0,
+    retry: retryToProto(input.retry ?? {}),
+    deadLetter: {
+      disabled: input.deadLetter === false,
+      expired: input.deadLetterExpired === true,
     },
-    deadLetter: { disabled: input.deadLetter === false },
     ackTimeoutMs: BigInt(input.ackTimeoutMs ?? 0),
     ephemeral: input.ephemeral ?? false,
     inFlightMax: input.inFlightMax ?? 0,

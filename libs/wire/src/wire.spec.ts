@@ -21,8 +21,16 @@ const full: Subscription = {
     ],
     mode: 'exclusive',
     start: { kind: 'position', partition: 3, position: 77 },
-    retry: { kind: 'linear', delayMs: 5, delayMaxMs: 50, attemptsMax: 2 },
+    retry: {
+      kind: 'list',
+      delayMs: 5,
+      delayMaxMs: 50,
+      attemptsMax: 2,
+      delaysMs: [0, 10, 20],
+      ageMaxMs: 3_600_000,
+    },
     deadLetter: false,
+    deadLetterExpired: true,
     ackTimeoutMs: 5000,
     inFlightMax: 7,
     ordered: true,
@@ -34,6 +42,7 @@ const full: Subscription = {
   site: 'west',
   createdMs: 1_700_000_000_000,
   revision: 42,
+  broadcastOf: 'all',
 };
 
 const overTheWire = (subscription: Subscription) =>
@@ -47,12 +56,14 @@ describe('a subscription over gRPC', () => {
     expect(storedFromProto(overTheWire(full))).toEqual(full);
   });
 
-  it.each<Start>([{ kind: 'latest' }, { kind: 'earliest' }, { kind: 'time', timeMs: 12 }])(
-    'keeps start %j',
-    (start) => {
-      expect(storedFromProto(overTheWire({ ...full, start })).start).toEqual(start);
-    },
-  );
+  it.each<Start>([
+    { kind: 'latest' },
+    { kind: 'earliest' },
+    { kind: 'time', timeMs: 12 },
+    { kind: 'after', source: '/s', id: '7' },
+  ])('keeps start %j', (start) => {
+    expect(storedFromProto(overTheWire({ ...full, start })).start).toEqual(start);
+  });
 
   it('takes the defaults for what the caller has not set', () => {
     const input = { name: 'n', topicFilters: ['#'] };

@@ -1,5 +1,5 @@
 import type { Directory } from '../control/directory.ts';
-import type { EngineState, Start, Subscription } from '@eventmesh/delivery';
+import type { EngineState, Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { Cursor, EventStore } from '@eventmesh/store-api';
 import type { Followers } from '../follow/followers.ts';
@@ -8,6 +8,7 @@ import type { CallerSession } from '../session.ts';
 import type { Cursors } from './cursors.ts';
 import { Runner } from './runner.ts';
 import type { RunnerDeps } from './runner-deps.ts';
+import { startPositions } from './start-position.ts';
 
 export interface RunnersDeps {
   readonly store: EventStore;
@@ -94,9 +95,7 @@ export class Runners {
     const { tenant, name } = subscription;
     const epoch = await directory.acquire(ownershipName(subscription));
     const { partitions } = await logs.ensure(tenant);
-    const found = await Promise.all(
-      partitions.map(({ partition }) => this.#cursor(subscription, partition)),
-    );
+    const found = await this.#cursors(subscription, partitions.length);
     const runner = new Runner(
       subscription,
       epoch,
@@ -115,30 +114,20 @@ export class Runners {
     return runner;
   }
 
-  async #cursor(subscription: Subscription, partition: number): Promise<Cursor> {
+  /** Where a subscription goes on in each partition: its cursors, else where it is to start. */
+  async #cursors(subscription: Subscription, partitions: number): Promise<Cursor[]> {
     const { store, logs } = this.#deps;
-    const id = { log: logs.name(subscription.tenant), partition, subscription: subscription.name };
-    const found = await store.loadCursor(id);
-    if (found !== undefined) return found;
-    const floor = await this.startPosition(subscription.tenant, partition, subscription.start);
-    return { floor, settled: [], epoch: 0, state: NO_STATE };
-  }
-
-  /** The first position that a start means. */
-  async startPosition(tenant: string, partition: number, start: Start): Promise<number> {
-    const { store, logs } = this.#deps;
-    const log = logs.name(tenant);
-    const info = (await store.logInfo(log))?.partitions[partition];
-    if (info === undefined || start.kind === 'earliest') return info?.first ?? 1;
-    if (start.kind === 'latest') return info.last + 1;
-    if (start.kind === 'position') {
-      return start.partition === partition ? Math.max(start.position, info.first) : info.last + 1;
-    }
-    const from = { kind: 'time', timeMs: start.timeMs } as const;
-    for await (const item of store.read({ log, partition, from, stopAtEnd: true })) {
-      if (item.kind === 'opened') return item.position;
-    }
-    return info.last + 1;
+    const log = logs.name(subscription.tenant);
+    const found = await Promise.all(
+      Array.from({ length: partitions }, (_, partition) =>
+        store.loadCursor({ log, partition, subscription: subscription.name }),
+      ),
+    );
+    if (found.every((cursor) => cursor !== undefined)) return found;
+    const floors = await startPositions(store, log, subscription.start);
+    return floors.map((floor, partition) => {
+      return found[partition] ?? { floor, settled: [], epoch: 0, state: NO_STATE };
+    });
   }
 
   async #authority(subscription: Subscription, session: CallerSession): Promise<CallerSession> {

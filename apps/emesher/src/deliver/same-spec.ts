@@ -11,6 +11,7 @@ export function sameSpec(there: SubscriptionSpec, wanted: SubscriptionSpec): boo
     'start',
     'retry',
     'deadLetter',
+    'deadLetterExpired',
     'ackTimeoutMs',
     'ephemeral',
     'inFlightMax',

@@ -19,7 +19,15 @@ export async function subscriptionStatus(
       lag += Math.max(0, last + 1 - runner.engine.partition(partition).next);
     }
     const { held, consumers, counters } = runner.engine;
-    return { ...books(counters), held, lag, consumers, ownerMember: '', epoch: runner.epoch };
+    return {
+      ...books(counters),
+      held,
+      lag,
+      consumers,
+      ownerMember: '',
+      epoch: runner.epoch,
+      stuckKeys: [],
+    };
   }
   let lag = 0;
   let epoch = 0;
@@ -38,7 +46,15 @@ export async function subscriptionStatus(
       state = JSON.parse(Buffer.from(cursor.state).toString('utf8')) as EngineState;
     }
   }
-  return { ...books(state?.counters), held: 0, lag, consumers: 0, ownerMember: '', epoch };
+  return {
+    ...books(state?.counters),
+    held: 0,
+    lag,
+    consumers: 0,
+    ownerMember: '',
+    epoch,
+    stuckKeys: [],
+  };
 }
 
 /**

@@ -21,6 +21,7 @@ import type { Logs } from '../logs.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import type { Runners } from './runners.ts';
 import { sameSpec } from './same-spec.ts';
+import { startPositions } from './start-position.ts';
 import { subscriptionStatus } from './status.ts';
 
 export interface SubscriptionAdminDeps {
@@ -153,6 +154,7 @@ export class SubscriptionAdmin implements SubscriptionsPort {
       site: this.#deps.site,
       createdMs: this.#deps.now(),
       revision: 0,
+      broadcastOf: '',
     };
     if (spec.deliveryClass === 'durable' && !spec.ephemeral)
       await this.#writeStart(subscription, 0);
@@ -160,20 +162,15 @@ export class SubscriptionAdmin implements SubscriptionsPort {
   }
 
   async #writeStart(subscription: Subscription, epoch: number): Promise<void> {
-    const { logs, runners, store } = this.#deps;
+    const { logs, store } = this.#deps;
     const { tenant, name, start } = subscription;
-    const { partitions } = await logs.ensure(tenant);
-    const commits = await Promise.all(
-      partitions.map(async ({ partition }) => ({
-        id: { log: logs.name(tenant), partition, subscription: name },
-        cursor: {
-          floor: await runners.startPosition(tenant, partition, start),
-          settled: [],
-          epoch,
-          state: new Uint8Array(0),
-        },
-      })),
-    );
+    await logs.ensure(tenant);
+    const log = logs.name(tenant);
+    const floors = await startPositions(store, log, start);
+    const commits = floors.map((floor, partition) => ({
+      id: { log, partition, subscription: name },
+      cursor: { floor, settled: [], epoch, state: new Uint8Array(0) },
+    }));
     const fenced = await store.commitCursors(commits);
     if (fenced.length > 0) {
       throw new MeshError('Aborted', `"${name}" is being consumed elsewhere; try again`, {

@@ -4,19 +4,28 @@ export type {
   Convergence,
   Delivery,
   DeliverySink,
-  InspectPort,
-  LedgerLine,
+  LatePolicy,
   MeshPort,
   Principal,
+  Producer,
   ProtocolAdapter,
   PublishItem,
+  PublishOptions,
   Receipt,
+  RequestOptions,
   Session,
   SettleOutcome,
-  SiteView,
+  StuckKey,
   SubscriptionStatus,
   SubscriptionWithStatus,
   SubscriptionsPort,
-  TopicView,
-  TraceStep,
 } from './mesh-port.ts';
+export type { InspectPort, LedgerLine, SiteView, TopicView, TraceStep } from './inspect-port.ts';
+export type {
+  DeadLetter,
+  DeadLetterGroup,
+  DeadLetterSelection,
+  DeadLetterStatus,
+  DeadLettersPort,
+} from './dead-letters-port.ts';
+export type { ReplayOptions, ReplayPreview, ReplayStatus, ReplaysPort } from './replays-port.ts';

@@ -1,5 +1,8 @@
 import type { MeshError } from '@eventmesh/errors';
 import type { DeliveryClass, Subscription, SubscriptionInput, Start } from '@eventmesh/delivery';
+import type { DeadLettersPort } from './dead-letters-port.ts';
+import type { InspectPort } from './inspect-port.ts';
+import type { ReplayOptions, ReplaysPort } from './replays-port.ts';
 
 /** The authenticated caller. */
 export interface Principal {
@@ -25,6 +28,36 @@ export interface PublishItem {
   readonly deliveryClass?: DeliveryClass;
   /** Life from acceptance in ms; 0 or absent: as the event's `expirytime` says. */
   readonly expiresAfterMs?: number;
+  /** Publish it not before this, ms since the epoch; 0 or absent: as its `delivertime` says. */
+  readonly deliverAtMs?: number;
+  /** The same as a delay from acceptance in ms; not together with `deliverAtMs`. */
+  readonly deliverAfterMs?: number;
+  /** When its time has passed long since; default fire. */
+  readonly latePolicy?: LatePolicy;
+  /** Its number, when the publish names a producer. */
+  readonly sequence?: number;
+}
+
+/** What to do with a scheduled event whose time has passed, as after a long stop. */
+export type LatePolicy = 'fire' | 'skip' | 'dead-letter';
+
+/** An idempotent producer; see eventmesh.publisher.v1.Producer. */
+export interface Producer {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+export interface PublishOptions {
+  /** All events or none; only when they fall into one partition. */
+  readonly atomic?: boolean;
+  /** Who numbers these events. */
+  readonly producer?: Producer;
+}
+
+export interface RequestOptions {
+  /** How long to wait for the reply, 1 ms to 5 minutes. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
 }
 
 /** What the mesh has done for an event when it answers. */
@@ -39,6 +72,8 @@ export interface Receipt {
   /** Nobody in the known mesh wants the topic now. */
   readonly noInterest: boolean;
   readonly destinations: readonly string[];
+  /** When it will be published, for a scheduled event; `position` is then one among the timers. */
+  readonly deliverAtMs?: number;
 }
 
 /** An event on its way to a consumer. */
@@ -72,6 +107,8 @@ export interface DeliverySink {
   deliver(deliveries: readonly Delivery[]): void;
   /** Positions that are no longer in the store. */
   gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void;
+  /** Settles that turned out late to be unknown or stale, as when the owner is another emesher. */
+  refused(ids: readonly number[]): void;
   /** The mesh ends the attachment; what was not settled is released. */
   ended(reason: MeshError): void;
 }
@@ -83,6 +120,8 @@ export interface Attachment {
   /** Sites that acknowledged the interest, when convergence was waited for. */
   readonly convergedSites: readonly string[];
   readonly unreachableSites: readonly string[];
+  /** Of the replay lane, when it is one. */
+  readonly replayId?: string;
   /** Adds to what may be delivered. `bytes` 0: bounded by events alone. */
   credit(events: number, bytes?: number): void;
   /** Settles deliveries; answers the ids that were unknown or stale. Never throws. */
@@ -101,6 +140,8 @@ export interface AttachOptions {
   readonly creditBytes?: number;
   /** Wait this long for the interest to reach every reachable site. Default 0: do not wait. */
   readonly convergeMs?: number;
+  /** A replay lane instead of the live deliveries; the subscription is then given by name. */
+  readonly replay?: ReplayOptions;
 }
 
 /** The books of one subscription; see eventmesh.subscriber.v1.SubscriptionStatus. */
@@ -118,6 +159,19 @@ export interface SubscriptionStatus {
   readonly epoch: number;
   readonly redelivered: number;
   readonly filterErrors: number;
+  /** Keys whose next event waits behind one that is out or being retried, longest wait first. */
+  readonly stuckKeys: readonly StuckKey[];
+}
+
+export interface StuckKey {
+  readonly topic: string;
+  readonly key: string;
+  /** Holder of the event; empty while it waits for its retry. */
+  readonly consumer: string;
+  readonly heldMs: number;
+  /** Events behind it. */
+  readonly waiting: number;
+  readonly failures: number;
 }
 
 export interface SubscriptionWithStatus {
@@ -147,69 +201,6 @@ export interface SubscriptionsPort {
   converge(session: Session, timeoutMs: number): Promise<Convergence>;
 }
 
-/** One thing that happened to an event. */
-export interface TraceStep {
-  readonly site: string;
-  readonly timeUs: number;
-  readonly step: string;
-  readonly subject: string;
-  readonly detail: string;
-  readonly partition: number;
-  readonly position: number;
-  readonly source: string;
-  readonly topic: string;
-}
-
-export interface SiteView {
-  readonly site: string;
-  readonly links: readonly { readonly to: string; readonly cost: number; readonly up: boolean }[];
-  readonly interest: readonly { readonly tenant: string; readonly topicFilter: string }[];
-  readonly httpAddress: string;
-}
-
-export interface LedgerLine {
-  readonly tenant: string;
-  /** Empty for the tenant's own line (what was accepted). */
-  readonly subscription: string;
-  readonly accepted: number;
-  readonly delivered: number;
-  readonly filtered: number;
-  readonly expired: number;
-  readonly deadLettered: number;
-  readonly dropped: number;
-  readonly held: number;
-}
-
-/** A topic seen or catalogued here. */
-export interface TopicView {
-  readonly topic: string;
-  readonly events: number;
-  readonly lastTimeMs: number;
-}
-
-/** Looking without touching; each needs the right to. */
-export interface InspectPort {
-  trace(
-    session: Session,
-    eventId: string,
-    source?: string,
-  ): Promise<{
-    readonly steps: readonly TraceStep[];
-    readonly unreachableSites: readonly string[];
-  }>;
-  sites(session: Session): Promise<{
-    readonly site: string;
-    readonly sites: readonly SiteView[];
-    readonly routes: readonly {
-      readonly destination: string;
-      readonly nextHop: string;
-      readonly cost: number;
-    }[];
-  }>;
-  ledger(session: Session): Promise<readonly LedgerLine[]>;
-  topics(session: Session): Promise<readonly TopicView[]>;
-}
-
 /**
  * What the mesh offers to protocol adapters. It owns identity, authorisation, routing and
  * durability; the adapter owns bytes, frames, sessions and protocol limits.
@@ -235,13 +226,21 @@ export interface MeshPort {
   publish(
     session: Session,
     items: readonly PublishItem[],
-    options?: { readonly atomic?: boolean },
+    options?: PublishOptions,
   ): Promise<readonly (Receipt | MeshError)[]>;
+
+  /**
+   * Publishes a request and resolves with the reply, an io.cloudevents.v1.CloudEvent.
+   * @throws DeadlineExceeded; FailedPrecondition (NO_INTEREST); what `publish` answers for an event.
+   */
+  request(session: Session, item: PublishItem, options: RequestOptions): Promise<Uint8Array>;
 
   /** @throws NotFound, PermissionDenied, FailedPrecondition (exclusive), Unavailable. */
   attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment>;
 
   readonly subscriptions: SubscriptionsPort;
+  readonly deadLetters: DeadLettersPort;
+  readonly replays: ReplaysPort;
   readonly inspect: InspectPort;
 }
 

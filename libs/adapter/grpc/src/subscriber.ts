@@ -98,13 +98,18 @@ function settle(attachment: Attachment, request: Settle, out: Out): void {
     toOutcome(request),
     request.cumulative,
   );
-  if (refused.length > 0) {
-    const reason = 'settled before, its lease ran out, or from an older owner';
-    out.push({
-      message: { case: 'settleRefused', value: { ids: refused.map(BigInt), reason } },
-    });
-  }
+  if (refused.length > 0) out.push(settleRefused(refused));
 }
+
+const settleRefused = (ids: readonly number[]) => ({
+  message: {
+    case: 'settleRefused',
+    value: {
+      ids: ids.map(BigInt),
+      reason: 'settled before, its lease ran out, or from an older owner',
+    },
+  },
+});
 
 function toOutcome(request: Settle): SettleOutcome {
   switch (request.outcome) {
@@ -166,6 +171,7 @@ function sink(out: Out): DeliverySink {
           },
         },
       }),
+    refused: (ids) => out.push(settleRefused(ids)),
     ended(reason: MeshError) {
       out.push({ message: { case: 'ended', value: { reason: toFailure(reason) } } });
       out.end();

@@ -14,6 +14,7 @@ export class PullConsumer implements DeliverySink {
   #creditEvents = 0;
   #creditBytes = 0;
   #gaps: { partition: number; from: number; to: number }[] = [];
+  #refused: number[] = [];
   #ended: MeshError | undefined;
   #wake: (() => void)[] = [];
   #attaching: Promise<Attachment> | undefined;
@@ -63,6 +64,11 @@ export class PullConsumer implements DeliverySink {
   gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {
     this.#gaps.push({ ...gap });
     this.#wakeAll();
+  }
+
+  /** Told with the next pull. */
+  refused(ids: readonly number[]): void {
+    this.#refused.push(...ids);
   }
 
   ended(reason: MeshError): void {

@@ -131,6 +131,9 @@ export class SseStream implements DeliverySink {
     this.#write(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`);
   }
 
+  /** Events are settled by being written here, so there is nobody to tell; they come again. */
+  refused(): void {}
+
   ended(reason: MeshError): void {
     this.#end(reason);
   }

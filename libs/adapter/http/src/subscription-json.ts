@@ -14,6 +14,7 @@ const FIELDS = {
   start: 'start',
   retry: 'retry',
   deadLetter: 'boolean',
+  deadLetterExpired: 'boolean',
   ackTimeoutMs: 'number',
   ephemeral: 'boolean',
   inFlightMax: 'number',
@@ -26,7 +27,19 @@ const RETRY_FIELDS = {
   delayMs: 'number',
   delayMaxMs: 'number',
   attemptsMax: 'number',
+  delaysMs: 'numbers',
+  ageMaxMs: 'number',
 } as const;
+
+/** Fields of a start beside its kind. */
+const START_FIELDS: Readonly<Record<Start['kind'], Readonly<Record<string, 'number' | 'string'>>>> =
+  Object.freeze({
+    latest: {},
+    earliest: {},
+    time: { timeMs: 'number' },
+    position: { partition: 'number', position: 'number' },
+    after: { source: 'string', id: 'string' },
+  });
 
 /**
  * A subscription from its JSON form. Only the shape is checked here, so that nothing of another type
@@ -50,22 +63,16 @@ export function readSubscription(body: Given, name?: string): SubscriptionInput 
 /** Where a subscription is to begin. */
 export function readStart(value: unknown, field = 'start'): Start {
   const start = object(value, field);
-  const { kind } = start;
-  const fields: Readonly<Record<string, 'number'>> | undefined =
-    kind === 'latest' || kind === 'earliest'
-      ? {}
-      : kind === 'time'
-        ? { timeMs: 'number' }
-        : kind === 'position'
-          ? { partition: 'number', position: 'number' }
-          : undefined;
-  if (fields === undefined) {
-    throw invalid(`${field}.kind`, 'is not one of latest, earliest, time, position');
+  const kind = String(start['kind']);
+  if (!Object.hasOwn(START_FIELDS, kind)) {
+    throw invalid(`${field}.kind`, `is not one of ${Object.keys(START_FIELDS).join(', ')}`);
   }
+  const fields = START_FIELDS[kind as Start['kind']];
   checkFields(start, { kind: 'string', ...fields }, `${field}.`, field);
-  for (const name of Object.keys(fields)) {
+  for (const [name, type] of Object.entries(fields)) {
     const number = start[name];
-    if (!Number.isSafeInteger(number) || (number as number) < 0) {
+    if (number === undefined) throw invalid(`${field}.${name}`, 'is missing');
+    if (type === 'number' && (!Number.isSafeInteger(number) || (number as number) < 0)) {
       throw invalid(`${field}.${name}`, 'must be a whole number from 0');
     }
   }
@@ -79,7 +86,7 @@ export function filtersOf(value: unknown, field: string): Filters {
   return value as Filters;
 }
 
-type Kind = (typeof FIELDS)[keyof typeof FIELDS];
+type Kind = (typeof FIELDS)[keyof typeof FIELDS] | 'numbers';
 
 function checkFields(
   given: Given,
@@ -100,6 +107,11 @@ function checkKind(value: unknown, kind: Kind, field: string): void {
     case 'strings':
       if (!Array.isArray(value) || value.some((item) => typeof item !== 'string')) {
         throw invalid(field, 'must be a list of strings');
+      }
+      break;
+    case 'numbers':
+      if (!Array.isArray(value) || value.some((item) => typeof item !== 'number')) {
+        throw invalid(field, 'must be a list of numbers');
       }
       break;
     case 'filters':

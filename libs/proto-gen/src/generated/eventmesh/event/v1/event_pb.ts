@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file eventmesh/event/v1/event.proto.
  */
 export const file_eventmesh_event_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ldmVudG1lc2gvZXZlbnQvdjEvZXZlbnQucHJvdG8SEmV2ZW50bWVzaC5ldmVudC52MSLMAgoGUmVjb3JkEg0KBXRvcGljGAEgASgJEg4KBnRlbmFudBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSEwoLb3JpZ2luX3NpdGUYBCABKAkSFAoMZGVzdGluYXRpb25zGAUgAygJEg8KB3RyYW5zaXQYBiABKAgSCwoDa2V5GAcgASgJEhcKD2luZ3Jlc3NfdGltZV91cxgIIAEoAxIRCglleHBpcnlfbXMYCSABKAMSGAoQb3JpZ2luX3BhcnRpdGlvbhgKIAEoDRIXCg9vcmlnaW5fcG9zaXRpb24YCyABKAMSEwoLdHJhY2VwYXJlbnQYDCABKAkSJQoEaG9wcxgNIAMoCzIXLmV2ZW50bWVzaC5ldmVudC52MS5Ib3ASLAoFZXZlbnQYDyABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50IiQKA0hvcBIMCgRzaXRlGAEgASgJEg8KB3RpbWVfdXMYAiABKAMiswEKB1JlY2VpcHQSDAoEc2l0ZRgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEAoIcG9zaXRpb24YAyABKAMSEQoJZHVwbGljYXRlGAQgASgIEjcKCmR1cmFiaWxpdHkYBSABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzEhMKC25vX2ludGVyZXN0GAYgASgIEhQKDGRlc3RpbmF0aW9ucxgHIAMoCSL2AQoHRmFpbHVyZRIOCgZzdGF0dXMYASABKAUSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRINCgVmaWVsZBgFIAEoCRINCgVsaW1pdBgGIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgHIAEoAxIRCglyZXRyeWFibGUYCCABKAgSNQoFZmFjdHMYCSADKAsyJi5ldmVudG1lc2guZXZlbnQudjEuRmFpbHVyZS5GYWN0c0VudHJ5GiwKCkZhY3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpmCg1EZWxpdmVyeUNsYXNzEh4KGkRFTElWRVJZX0NMQVNTX1VOU1BFQ0lGSUVEEAASGgoWREVMSVZFUllfQ0xBU1NfRFVSQUJMRRABEhkKFURFTElWRVJZX0NMQVNTX0RJUkVDVBACKtQBCg9EdXJhYmlsaXR5Q2xhc3MSIAocRFVSQUJJTElUWV9DTEFTU19VTlNQRUNJRklFRBAAEhsKF0RVUkFCSUxJVFlfQ0xBU1NfTUVNT1JZEAESHwobRFVSQUJJTElUWV9DTEFTU19QQUdFX0NBQ0hFEAISGgoWRFVSQUJJTElUWV9DTEFTU19GU1lOQxADEiIKHkRVUkFCSUxJVFlfQ0xBU1NfUVVPUlVNX01FTU9SWRAEEiEKHURVUkFCSUxJVFlfQ0xBU1NfUVVPUlVNX0ZTWU5DEAViBnByb3RvMw", [file_io_cloudevents_v1_cloudevents]);
+  fileDesc("Ch5ldmVudG1lc2gvZXZlbnQvdjEvZXZlbnQucHJvdG8SEmV2ZW50bWVzaC5ldmVudC52MSL8AgoGUmVjb3JkEg0KBXRvcGljGAEgASgJEg4KBnRlbmFudBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSEwoLb3JpZ2luX3NpdGUYBCABKAkSFAoMZGVzdGluYXRpb25zGAUgAygJEg8KB3RyYW5zaXQYBiABKAgSCwoDa2V5GAcgASgJEhcKD2luZ3Jlc3NfdGltZV91cxgIIAEoAxIRCglleHBpcnlfbXMYCSABKAMSGAoQb3JpZ2luX3BhcnRpdGlvbhgKIAEoDRIXCg9vcmlnaW5fcG9zaXRpb24YCyABKAMSEwoLdHJhY2VwYXJlbnQYDCABKAkSJQoEaG9wcxgNIAMoCzIXLmV2ZW50bWVzaC5ldmVudC52MS5Ib3ASLgoIaGFuZGxpbmcYDiABKAsyHC5ldmVudG1lc2guZXZlbnQudjEuSGFuZGxpbmcSLAoFZXZlbnQYDyABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50IqMBCghIYW5kbGluZxIXCg9wb2xpY3lfcmV2aXNpb24YASABKAMSFwoPZ3JhbnRzX3JldmlzaW9uGAIgASgDEhkKEW9ubHlfc3Vic2NyaXB0aW9uGAMgASgJEhUKDWRlbGl2ZXJfYXRfbXMYBCABKAMSMwoLbGF0ZV9wb2xpY3kYBSABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeSIkCgNIb3ASDAoEc2l0ZRgBIAEoCRIPCgd0aW1lX3VzGAIgASgDIsoBCgdSZWNlaXB0EgwKBHNpdGUYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhAKCHBvc2l0aW9uGAMgASgDEhEKCWR1cGxpY2F0ZRgEIAEoCBI3CgpkdXJhYmlsaXR5GAUgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcxITCgtub19pbnRlcmVzdBgGIAEoCBIUCgxkZXN0aW5hdGlvbnMYByADKAkSFQoNZGVsaXZlcl9hdF9tcxgIIAEoAyL2AQoHRmFpbHVyZRIOCgZzdGF0dXMYASABKAUSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRINCgVmaWVsZBgFIAEoCRINCgVsaW1pdBgGIAEoCRIWCg5yZXRyeV9hZnRlcl9tcxgHIAEoAxIRCglyZXRyeWFibGUYCCABKAgSNQoFZmFjdHMYCSADKAsyJi5ldmVudG1lc2guZXZlbnQudjEuRmFpbHVyZS5GYWN0c0VudHJ5GiwKCkZhY3RzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASpmCg1EZWxpdmVyeUNsYXNzEh4KGkRFTElWRVJZX0NMQVNTX1VOU1BFQ0lGSUVEEAASGgoWREVMSVZFUllfQ0xBU1NfRFVSQUJMRRABEhkKFURFTElWRVJZX0NMQVNTX0RJUkVDVBACKnIKCkxhdGVQb2xpY3kSGwoXTEFURV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIUChBMQVRFX1BPTElDWV9GSVJFEAESFAoQTEFURV9QT0xJQ1lfU0tJUBACEhsKF0xBVEVfUE9MSUNZX0RFQURfTEVUVEVSEAMq1AEKD0R1cmFiaWxpdHlDbGFzcxIgChxEVVJBQklMSVRZX0NMQVNTX1VOU1BFQ0lGSUVEEAASGwoXRFVSQUJJTElUWV9DTEFTU19NRU1PUlkQARIfChtEVVJBQklMSVRZX0NMQVNTX1BBR0VfQ0FDSEUQAhIaChZEVVJBQklMSVRZX0NMQVNTX0ZTWU5DEAMSIgoeRFVSQUJJTElUWV9DTEFTU19RVU9SVU1fTUVNT1JZEAQSIQodRFVSQUJJTElUWV9DTEFTU19RVU9SVU1fRlNZTkMQBWIGcHJvdG8z", [file_io_cloudevents_v1_cloudevents]);
 
 /**
  * The stored and linked form of an event: an envelope round the event's own bytes, which are never
@@ -109,6 +109,11 @@ export type Record = Message<"eventmesh.event.v1.Record"> & {
   hops: Hop[];
 
   /**
+   * @generated from field: eventmesh.event.v1.Handling handling = 14;
+   */
+  handling?: Handling | undefined;
+
+  /**
    * @generated from field: io.cloudevents.v1.CloudEvent event = 15;
    */
   event?: CloudEvent | undefined;
@@ -120,6 +125,53 @@ export type Record = Message<"eventmesh.event.v1.Record"> & {
  */
 export const RecordSchema: GenMessage<Record> = /*@__PURE__*/
   messageDesc(file_eventmesh_event_v1_event, 0);
+
+/**
+ * By which rules a record was admitted, and what is special about it.
+ *
+ * @generated from message eventmesh.event.v1.Handling
+ */
+export type Handling = Message<"eventmesh.event.v1.Handling"> & {
+  /**
+   * Revision of the catalogue and quota policies by which the event was admitted.
+   *
+   * @generated from field: int64 policy_revision = 1;
+   */
+  policyRevision: bigint;
+
+  /**
+   * Revision of the grants by which its publisher was authorised.
+   *
+   * @generated from field: int64 grants_revision = 2;
+   */
+  grantsRevision: bigint;
+
+  /**
+   * Only this subscription of this site may have it: a redriven dead letter. Empty: any.
+   *
+   * @generated from field: string only_subscription = 3;
+   */
+  onlySubscription: string;
+
+  /**
+   * When to publish it, milliseconds since the Unix epoch; set only in the log of timers.
+   *
+   * @generated from field: int64 deliver_at_ms = 4;
+   */
+  deliverAtMs: bigint;
+
+  /**
+   * @generated from field: eventmesh.event.v1.LatePolicy late_policy = 5;
+   */
+  latePolicy: LatePolicy;
+};
+
+/**
+ * Describes the message eventmesh.event.v1.Handling.
+ * Use `create(HandlingSchema)` to create a new message.
+ */
+export const HandlingSchema: GenMessage<Handling> = /*@__PURE__*/
+  messageDesc(file_eventmesh_event_v1_event, 1);
 
 /**
  * @generated from message eventmesh.event.v1.Hop
@@ -143,7 +195,7 @@ export type Hop = Message<"eventmesh.event.v1.Hop"> & {
  * Use `create(HopSchema)` to create a new message.
  */
 export const HopSchema: GenMessage<Hop> = /*@__PURE__*/
-  messageDesc(file_eventmesh_event_v1_event, 1);
+  messageDesc(file_eventmesh_event_v1_event, 2);
 
 /**
  * What a publisher gets back once the store has the event.
@@ -198,6 +250,14 @@ export type Receipt = Message<"eventmesh.event.v1.Receipt"> & {
    * @generated from field: repeated string destinations = 7;
    */
   destinations: string[];
+
+  /**
+   * Set when the event is scheduled: it is stored among the timers, at this position of theirs, and
+   * will be published then. Milliseconds since the Unix epoch.
+   *
+   * @generated from field: int64 deliver_at_ms = 8;
+   */
+  deliverAtMs: bigint;
 };
 
 /**
@@ -205,7 +265,7 @@ export type Receipt = Message<"eventmesh.event.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export const ReceiptSchema: GenMessage<Receipt> = /*@__PURE__*/
-  messageDesc(file_eventmesh_event_v1_event, 2);
+  messageDesc(file_eventmesh_event_v1_event, 3);
 
 /**
  * Why one item of many was refused; the same facts as the google.rpc details of a failed call.
@@ -278,7 +338,7 @@ export type Failure = Message<"eventmesh.event.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_eventmesh_event_v1_event, 3);
+  messageDesc(file_eventmesh_event_v1_event, 4);
 
 /**
  * What the mesh promises for an event.
@@ -320,6 +380,54 @@ export type DeliveryClass = (typeof DeliveryClass)[keyof typeof DeliveryClass] |
  */
 export const DeliveryClassSchema: GenEnum<DeliveryClass> = /*@__PURE__*/
   enumDesc(file_eventmesh_event_v1_event, 0);
+
+/**
+ * What to do with a scheduled event whose time has passed by more than the site's tolerance, as
+ * after a long stop.
+ *
+ * @generated from enum eventmesh.event.v1.LatePolicy
+ */
+export const LatePolicy = {
+  /**
+   * Publish it at once.
+   *
+   * @generated from enum value: LATE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: LATE_POLICY_FIRE = 1;
+   */
+  FIRE: 1,
+
+  /**
+   * Drop it, counted.
+   *
+   * @generated from enum value: LATE_POLICY_SKIP = 2;
+   */
+  SKIP: 2,
+
+  /**
+   * Keep it as a dead letter with cause `late`.
+   *
+   * @generated from enum value: LATE_POLICY_DEAD_LETTER = 3;
+   */
+  DEAD_LETTER: 3,
+} as const;
+
+/**
+ * What to do with a scheduled event whose time has passed by more than the site's tolerance, as
+ * after a long stop.
+ *
+ * @generated from enum eventmesh.event.v1.LatePolicy
+ */
+export type LatePolicy = (typeof LatePolicy)[keyof typeof LatePolicy] | UnknownEnum;
+
+/**
+ * Describes the enum eventmesh.event.v1.LatePolicy.
+ */
+export const LatePolicySchema: GenEnum<LatePolicy> = /*@__PURE__*/
+  enumDesc(file_eventmesh_event_v1_event, 1);
 
 /**
  * What the store really had done when it gave the receipt, weakest first.
@@ -379,5 +487,5 @@ export type DurabilityClass = (typeof DurabilityClass)[keyof typeof DurabilityCl
  * Describes the enum eventmesh.event.v1.DurabilityClass.
  */
 export const DurabilityClassSchema: GenEnum<DurabilityClass> = /*@__PURE__*/
-  enumDesc(file_eventmesh_event_v1_event, 1);
+  enumDesc(file_eventmesh_event_v1_event, 2);
 

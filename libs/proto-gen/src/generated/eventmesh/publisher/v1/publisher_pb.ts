@@ -7,7 +7,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DeliveryClass, Failure, Receipt } from "../../event/v1/event_pb.ts";
+import type { DeliveryClass, Failure, LatePolicy, Receipt } from "../../event/v1/event_pb.ts";
 import { file_eventmesh_event_v1_event } from "../../event/v1/event_pb.ts";
 import type { CloudEvent } from "../../../io/cloudevents/v1/cloudevents_pb.ts";
 import { file_io_cloudevents_v1_cloudevents } from "../../../io/cloudevents/v1/cloudevents_pb.ts";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/publisher/v1/publisher.proto.
  */
 export const file_eventmesh_publisher_v1_publisher: GenFile = /*@__PURE__*/
-  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKiAQoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0Il0KE1B1Ymxpc2hCYXRjaFJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIOCgZhdG9taWMYAiABKAgiUAoUUHVibGlzaEJhdGNoUmVzcG9uc2USOAoIb3V0Y29tZXMYASADKAsyJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hPdXRjb21lInsKDlB1Ymxpc2hPdXRjb21lEi4KB3JlY2VpcHQYASABKAsyGy5ldmVudG1lc2guZXZlbnQudjEuUmVjZWlwdEgAEi4KB2ZhaWx1cmUYAiABKAsyGy5ldmVudG1lc2guZXZlbnQudjEuRmFpbHVyZUgAQgkKB291dGNvbWUiTgoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdCJoChVQdWJsaXNoU3RyZWFtUmVzcG9uc2USOAoIb3V0Y29tZXMYASADKAsyJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hPdXRjb21lEhUKDXdpbmRvd19ldmVudHMYAiABKA0iTQoOUmVxdWVzdFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50Ij8KD1JlcXVlc3RSZXNwb25zZRIsCgVyZXBseRgBIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQypwMKEFB1Ymxpc2hlclNlcnZpY2USWgoHUHVibGlzaBImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QaJy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hSZXNwb25zZRJpCgxQdWJsaXNoQmF0Y2gSKy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEnAKDVB1Ymxpc2hTdHJlYW0SLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hTdHJlYW1SZXF1ZXN0Gi0uZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVzcG9uc2UoATABEloKB1JlcXVlc3QSJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlJlcXVlc3RSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5SZXF1ZXN0UmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
+  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKaAgoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAxIVCg1kZWxpdmVyX2F0X21zGAUgASgDEhgKEGRlbGl2ZXJfYWZ0ZXJfbXMYBiABKAMSMwoLbGF0ZV9wb2xpY3kYByABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIQCghzZXF1ZW5jZRgIIAEoAyIlCghQcm9kdWNlchIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0IpEBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjYKBmV2ZW50cxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIEjIKCHByb2R1Y2VyGAMgASgLMiAuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5Qcm9kdWNlciJQChRQdWJsaXNoQmF0Y2hSZXNwb25zZRI4CghvdXRjb21lcxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaE91dGNvbWUiewoOUHVibGlzaE91dGNvbWUSLgoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0SAASLgoHZmFpbHVyZRgCIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSKCAQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIyCghwcm9kdWNlchgCIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIiaAoVUHVibGlzaFN0cmVhbVJlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoT3V0Y29tZRIVCg13aW5kb3dfZXZlbnRzGAIgASgNIogBCg5SZXF1ZXN0UmVxdWVzdBINCgV0b3BpYxgBIAEoCRIsCgVldmVudBgCIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcyI/Cg9SZXF1ZXN0UmVzcG9uc2USLAoFcmVwbHkYASABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50MqcDChBQdWJsaXNoZXJTZXJ2aWNlEloKB1B1Ymxpc2gSJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVzcG9uc2USaQoMUHVibGlzaEJhdGNoEisuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoQmF0Y2hSZXF1ZXN0GiwuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoQmF0Y2hSZXNwb25zZRJwCg1QdWJsaXNoU3RyZWFtEiwuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVxdWVzdBotLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFN0cmVhbVJlc3BvbnNlKAEwARJaCgdSZXF1ZXN0EiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5SZXF1ZXN0UmVxdWVzdBonLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUmVxdWVzdFJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishRequest
@@ -47,6 +47,34 @@ export type PublishRequest = Message<"eventmesh.publisher.v1.PublishRequest"> & 
    * @generated from field: int64 expires_after_ms = 4;
    */
   expiresAfterMs: bigint;
+
+  /**
+   * Publish it not before this time, milliseconds since the Unix epoch; 0: now, or what the event's
+   * `delivertime` attribute says. At most a year ahead. Durable class only.
+   *
+   * @generated from field: int64 deliver_at_ms = 5;
+   */
+  deliverAtMs: bigint;
+
+  /**
+   * The same as a delay from acceptance in milliseconds; not together with deliver_at_ms.
+   *
+   * @generated from field: int64 deliver_after_ms = 6;
+   */
+  deliverAfterMs: bigint;
+
+  /**
+   * @generated from field: eventmesh.event.v1.LatePolicy late_policy = 7;
+   */
+  latePolicy: LatePolicy;
+
+  /**
+   * With a producer: the number of this event, above those before it; 1 to 2^53 - 1. An event whose
+   * number is not above the last one stored is answered as a duplicate.
+   *
+   * @generated from field: int64 sequence = 8;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -55,6 +83,36 @@ export type PublishRequest = Message<"eventmesh.publisher.v1.PublishRequest"> & 
  */
 export const PublishRequestSchema: GenMessage<PublishRequest> = /*@__PURE__*/
   messageDesc(file_eventmesh_publisher_v1_publisher, 0);
+
+/**
+ * An idempotent producer: events that it numbers are stored once, however often they are sent, and
+ * without the bound of the duplicate window.
+ *
+ * @generated from message eventmesh.publisher.v1.Producer
+ */
+export type Producer = Message<"eventmesh.publisher.v1.Producer"> & {
+  /**
+   * 1 to 128 letters, digits, `-`, `_`, `.`; unique in the tenant.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Rises with each start of the producer. An older epoch than the stored one is refused as ABORTED
+   * (reason PRODUCER_FENCED). 1 to 2^31 - 1.
+   *
+   * @generated from field: int64 epoch = 2;
+   */
+  epoch: bigint;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.Producer.
+ * Use `create(ProducerSchema)` to create a new message.
+ */
+export const ProducerSchema: GenMessage<Producer> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 1);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishResponse
@@ -71,7 +129,7 @@ export type PublishResponse = Message<"eventmesh.publisher.v1.PublishResponse"> 
  * Use `create(PublishResponseSchema)` to create a new message.
  */
 export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 1);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 2);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishBatchRequest
@@ -88,6 +146,11 @@ export type PublishBatchRequest = Message<"eventmesh.publisher.v1.PublishBatchRe
    * @generated from field: bool atomic = 2;
    */
   atomic: boolean;
+
+  /**
+   * @generated from field: eventmesh.publisher.v1.Producer producer = 3;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -95,7 +158,7 @@ export type PublishBatchRequest = Message<"eventmesh.publisher.v1.PublishBatchRe
  * Use `create(PublishBatchRequestSchema)` to create a new message.
  */
 export const PublishBatchRequestSchema: GenMessage<PublishBatchRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 2);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 3);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishBatchResponse
@@ -114,7 +177,7 @@ export type PublishBatchResponse = Message<"eventmesh.publisher.v1.PublishBatchR
  * Use `create(PublishBatchResponseSchema)` to create a new message.
  */
 export const PublishBatchResponseSchema: GenMessage<PublishBatchResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 3);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 4);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishOutcome
@@ -143,7 +206,7 @@ export type PublishOutcome = Message<"eventmesh.publisher.v1.PublishOutcome"> & 
  * Use `create(PublishOutcomeSchema)` to create a new message.
  */
 export const PublishOutcomeSchema: GenMessage<PublishOutcome> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 4);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 5);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishStreamRequest
@@ -155,6 +218,13 @@ export type PublishStreamRequest = Message<"eventmesh.publisher.v1.PublishStream
    * @generated from field: repeated eventmesh.publisher.v1.PublishRequest events = 1;
    */
   events: PublishRequest[];
+
+  /**
+   * In the first frame only: who numbers the events of this stream.
+   *
+   * @generated from field: eventmesh.publisher.v1.Producer producer = 2;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -162,7 +232,7 @@ export type PublishStreamRequest = Message<"eventmesh.publisher.v1.PublishStream
  * Use `create(PublishStreamRequestSchema)` to create a new message.
  */
 export const PublishStreamRequestSchema: GenMessage<PublishStreamRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 5);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 6);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishStreamResponse
@@ -189,7 +259,7 @@ export type PublishStreamResponse = Message<"eventmesh.publisher.v1.PublishStrea
  * Use `create(PublishStreamResponseSchema)` to create a new message.
  */
 export const PublishStreamResponseSchema: GenMessage<PublishStreamResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 6);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 7);
 
 /**
  * @generated from message eventmesh.publisher.v1.RequestRequest
@@ -204,6 +274,11 @@ export type RequestRequest = Message<"eventmesh.publisher.v1.RequestRequest"> & 
    * @generated from field: io.cloudevents.v1.CloudEvent event = 2;
    */
   event?: CloudEvent | undefined;
+
+  /**
+   * @generated from field: eventmesh.event.v1.DeliveryClass delivery_class = 3;
+   */
+  deliveryClass: DeliveryClass;
 };
 
 /**
@@ -211,7 +286,7 @@ export type RequestRequest = Message<"eventmesh.publisher.v1.RequestRequest"> & 
  * Use `create(RequestRequestSchema)` to create a new message.
  */
 export const RequestRequestSchema: GenMessage<RequestRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 7);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 8);
 
 /**
  * @generated from message eventmesh.publisher.v1.RequestResponse
@@ -228,7 +303,7 @@ export type RequestResponse = Message<"eventmesh.publisher.v1.RequestResponse"> 
  * Use `create(RequestResponseSchema)` to create a new message.
  */
 export const RequestResponseSchema: GenMessage<RequestResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_publisher_v1_publisher, 8);
+  messageDesc(file_eventmesh_publisher_v1_publisher, 9);
 
 /**
  * @generated from service eventmesh.publisher.v1.PublisherService
@@ -269,7 +344,10 @@ export const PublisherService: GenService<{
     output: typeof PublishStreamResponseSchema;
   },
   /**
-   * Publishes a request and waits for its reply, until the call's deadline.
+   * Publishes a request and waits for its reply, until the call's deadline. The request carries the
+   * address for the reply in its `replyto` attribute and ends with the deadline (`expirytime`); who
+   * answers publishes to that address as to any topic. DEADLINE_EXCEEDED: nobody answered in time.
+   * FAILED_PRECONDITION (reason NO_INTEREST): nobody in the known mesh wants the topic.
    *
    * @generated from rpc eventmesh.publisher.v1.PublisherService.Request
    */

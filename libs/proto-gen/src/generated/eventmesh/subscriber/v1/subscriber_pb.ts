@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file eventmesh/subscriber/v1/subscriber.proto.
  */
 export const file_eventmesh_subscriber_v1_subscriber: GenFile = /*@__PURE__*/
-  fileDesc("CihldmVudG1lc2gvc3Vic2NyaWJlci92MS9zdWJzY3JpYmVyLnByb3RvEhdldmVudG1lc2guc3Vic2NyaWJlci52MSKLBQoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDgoGdGVuYW50GAIgASgJEhUKDXRvcGljX2ZpbHRlcnMYAyADKAkSMAoHZmlsdGVycxgEIAMoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlchI5Cg5kZWxpdmVyeV9jbGFzcxgFIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjgKBG1vZGUYBiABKA4yKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24uTW9kZRItCgVzdGFydBgHIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0EjMKBXJldHJ5GAggASgLMiQuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kSPgoLZGVhZF9sZXR0ZXIYCSABKAsyKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWFkTGV0dGVyUG9saWN5EhYKDmFja190aW1lb3V0X21zGAogASgDEhEKCWVwaGVtZXJhbBgLIAEoCBIVCg1pbl9mbGlnaHRfbWF4GAwgASgNEg8KB29yZGVyZWQYDSABKAgSDgoGcGF1c2VkGA4gASgIEg0KBW93bmVyGA8gASgJEgwKBHNpdGUYECABKAkSEgoKY3JlYXRlZF9tcxgRIAEoAxIQCghyZXZpc2lvbhgSIAEoAyJVCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIPCgtNT0RFX1NIQVJFRBABEhIKDk1PREVfRVhDTFVTSVZFEAISEgoOTU9ERV9CUk9BRENBU1QQAyLtAgoGRmlsdGVyEjkKBWV4YWN0GAEgASgLMiguZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQXR0cmlidXRlRmlsdGVySAASOgoGcHJlZml4GAIgASgLMiguZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQXR0cmlidXRlRmlsdGVySAASOgoGc3VmZml4GAMgASgLMiguZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQXR0cmlidXRlRmlsdGVySAASMgoDYWxsGAQgASgLMiMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVyTGlzdEgAEjIKA2FueRgFIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlckxpc3RIABIuCgNub3QYBiABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5GaWx0ZXJIABINCgNzcWwYByABKAlIAEIJCgdkaWFsZWN0IpIBCg9BdHRyaWJ1dGVGaWx0ZXISTAoKYXR0cmlidXRlcxgBIAMoCzI4LmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlci5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPgoKRmlsdGVyTGlzdBIwCgdmaWx0ZXJzGAEgAygLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVyIuoBCgVTdGFydBI3CgZsYXRlc3QYASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydC5MYXRlc3RIABI7CghlYXJsaWVzdBgCIAEoCzInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0LkVhcmxpZXN0SAASEQoHdGltZV9tcxgDIAEoA0gAEjoKCHBvc2l0aW9uGAQgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUG9zaXRpb25TdGFydEgAGggKBkxhdGVzdBoKCghFYXJsaWVzdEIGCgRmcm9tIjQKDVBvc2l0aW9uU3RhcnQSEQoJcGFydGl0aW9uGAEgASgNEhAKCHBvc2l0aW9uGAIgASgDItgBCgtSZXRyeVBvbGljeRI3CgRraW5kGAEgASgOMikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kuS2luZBIQCghkZWxheV9tcxgCIAEoAxIUCgxkZWxheV9tYXhfbXMYAyABKAMSFAoMYXR0ZW1wdHNfbWF4GAQgASgNIlIKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfTk9ORRABEg8KC0tJTkRfTElORUFSEAISFAoQS0lORF9FWFBPTkVOVElBTBADIiQKEERlYWRMZXR0ZXJQb2xpY3kSEAoIZGlzYWJsZWQYASABKAgisgEKEFN1YnNjcmliZVJlcXVlc3QSLQoEb3BlbhgBIAEoCzIdLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLk9wZW5IABIxCgZjcmVkaXQYAiABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5DcmVkaXRIABIxCgZzZXR0bGUYAyABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZXR0bGVIAEIJCgdtZXNzYWdlIrUBCgRPcGVuEg4KBG5hbWUYASABKAlIABI1CgRzcGVjGAIgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uSAASEAoIY29uc3VtZXIYAyABKAkSLwoGY3JlZGl0GAQgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQ3JlZGl0EhMKC2NvbnZlcmdlX21zGAUgASgDQg4KDHN1YnNjcmlwdGlvbiInCgZDcmVkaXQSDgoGZXZlbnRzGAEgASgNEg0KBWJ5dGVzGAIgASgEIvkBCgZTZXR0bGUSCwoDaWRzGAEgAygDEjgKB291dGNvbWUYAiABKA4yJy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZXR0bGUuT3V0Y29tZRIQCghkZWxheV9tcxgDIAEoAxIOCgZyZWFzb24YBCABKAkSEgoKY3VtdWxhdGl2ZRgFIAEoCCJyCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABISCg5PVVRDT01FX0FDQ0VQVBABEhMKD09VVENPTUVfUkVMRUFTRRACEhIKDk9VVENPTUVfUkVKRUNUEAMSEQoNT1VUQ09NRV9SRU5FVxAEIqwCChFTdWJzY3JpYmVSZXNwb25zZRIxCgZvcGVuZWQYASABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5PcGVuZWRIABI5CgpkZWxpdmVyaWVzGAIgASgLMiMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRGVsaXZlcmllc0gAEisKA2dhcBgDIAEoCzIcLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkdhcEgAEi8KBWVuZGVkGAQgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRW5kZWRIABJACg5zZXR0bGVfcmVmdXNlZBgFIAEoCzImLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZVJlZnVzZWRIAEIJCgdtZXNzYWdlIosBCgZPcGVuZWQSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhAKCGNvbnN1bWVyGAIgASgJEhcKD2NvbnZlcmdlZF9zaXRlcxgDIAMoCRIZChF1bnJlYWNoYWJsZV9zaXRlcxgEIAMoCSJDCgpEZWxpdmVyaWVzEjUKCmRlbGl2ZXJpZXMYASADKAsyIS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxpdmVyeSK3AQoIRGVsaXZlcnkSCgoCaWQYASABKAMSDwoHYXR0ZW1wdBgCIAEoDRINCgV0b3BpYxgDIAEoCRIsCgVldmVudBgEIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSEQoJcGFydGl0aW9uGAUgASgNEhAKCHBvc2l0aW9uGAYgASgDEhMKC29yaWdpbl9zaXRlGAcgASgJEhcKD2luZ3Jlc3NfdGltZV91cxgIIAEoAyJUCgNHYXASEQoJcGFydGl0aW9uGAEgASgNEhUKDWZyb21fcG9zaXRpb24YAiABKAMSEwoLdG9fcG9zaXRpb24YAyABKAMSDgoGcmVhc29uGAQgASgJIjQKBUVuZGVkEisKBnJlYXNvbhgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlIiwKDVNldHRsZVJlZnVzZWQSCwoDaWRzGAEgAygDEg4KBnJlYXNvbhgCIAEoCSJtChlDcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhITCgtjb252ZXJnZV9tcxgCIAEoAyKNAQoaQ3JlYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhcKD2NvbnZlcmdlZF9zaXRlcxgCIAMoCRIZChF1bnJlYWNoYWJsZV9zaXRlcxgDIAMoCSImChZHZXRTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkikwEKF0dldFN1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiQQoYTGlzdFN1YnNjcmlwdGlvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJInwKGUxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2USRgoNc3Vic2NyaXB0aW9ucxgBIAMoCzIvLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbldpdGhTdGF0dXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpIBChZTdWJzY3JpcHRpb25XaXRoU3RhdHVzEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMihQIKElN1YnNjcmlwdGlvblN0YXR1cxISCgpjb25zaWRlcmVkGAEgASgDEhEKCWRlbGl2ZXJlZBgCIAEoAxIQCghmaWx0ZXJlZBgDIAEoAxIPCgdleHBpcmVkGAQgASgDEhUKDWRlYWRfbGV0dGVyZWQYBSABKAMSDwoHZHJvcHBlZBgGIAEoAxIMCgRoZWxkGAcgASgDEgsKA2xhZxgIIAEoAxIRCgljb25zdW1lcnMYCSABKA0SFAoMb3duZXJfbWVtYmVyGAogASgJEg0KBWVwb2NoGAsgASgDEhMKC3JlZGVsaXZlcmVkGAwgASgDEhUKDWZpbHRlcl9lcnJvcnMYDSABKAMiWAoZVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24iWQoaVXBkYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIjgKGFBhdXNlU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnBhdXNlZBgCIAEoCCJYChlQYXVzZVN1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiJWChdTZWVrU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiVwoYU2Vla1N1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiIpChlEZWxldGVTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiHAoaRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2Uy3wcKEVN1YnNjcmliZXJTZXJ2aWNlEmYKCVN1YnNjcmliZRIpLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmliZVJlcXVlc3QaKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAESfQoSQ3JlYXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWF0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEnQKD0dldFN1YnNjcmlwdGlvbhIvLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkdldFN1YnNjcmlwdGlvblJlcXVlc3QaMC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HZXRTdWJzY3JpcHRpb25SZXNwb25zZRJ6ChFMaXN0U3Vic2NyaXB0aW9ucxIxLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RTdWJzY3JpcHRpb25zUmVxdWVzdBoyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2USfQoSVXBkYXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlVwZGF0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEnoKEVBhdXNlU3Vic2NyaXB0aW9uEjEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUGF1c2VTdWJzY3JpcHRpb25SZXF1ZXN0GjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUGF1c2VTdWJzY3JpcHRpb25SZXNwb25zZRJ3ChBTZWVrU3Vic2NyaXB0aW9uEjAuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2Vla1N1YnNjcmlwdGlvblJlcXVlc3QaMS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZWVrU3Vic2NyaXB0aW9uUmVzcG9uc2USfQoSRGVsZXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRGVsZXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
+  fileDesc("CihldmVudG1lc2gvc3Vic2NyaWJlci92MS9zdWJzY3JpYmVyLnByb3RvEhdldmVudG1lc2guc3Vic2NyaWJlci52MSKhBQoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDgoGdGVuYW50GAIgASgJEhUKDXRvcGljX2ZpbHRlcnMYAyADKAkSMAoHZmlsdGVycxgEIAMoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlchI5Cg5kZWxpdmVyeV9jbGFzcxgFIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjgKBG1vZGUYBiABKA4yKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24uTW9kZRItCgVzdGFydBgHIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0EjMKBXJldHJ5GAggASgLMiQuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kSPgoLZGVhZF9sZXR0ZXIYCSABKAsyKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWFkTGV0dGVyUG9saWN5EhYKDmFja190aW1lb3V0X21zGAogASgDEhEKCWVwaGVtZXJhbBgLIAEoCBIVCg1pbl9mbGlnaHRfbWF4GAwgASgNEg8KB29yZGVyZWQYDSABKAgSDgoGcGF1c2VkGA4gASgIEg0KBW93bmVyGA8gASgJEgwKBHNpdGUYECABKAkSEgoKY3JlYXRlZF9tcxgRIAEoAxIQCghyZXZpc2lvbhgSIAEoAxIUCgxicm9hZGNhc3Rfb2YYEyABKAkiVQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASDwoLTU9ERV9TSEFSRUQQARISCg5NT0RFX0VYQ0xVU0lWRRACEhIKDk1PREVfQlJPQURDQVNUEAMiogMKBkZpbHRlchI5CgVleGFjdBgBIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnByZWZpeBgCIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnN1ZmZpeBgDIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjIKA2FsbBgEIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlckxpc3RIABIyCgNhbnkYBSABKAsyIy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5GaWx0ZXJMaXN0SAASLgoDbm90GAYgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVySAASDQoDc3FsGAcgASgJSAASMwoEZGF0YRgIIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRhdGFGaWx0ZXJIAEIJCgdkaWFsZWN0Io0BCgpEYXRhRmlsdGVyEgwKBHBhdGgYASABKAkSEAoGZXF1YWxzGAIgASgJSAASEAoGcHJlZml4GAMgASgJSAASEAoGc3VmZml4GAQgASgJSAASDgoEbGVzcxgFIAEoAUgAEhEKB2dyZWF0ZXIYBiABKAFIABIQCgZleGlzdHMYByABKAhIAEIGCgR0ZXN0IpIBCg9BdHRyaWJ1dGVGaWx0ZXISTAoKYXR0cmlidXRlcxgBIAMoCzI4LmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlci5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPgoKRmlsdGVyTGlzdBIwCgdmaWx0ZXJzGAEgAygLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVyIqACCgVTdGFydBI3CgZsYXRlc3QYASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydC5MYXRlc3RIABI7CghlYXJsaWVzdBgCIAEoCzInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0LkVhcmxpZXN0SAASEQoHdGltZV9tcxgDIAEoA0gAEjoKCHBvc2l0aW9uGAQgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUG9zaXRpb25TdGFydEgAEjQKBWFmdGVyGAUgASgLMiMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRXZlbnRTdGFydEgAGggKBkxhdGVzdBoKCghFYXJsaWVzdEIGCgRmcm9tIjQKDVBvc2l0aW9uU3RhcnQSEQoJcGFydGl0aW9uGAEgASgNEhAKCHBvc2l0aW9uGAIgASgDIigKCkV2ZW50U3RhcnQSDgoGc291cmNlGAEgASgJEgoKAmlkGAIgASgJIo4CCgtSZXRyeVBvbGljeRI3CgRraW5kGAEgASgOMikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kuS2luZBIQCghkZWxheV9tcxgCIAEoAxIUCgxkZWxheV9tYXhfbXMYAyABKAMSFAoMYXR0ZW1wdHNfbWF4GAQgASgNEhEKCWRlbGF5c19tcxgFIAMoAxISCgphZ2VfbWF4X21zGAYgASgDImEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfTk9ORRABEg8KC0tJTkRfTElORUFSEAISFAoQS0lORF9FWFBPTkVOVElBTBADEg0KCUtJTkRfTElTVBAEIjUKEERlYWRMZXR0ZXJQb2xpY3kSEAoIZGlzYWJsZWQYASABKAgSDwoHZXhwaXJlZBgCIAEoCCKyAQoQU3Vic2NyaWJlUmVxdWVzdBItCgRvcGVuGAEgASgLMh0uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2Ui5gEKBE9wZW4SDgoEbmFtZRgBIAEoCUgAEjUKBHNwZWMYAiABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25IABIQCghjb25zdW1lchgDIAEoCRIvCgZjcmVkaXQYBCABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5DcmVkaXQSEwoLY29udmVyZ2VfbXMYBSABKAMSLwoGcmVwbGF5GAYgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmVwbGF5Qg4KDHN1YnNjcmlwdGlvbiJXCgZSZXBsYXkSLAoEZnJvbRgBIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0Eg0KBXRvX21zGAIgASgDEhAKCHJhdGVfbWF4GAMgASgNIicKBkNyZWRpdBIOCgZldmVudHMYASABKA0SDQoFYnl0ZXMYAiABKAQi+QEKBlNldHRsZRILCgNpZHMYASADKAMSOAoHb3V0Y29tZRgCIAEoDjInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZS5PdXRjb21lEhAKCGRlbGF5X21zGAMgASgDEg4KBnJlYXNvbhgEIAEoCRISCgpjdW11bGF0aXZlGAUgASgIInIKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhIKDk9VVENPTUVfQUNDRVBUEAESEwoPT1VUQ09NRV9SRUxFQVNFEAISEgoOT1VUQ09NRV9SRUpFQ1QQAxIRCg1PVVRDT01FX1JFTkVXEAQirAIKEVN1YnNjcmliZVJlc3BvbnNlEjEKBm9wZW5lZBgBIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLk9wZW5lZEgAEjkKCmRlbGl2ZXJpZXMYAiABKAsyIy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxpdmVyaWVzSAASKwoDZ2FwGAMgASgLMhwuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuR2FwSAASLwoFZW5kZWQYBCABKAsyHi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5FbmRlZEgAEkAKDnNldHRsZV9yZWZ1c2VkGAUgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2V0dGxlUmVmdXNlZEgAQgkKB21lc3NhZ2UingEKBk9wZW5lZBIRCglyZXBsYXlfaWQYBSABKAkSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhAKCGNvbnN1bWVyGAIgASgJEhcKD2NvbnZlcmdlZF9zaXRlcxgDIAMoCRIZChF1bnJlYWNoYWJsZV9zaXRlcxgEIAMoCSJDCgpEZWxpdmVyaWVzEjUKCmRlbGl2ZXJpZXMYASADKAsyIS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxpdmVyeSK3AQoIRGVsaXZlcnkSCgoCaWQYASABKAMSDwoHYXR0ZW1wdBgCIAEoDRINCgV0b3BpYxgDIAEoCRIsCgVldmVudBgEIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSEQoJcGFydGl0aW9uGAUgASgNEhAKCHBvc2l0aW9uGAYgASgDEhMKC29yaWdpbl9zaXRlGAcgASgJEhcKD2luZ3Jlc3NfdGltZV91cxgIIAEoAyJUCgNHYXASEQoJcGFydGl0aW9uGAEgASgNEhUKDWZyb21fcG9zaXRpb24YAiABKAMSEwoLdG9fcG9zaXRpb24YAyABKAMSDgoGcmVhc29uGAQgASgJIjQKBUVuZGVkEisKBnJlYXNvbhgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlIiwKDVNldHRsZVJlZnVzZWQSCwoDaWRzGAEgAygDEg4KBnJlYXNvbhgCIAEoCSJtChlDcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhITCgtjb252ZXJnZV9tcxgCIAEoAyKNAQoaQ3JlYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhcKD2NvbnZlcmdlZF9zaXRlcxgCIAMoCRIZChF1bnJlYWNoYWJsZV9zaXRlcxgDIAMoCSImChZHZXRTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkikwEKF0dldFN1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiQQoYTGlzdFN1YnNjcmlwdGlvbnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJInwKGUxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2USRgoNc3Vic2NyaXB0aW9ucxgBIAMoCzIvLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbldpdGhTdGF0dXMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIpIBChZTdWJzY3JpcHRpb25XaXRoU3RhdHVzEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMivAIKElN1YnNjcmlwdGlvblN0YXR1cxISCgpjb25zaWRlcmVkGAEgASgDEhEKCWRlbGl2ZXJlZBgCIAEoAxIQCghmaWx0ZXJlZBgDIAEoAxIPCgdleHBpcmVkGAQgASgDEhUKDWRlYWRfbGV0dGVyZWQYBSABKAMSDwoHZHJvcHBlZBgGIAEoAxIMCgRoZWxkGAcgASgDEgsKA2xhZxgIIAEoAxIRCgljb25zdW1lcnMYCSABKA0SFAoMb3duZXJfbWVtYmVyGAogASgJEg0KBWVwb2NoGAsgASgDEhMKC3JlZGVsaXZlcmVkGAwgASgDEhUKDWZpbHRlcl9lcnJvcnMYDSABKAMSNQoKc3R1Y2tfa2V5cxgOIAMoCzIhLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0dWNrS2V5ImwKCFN0dWNrS2V5Eg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoCRIQCghjb25zdW1lchgDIAEoCRIPCgdoZWxkX21zGAQgASgDEg8KB3dhaXRpbmcYBSABKA0SEAoIZmFpbHVyZXMYBiABKA0iWAoZVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24iWQoaVXBkYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIjgKGFBhdXNlU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnBhdXNlZBgCIAEoCCJYChlQYXVzZVN1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiJWChdTZWVrU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiVwoYU2Vla1N1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiIpChlEZWxldGVTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiHAoaRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2UiVQoUUHJldmlld1JlcGxheVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIvCgZyZXBsYXkYAiABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5SZXBsYXkidgoVUHJldmlld1JlcGxheVJlc3BvbnNlEg4KBmV2ZW50cxgBIAEoAxINCgVieXRlcxgCIAEoAxISCgpjb25zaWRlcmVkGAMgASgDEioKBGdhcHMYBCADKAsyHC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HYXAiIgoSTGlzdFJlcGxheXNSZXF1ZXN0EgwKBG5hbWUYASABKAkiTQoTTGlzdFJlcGxheXNSZXNwb25zZRI2CgdyZXBsYXlzGAEgAygLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmVwbGF5U3RhdHVzIqsBCgxSZXBsYXlTdGF0dXMSCgoCaWQYASABKAkSFAoMc3Vic2NyaXB0aW9uGAIgASgJEhAKCGNvbnN1bWVyGAMgASgJEhEKCWRlbGl2ZXJlZBgEIAEoAxIQCghmaWx0ZXJlZBgFIAEoAxIPCgdkcm9wcGVkGAYgASgDEgsKA2xhZxgHIAEoAxIQCghyYXRlX21heBgIIAEoDRISCgpzdGFydGVkX21zGAkgASgDIh8KEVN0b3BSZXBsYXlSZXF1ZXN0EgoKAmlkGAEgASgJIhQKElN0b3BSZXBsYXlSZXNwb25zZTKgCgoRU3Vic2NyaWJlclNlcnZpY2USZgoJU3Vic2NyaWJlEikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaWJlUmVxdWVzdBoqLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmliZVJlc3BvbnNlKAEwARJ9ChJDcmVhdGVTdWJzY3JpcHRpb24SMi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5DcmVhdGVTdWJzY3JpcHRpb25SZXF1ZXN0GjMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USdAoPR2V0U3Vic2NyaXB0aW9uEi8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuR2V0U3Vic2NyaXB0aW9uUmVxdWVzdBowLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkdldFN1YnNjcmlwdGlvblJlc3BvbnNlEnoKEUxpc3RTdWJzY3JpcHRpb25zEjEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuTGlzdFN1YnNjcmlwdGlvbnNSZXF1ZXN0GjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuTGlzdFN1YnNjcmlwdGlvbnNSZXNwb25zZRJ9ChJVcGRhdGVTdWJzY3JpcHRpb24SMi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5VcGRhdGVTdWJzY3JpcHRpb25SZXF1ZXN0GjMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuVXBkYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USegoRUGF1c2VTdWJzY3JpcHRpb24SMS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5QYXVzZVN1YnNjcmlwdGlvblJlcXVlc3QaMi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5QYXVzZVN1YnNjcmlwdGlvblJlc3BvbnNlEncKEFNlZWtTdWJzY3JpcHRpb24SMC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZWVrU3Vic2NyaXB0aW9uUmVxdWVzdBoxLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNlZWtTdWJzY3JpcHRpb25SZXNwb25zZRJuCg1QcmV2aWV3UmVwbGF5Ei0uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUHJldmlld1JlcGxheVJlcXVlc3QaLi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5QcmV2aWV3UmVwbGF5UmVzcG9uc2USaAoLTGlzdFJlcGxheXMSKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5MaXN0UmVwbGF5c1JlcXVlc3QaLC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5MaXN0UmVwbGF5c1Jlc3BvbnNlEmUKClN0b3BSZXBsYXkSKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdG9wUmVwbGF5UmVxdWVzdBorLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0b3BSZXBsYXlSZXNwb25zZRJ9ChJEZWxldGVTdWJzY3JpcHRpb24SMi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxldGVTdWJzY3JpcHRpb25SZXF1ZXN0GjMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Subscription
@@ -135,6 +135,13 @@ export type Subscription = Message<"eventmesh.subscriber.v1.Subscription"> & {
    * @generated from field: int64 revision = 18;
    */
   revision: bigint;
+
+  /**
+   * The broadcast subscription that this is one consumer's part of. Set by the mesh.
+   *
+   * @generated from field: string broadcast_of = 19;
+   */
+  broadcastOf: string;
 };
 
 /**
@@ -172,7 +179,8 @@ export const Subscription_Mode = {
   EXCLUSIVE: 2,
 
   /**
-   * Each consumer gets every event.
+   * Each consumer gets every event. A consumer with a name has progress of its own that survives
+   * its absence; one without starts at the subscription's start and is forgotten when it leaves.
    *
    * @generated from enum value: MODE_BROADCAST = 3;
    */
@@ -193,7 +201,8 @@ export const Subscription_ModeSchema: GenEnum<Subscription_Mode> = /*@__PURE__*/
   enumDesc(file_eventmesh_subscriber_v1_subscriber, 0, 0);
 
 /**
- * One CloudEvents filter. Dialects: exact, prefix, suffix, all, any, not, sql.
+ * One CloudEvents filter. Dialects: exact, prefix, suffix, all, any, not, sql, and data, which is
+ * the mesh's own.
  *
  * @generated from message eventmesh.subscriber.v1.Filter
  */
@@ -239,12 +248,18 @@ export type Filter = Message<"eventmesh.subscriber.v1.Filter"> & {
     case: "not";
   } | {
     /**
-     * A CESQL 1.0 expression.
+     * A CESQL 1.0 expression. At most 4,096 characters. An evaluation error is false, and counted.
      *
      * @generated from field: string sql = 7;
      */
     value: string;
     case: "sql";
+  } | {
+    /**
+     * @generated from field: eventmesh.subscriber.v1.DataFilter data = 8;
+     */
+    value: DataFilter;
+    case: "data";
   } | { case: undefined; value?: undefined };
 };
 
@@ -254,6 +269,76 @@ export type Filter = Message<"eventmesh.subscriber.v1.Filter"> & {
  */
 export const FilterSchema: GenMessage<Filter> = /*@__PURE__*/
   messageDesc(file_eventmesh_subscriber_v1_subscriber, 1);
+
+/**
+ * Looks into JSON data, which is parsed at most once for an event. False for data that is not JSON,
+ * is larger than 256 KiB, or has no value at the path.
+ *
+ * @generated from message eventmesh.subscriber.v1.DataFilter
+ */
+export type DataFilter = Message<"eventmesh.subscriber.v1.DataFilter"> & {
+  /**
+   * RFC 9535 JSONPath without filters, slices and descendants: `$`, `.name`, `['name']`, `[0]`,
+   * `[*]`. At most 256 characters.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * What some value at the path must be, as JSON: `"x"`, `3`, `true`, `null`.
+   *
+   * @generated from oneof eventmesh.subscriber.v1.DataFilter.test
+   */
+  test: {
+    /**
+     * @generated from field: string equals = 2;
+     */
+    value: string;
+    case: "equals";
+  } | {
+    /**
+     * @generated from field: string prefix = 3;
+     */
+    value: string;
+    case: "prefix";
+  } | {
+    /**
+     * @generated from field: string suffix = 4;
+     */
+    value: string;
+    case: "suffix";
+  } | {
+    /**
+     * Numbers.
+     *
+     * @generated from field: double less = 5;
+     */
+    value: number;
+    case: "less";
+  } | {
+    /**
+     * @generated from field: double greater = 6;
+     */
+    value: number;
+    case: "greater";
+  } | {
+    /**
+     * There is a value.
+     *
+     * @generated from field: bool exists = 7;
+     */
+    value: boolean;
+    case: "exists";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.DataFilter.
+ * Use `create(DataFilterSchema)` to create a new message.
+ */
+export const DataFilterSchema: GenMessage<DataFilter> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 2);
 
 /**
  * @generated from message eventmesh.subscriber.v1.AttributeFilter
@@ -272,7 +357,7 @@ export type AttributeFilter = Message<"eventmesh.subscriber.v1.AttributeFilter">
  * Use `create(AttributeFilterSchema)` to create a new message.
  */
 export const AttributeFilterSchema: GenMessage<AttributeFilter> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 2);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 3);
 
 /**
  * @generated from message eventmesh.subscriber.v1.FilterList
@@ -289,7 +374,7 @@ export type FilterList = Message<"eventmesh.subscriber.v1.FilterList"> & {
  * Use `create(FilterListSchema)` to create a new message.
  */
 export const FilterListSchema: GenMessage<FilterList> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 3);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4);
 
 /**
  * Where a new subscription begins.
@@ -328,6 +413,14 @@ export type Start = Message<"eventmesh.subscriber.v1.Start"> & {
      */
     value: PositionStart;
     case: "position";
+  } | {
+    /**
+     * Behind this event. NOT_FOUND when it is not in the store of this site any more.
+     *
+     * @generated from field: eventmesh.subscriber.v1.EventStart after = 5;
+     */
+    value: EventStart;
+    case: "after";
   } | { case: undefined; value?: undefined };
 };
 
@@ -336,7 +429,7 @@ export type Start = Message<"eventmesh.subscriber.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Start.Latest
@@ -349,7 +442,7 @@ export type Start_Latest = Message<"eventmesh.subscriber.v1.Start.Latest"> & {
  * Use `create(Start_LatestSchema)` to create a new message.
  */
 export const Start_LatestSchema: GenMessage<Start_Latest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4, 0);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Start.Earliest
@@ -362,7 +455,7 @@ export type Start_Earliest = Message<"eventmesh.subscriber.v1.Start.Earliest"> &
  * Use `create(Start_EarliestSchema)` to create a new message.
  */
 export const Start_EarliestSchema: GenMessage<Start_Earliest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4, 1);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5, 1);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PositionStart
@@ -386,7 +479,29 @@ export type PositionStart = Message<"eventmesh.subscriber.v1.PositionStart"> & {
  * Use `create(PositionStartSchema)` to create a new message.
  */
 export const PositionStartSchema: GenMessage<PositionStart> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.EventStart
+ */
+export type EventStart = Message<"eventmesh.subscriber.v1.EventStart"> & {
+  /**
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.EventStart.
+ * Use `create(EventStartSchema)` to create a new message.
+ */
+export const EventStartSchema: GenMessage<EventStart> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 7);
 
 /**
  * @generated from message eventmesh.subscriber.v1.RetryPolicy
@@ -417,6 +532,21 @@ export type RetryPolicy = Message<"eventmesh.subscriber.v1.RetryPolicy"> & {
    * @generated from field: uint32 attempts_max = 4;
    */
   attemptsMax: number;
+
+  /**
+   * For KIND_LIST: 1 to 64 delays, each 0 to 86,400,000.
+   *
+   * @generated from field: repeated int64 delays_ms = 5;
+   */
+  delaysMs: bigint[];
+
+  /**
+   * An event older than this (from its acceptance) is not tried again but dead-lettered. 0: no
+   * limit. At most 2,592,000,000 (30 days).
+   *
+   * @generated from field: int64 age_max_ms = 6;
+   */
+  ageMaxMs: bigint;
 };
 
 /**
@@ -424,7 +554,7 @@ export type RetryPolicy = Message<"eventmesh.subscriber.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 8);
 
 /**
  * @generated from enum eventmesh.subscriber.v1.RetryPolicy.Kind
@@ -451,6 +581,13 @@ export const RetryPolicy_Kind = {
    * @generated from enum value: KIND_EXPONENTIAL = 3;
    */
   EXPONENTIAL: 3,
+
+  /**
+   * `delays_ms`, one after the other; the last one repeats.
+   *
+   * @generated from enum value: KIND_LIST = 4;
+   */
+  LIST: 4,
 } as const;
 
 /**
@@ -462,7 +599,7 @@ export type RetryPolicy_Kind = (typeof RetryPolicy_Kind)[keyof typeof RetryPolic
  * Describes the enum eventmesh.subscriber.v1.RetryPolicy.Kind.
  */
 export const RetryPolicy_KindSchema: GenEnum<RetryPolicy_Kind> = /*@__PURE__*/
-  enumDesc(file_eventmesh_subscriber_v1_subscriber, 6, 0);
+  enumDesc(file_eventmesh_subscriber_v1_subscriber, 8, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeadLetterPolicy
@@ -474,6 +611,13 @@ export type DeadLetterPolicy = Message<"eventmesh.subscriber.v1.DeadLetterPolicy
    * @generated from field: bool disabled = 1;
    */
   disabled: boolean;
+
+  /**
+   * Keep what expired before it could be delivered, too; otherwise it is counted only.
+   *
+   * @generated from field: bool expired = 2;
+   */
+  expired: boolean;
 };
 
 /**
@@ -481,7 +625,7 @@ export type DeadLetterPolicy = Message<"eventmesh.subscriber.v1.DeadLetterPolicy
  * Use `create(DeadLetterPolicySchema)` to create a new message.
  */
 export const DeadLetterPolicySchema: GenMessage<DeadLetterPolicy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 7);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 9);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscribeRequest
@@ -516,7 +660,7 @@ export type SubscribeRequest = Message<"eventmesh.subscriber.v1.SubscribeRequest
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 8);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 10);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Open
@@ -562,6 +706,13 @@ export type Open = Message<"eventmesh.subscriber.v1.Open"> & {
    * @generated from field: int64 converge_ms = 5;
    */
   convergeMs: bigint;
+
+  /**
+   * A replay lane instead of the live deliveries; see Replay.
+   *
+   * @generated from field: eventmesh.subscriber.v1.Replay replay = 6;
+   */
+  replay?: Replay | undefined;
 };
 
 /**
@@ -569,7 +720,44 @@ export type Open = Message<"eventmesh.subscriber.v1.Open"> & {
  * Use `create(OpenSchema)` to create a new message.
  */
 export const OpenSchema: GenMessage<Open> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 9);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 11);
+
+/**
+ * A lane of its own through a subscription's past: the same filters and rights, isolated from the
+ * live deliveries and their cursor. Each event carries the attribute `meshreplay` with the lane's
+ * id. What cannot be delivered is counted, not dead-lettered. The lane ends behind its last event
+ * with `ended` (status OK), and with its stream.
+ *
+ * @generated from message eventmesh.subscriber.v1.Replay
+ */
+export type Replay = Message<"eventmesh.subscriber.v1.Replay"> & {
+  /**
+   * @generated from field: eventmesh.subscriber.v1.Start from = 1;
+   */
+  from?: Start | undefined;
+
+  /**
+   * Up to events stored before this time, milliseconds since the Unix epoch; 0: up to what is stored
+   * when the lane opens.
+   *
+   * @generated from field: int64 to_ms = 2;
+   */
+  toMs: bigint;
+
+  /**
+   * Events a second at most; 0: as fast as credit allows. 0 to 1,000,000.
+   *
+   * @generated from field: uint32 rate_max = 3;
+   */
+  rateMax: number;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.Replay.
+ * Use `create(ReplaySchema)` to create a new message.
+ */
+export const ReplaySchema: GenMessage<Replay> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 12);
 
 /**
  * Adds to what may be sent.
@@ -595,7 +783,7 @@ export type Credit = Message<"eventmesh.subscriber.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 10);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 13);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Settle
@@ -641,7 +829,7 @@ export type Settle = Message<"eventmesh.subscriber.v1.Settle"> & {
  * Use `create(SettleSchema)` to create a new message.
  */
 export const SettleSchema: GenMessage<Settle> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 11);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 14);
 
 /**
  * @generated from enum eventmesh.subscriber.v1.Settle.Outcome
@@ -690,7 +878,7 @@ export type Settle_Outcome = (typeof Settle_Outcome)[keyof typeof Settle_Outcome
  * Describes the enum eventmesh.subscriber.v1.Settle.Outcome.
  */
 export const Settle_OutcomeSchema: GenEnum<Settle_Outcome> = /*@__PURE__*/
-  enumDesc(file_eventmesh_subscriber_v1_subscriber, 11, 0);
+  enumDesc(file_eventmesh_subscriber_v1_subscriber, 14, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscribeResponse
@@ -737,12 +925,19 @@ export type SubscribeResponse = Message<"eventmesh.subscriber.v1.SubscribeRespon
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 12);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 15);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Opened
  */
 export type Opened = Message<"eventmesh.subscriber.v1.Opened"> & {
+  /**
+   * Of the replay lane, when it is one.
+   *
+   * @generated from field: string replay_id = 5;
+   */
+  replayId: string;
+
   /**
    * @generated from field: eventmesh.subscriber.v1.Subscription subscription = 1;
    */
@@ -773,7 +968,7 @@ export type Opened = Message<"eventmesh.subscriber.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 13);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 16);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Deliveries
@@ -790,7 +985,7 @@ export type Deliveries = Message<"eventmesh.subscriber.v1.Deliveries"> & {
  * Use `create(DeliveriesSchema)` to create a new message.
  */
 export const DeliveriesSchema: GenMessage<Deliveries> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 14);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 17);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Delivery
@@ -850,7 +1045,7 @@ export type Delivery = Message<"eventmesh.subscriber.v1.Delivery"> & {
  * Use `create(DeliverySchema)` to create a new message.
  */
 export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 15);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 18);
 
 /**
  * Positions that are no longer in the store; nothing is skipped silently.
@@ -884,7 +1079,7 @@ export type Gap = Message<"eventmesh.subscriber.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 16);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 19);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Ended
@@ -901,7 +1096,7 @@ export type Ended = Message<"eventmesh.subscriber.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 17);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 20);
 
 /**
  * Some ids of a settle were unknown or stale; the others were settled.
@@ -925,7 +1120,7 @@ export type SettleRefused = Message<"eventmesh.subscriber.v1.SettleRefused"> & {
  * Use `create(SettleRefusedSchema)` to create a new message.
  */
 export const SettleRefusedSchema: GenMessage<SettleRefused> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 18);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 21);
 
 /**
  * @generated from message eventmesh.subscriber.v1.CreateSubscriptionRequest
@@ -949,7 +1144,7 @@ export type CreateSubscriptionRequest = Message<"eventmesh.subscriber.v1.CreateS
  * Use `create(CreateSubscriptionRequestSchema)` to create a new message.
  */
 export const CreateSubscriptionRequestSchema: GenMessage<CreateSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 19);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 22);
 
 /**
  * @generated from message eventmesh.subscriber.v1.CreateSubscriptionResponse
@@ -976,7 +1171,7 @@ export type CreateSubscriptionResponse = Message<"eventmesh.subscriber.v1.Create
  * Use `create(CreateSubscriptionResponseSchema)` to create a new message.
  */
 export const CreateSubscriptionResponseSchema: GenMessage<CreateSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 20);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 23);
 
 /**
  * @generated from message eventmesh.subscriber.v1.GetSubscriptionRequest
@@ -993,7 +1188,7 @@ export type GetSubscriptionRequest = Message<"eventmesh.subscriber.v1.GetSubscri
  * Use `create(GetSubscriptionRequestSchema)` to create a new message.
  */
 export const GetSubscriptionRequestSchema: GenMessage<GetSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 21);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 24);
 
 /**
  * @generated from message eventmesh.subscriber.v1.GetSubscriptionResponse
@@ -1015,7 +1210,7 @@ export type GetSubscriptionResponse = Message<"eventmesh.subscriber.v1.GetSubscr
  * Use `create(GetSubscriptionResponseSchema)` to create a new message.
  */
 export const GetSubscriptionResponseSchema: GenMessage<GetSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 22);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 25);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListSubscriptionsRequest
@@ -1039,7 +1234,7 @@ export type ListSubscriptionsRequest = Message<"eventmesh.subscriber.v1.ListSubs
  * Use `create(ListSubscriptionsRequestSchema)` to create a new message.
  */
 export const ListSubscriptionsRequestSchema: GenMessage<ListSubscriptionsRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 23);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 26);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListSubscriptionsResponse
@@ -1061,7 +1256,7 @@ export type ListSubscriptionsResponse = Message<"eventmesh.subscriber.v1.ListSub
  * Use `create(ListSubscriptionsResponseSchema)` to create a new message.
  */
 export const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 24);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 27);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscriptionWithStatus
@@ -1083,7 +1278,7 @@ export type SubscriptionWithStatus = Message<"eventmesh.subscriber.v1.Subscripti
  * Use `create(SubscriptionWithStatusSchema)` to create a new message.
  */
 export const SubscriptionWithStatusSchema: GenMessage<SubscriptionWithStatus> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 25);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 28);
 
 /**
  * The books of one subscription at one site, since it was created there.
@@ -1168,6 +1363,14 @@ export type SubscriptionStatus = Message<"eventmesh.subscriber.v1.SubscriptionSt
    * @generated from field: int64 filter_errors = 13;
    */
   filterErrors: bigint;
+
+  /**
+   * Ordered subscriptions: keys whose next event waits behind one that is out or being retried, the
+   * longest wait first; at most 20.
+   *
+   * @generated from field: repeated eventmesh.subscriber.v1.StuckKey stuck_keys = 14;
+   */
+  stuckKeys: StuckKey[];
 };
 
 /**
@@ -1175,7 +1378,55 @@ export type SubscriptionStatus = Message<"eventmesh.subscriber.v1.SubscriptionSt
  * Use `create(SubscriptionStatusSchema)` to create a new message.
  */
 export const SubscriptionStatusSchema: GenMessage<SubscriptionStatus> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 26);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 29);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.StuckKey
+ */
+export type StuckKey = Message<"eventmesh.subscriber.v1.StuckKey"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * Consumer that holds the event; empty while it waits for its retry.
+   *
+   * @generated from field: string consumer = 3;
+   */
+  consumer: string;
+
+  /**
+   * How long the event has been out or waiting, in milliseconds.
+   *
+   * @generated from field: int64 held_ms = 4;
+   */
+  heldMs: bigint;
+
+  /**
+   * Events behind it.
+   *
+   * @generated from field: uint32 waiting = 5;
+   */
+  waiting: number;
+
+  /**
+   * @generated from field: uint32 failures = 6;
+   */
+  failures: number;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.StuckKey.
+ * Use `create(StuckKeySchema)` to create a new message.
+ */
+export const StuckKeySchema: GenMessage<StuckKey> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 30);
 
 /**
  * @generated from message eventmesh.subscriber.v1.UpdateSubscriptionRequest
@@ -1192,7 +1443,7 @@ export type UpdateSubscriptionRequest = Message<"eventmesh.subscriber.v1.UpdateS
  * Use `create(UpdateSubscriptionRequestSchema)` to create a new message.
  */
 export const UpdateSubscriptionRequestSchema: GenMessage<UpdateSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 27);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 31);
 
 /**
  * @generated from message eventmesh.subscriber.v1.UpdateSubscriptionResponse
@@ -1209,7 +1460,7 @@ export type UpdateSubscriptionResponse = Message<"eventmesh.subscriber.v1.Update
  * Use `create(UpdateSubscriptionResponseSchema)` to create a new message.
  */
 export const UpdateSubscriptionResponseSchema: GenMessage<UpdateSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 28);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 32);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PauseSubscriptionRequest
@@ -1233,7 +1484,7 @@ export type PauseSubscriptionRequest = Message<"eventmesh.subscriber.v1.PauseSub
  * Use `create(PauseSubscriptionRequestSchema)` to create a new message.
  */
 export const PauseSubscriptionRequestSchema: GenMessage<PauseSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 29);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 33);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PauseSubscriptionResponse
@@ -1250,7 +1501,7 @@ export type PauseSubscriptionResponse = Message<"eventmesh.subscriber.v1.PauseSu
  * Use `create(PauseSubscriptionResponseSchema)` to create a new message.
  */
 export const PauseSubscriptionResponseSchema: GenMessage<PauseSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 30);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 34);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SeekSubscriptionRequest
@@ -1272,7 +1523,7 @@ export type SeekSubscriptionRequest = Message<"eventmesh.subscriber.v1.SeekSubsc
  * Use `create(SeekSubscriptionRequestSchema)` to create a new message.
  */
 export const SeekSubscriptionRequestSchema: GenMessage<SeekSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 31);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 35);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SeekSubscriptionResponse
@@ -1289,7 +1540,7 @@ export type SeekSubscriptionResponse = Message<"eventmesh.subscriber.v1.SeekSubs
  * Use `create(SeekSubscriptionResponseSchema)` to create a new message.
  */
 export const SeekSubscriptionResponseSchema: GenMessage<SeekSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 32);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 36);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeleteSubscriptionRequest
@@ -1306,7 +1557,7 @@ export type DeleteSubscriptionRequest = Message<"eventmesh.subscriber.v1.DeleteS
  * Use `create(DeleteSubscriptionRequestSchema)` to create a new message.
  */
 export const DeleteSubscriptionRequestSchema: GenMessage<DeleteSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 33);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 37);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeleteSubscriptionResponse
@@ -1319,7 +1570,192 @@ export type DeleteSubscriptionResponse = Message<"eventmesh.subscriber.v1.Delete
  * Use `create(DeleteSubscriptionResponseSchema)` to create a new message.
  */
 export const DeleteSubscriptionResponseSchema: GenMessage<DeleteSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 34);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 38);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.PreviewReplayRequest
+ */
+export type PreviewReplayRequest = Message<"eventmesh.subscriber.v1.PreviewReplayRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: eventmesh.subscriber.v1.Replay replay = 2;
+   */
+  replay?: Replay | undefined;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.PreviewReplayRequest.
+ * Use `create(PreviewReplayRequestSchema)` to create a new message.
+ */
+export const PreviewReplayRequestSchema: GenMessage<PreviewReplayRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 39);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.PreviewReplayResponse
+ */
+export type PreviewReplayResponse = Message<"eventmesh.subscriber.v1.PreviewReplayResponse"> & {
+  /**
+   * Events that the subscription's topic and filters match, and the bytes of them.
+   *
+   * @generated from field: int64 events = 1;
+   */
+  events: bigint;
+
+  /**
+   * @generated from field: int64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * Records looked at.
+   *
+   * @generated from field: int64 considered = 3;
+   */
+  considered: bigint;
+
+  /**
+   * Positions asked for that are no longer in the store.
+   *
+   * @generated from field: repeated eventmesh.subscriber.v1.Gap gaps = 4;
+   */
+  gaps: Gap[];
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.PreviewReplayResponse.
+ * Use `create(PreviewReplayResponseSchema)` to create a new message.
+ */
+export const PreviewReplayResponseSchema: GenMessage<PreviewReplayResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 40);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.ListReplaysRequest
+ */
+export type ListReplaysRequest = Message<"eventmesh.subscriber.v1.ListReplaysRequest"> & {
+  /**
+   * Of this subscription only, when given.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.ListReplaysRequest.
+ * Use `create(ListReplaysRequestSchema)` to create a new message.
+ */
+export const ListReplaysRequestSchema: GenMessage<ListReplaysRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 41);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.ListReplaysResponse
+ */
+export type ListReplaysResponse = Message<"eventmesh.subscriber.v1.ListReplaysResponse"> & {
+  /**
+   * @generated from field: repeated eventmesh.subscriber.v1.ReplayStatus replays = 1;
+   */
+  replays: ReplayStatus[];
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.ListReplaysResponse.
+ * Use `create(ListReplaysResponseSchema)` to create a new message.
+ */
+export const ListReplaysResponseSchema: GenMessage<ListReplaysResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 42);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.ReplayStatus
+ */
+export type ReplayStatus = Message<"eventmesh.subscriber.v1.ReplayStatus"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string subscription = 2;
+   */
+  subscription: string;
+
+  /**
+   * @generated from field: string consumer = 3;
+   */
+  consumer: string;
+
+  /**
+   * @generated from field: int64 delivered = 4;
+   */
+  delivered: bigint;
+
+  /**
+   * @generated from field: int64 filtered = 5;
+   */
+  filtered: bigint;
+
+  /**
+   * @generated from field: int64 dropped = 6;
+   */
+  dropped: bigint;
+
+  /**
+   * Records still to be looked at.
+   *
+   * @generated from field: int64 lag = 7;
+   */
+  lag: bigint;
+
+  /**
+   * @generated from field: uint32 rate_max = 8;
+   */
+  rateMax: number;
+
+  /**
+   * @generated from field: int64 started_ms = 9;
+   */
+  startedMs: bigint;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.ReplayStatus.
+ * Use `create(ReplayStatusSchema)` to create a new message.
+ */
+export const ReplayStatusSchema: GenMessage<ReplayStatus> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 43);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.StopReplayRequest
+ */
+export type StopReplayRequest = Message<"eventmesh.subscriber.v1.StopReplayRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.StopReplayRequest.
+ * Use `create(StopReplayRequestSchema)` to create a new message.
+ */
+export const StopReplayRequestSchema: GenMessage<StopReplayRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 44);
+
+/**
+ * @generated from message eventmesh.subscriber.v1.StopReplayResponse
+ */
+export type StopReplayResponse = Message<"eventmesh.subscriber.v1.StopReplayResponse"> & {
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.StopReplayResponse.
+ * Use `create(StopReplayResponseSchema)` to create a new message.
+ */
+export const StopReplayResponseSchema: GenMessage<StopReplayResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 45);
 
 /**
  * @generated from service eventmesh.subscriber.v1.SubscriberService
@@ -1391,6 +1827,36 @@ export const SubscriberService: GenService<{
     methodKind: "unary";
     input: typeof SeekSubscriptionRequestSchema;
     output: typeof SeekSubscriptionResponseSchema;
+  },
+  /**
+   * What a replay would read; reads the store, so it takes as long as the part is large.
+   *
+   * @generated from rpc eventmesh.subscriber.v1.SubscriberService.PreviewReplay
+   */
+  previewReplay: {
+    methodKind: "unary";
+    input: typeof PreviewReplayRequestSchema;
+    output: typeof PreviewReplayResponseSchema;
+  },
+  /**
+   * Replay lanes open at this emesher.
+   *
+   * @generated from rpc eventmesh.subscriber.v1.SubscriberService.ListReplays
+   */
+  listReplays: {
+    methodKind: "unary";
+    input: typeof ListReplaysRequestSchema;
+    output: typeof ListReplaysResponseSchema;
+  },
+  /**
+   * Ends a lane; its consumer is told. NOT_FOUND: no such lane at this emesher.
+   *
+   * @generated from rpc eventmesh.subscriber.v1.SubscriberService.StopReplay
+   */
+  stopReplay: {
+    methodKind: "unary";
+    input: typeof StopReplayRequestSchema;
+    output: typeof StopReplayResponseSchema;
   },
   /**
    * Deletes a subscription and its cursor. Unsettled events are not delivered any more.

@@ -8,9 +8,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DeliveryClass } from "../../event/v1/event_pb.ts";
+import type { DeliveryClass, LatePolicy } from "../../event/v1/event_pb.ts";
 import { file_eventmesh_event_v1_event } from "../../event/v1/event_pb.ts";
-import type { PublishBatchResponseSchema, PublishResponseSchema, PublishStreamResponseSchema } from "../../publisher/v1/publisher_pb.ts";
+import type { Producer, PublishBatchResponseSchema, PublishResponseSchema, PublishStreamResponseSchema } from "../../publisher/v1/publisher_pb.ts";
 import { file_eventmesh_publisher_v1_publisher } from "../../publisher/v1/publisher_pb.ts";
 import type { Ended, Gap, Opened, SettleRefused, SubscribeRequestSchema } from "../../subscriber/v1/subscriber_pb.ts";
 import { file_eventmesh_subscriber_v1_subscriber } from "../../subscriber/v1/subscriber_pb.ts";
@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/wire/v1/wire.proto.
  */
 export const file_eventmesh_wire_v1_wire: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvd2lyZS92MS93aXJlLnByb3RvEhFldmVudG1lc2gud2lyZS52MSKDAQoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZXZlbnQYAiABKAwSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcxIYChBleHBpcmVzX2FmdGVyX21zGAQgASgDIlgKE1B1Ymxpc2hCYXRjaFJlcXVlc3QSMQoGZXZlbnRzGAEgAygLMiEuZXZlbnRtZXNoLndpcmUudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIIkkKFFB1Ymxpc2hTdHJlYW1SZXF1ZXN0EjEKBmV2ZW50cxgBIAMoCzIhLmV2ZW50bWVzaC53aXJlLnYxLlB1Ymxpc2hSZXF1ZXN0Ii4KDlJlcXVlc3RSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWV2ZW50GAIgASgMIiAKD1JlcXVlc3RSZXNwb25zZRINCgVyZXBseRgBIAEoDCKmAgoRU3Vic2NyaWJlUmVzcG9uc2USMQoGb3BlbmVkGAEgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuT3BlbmVkSAASMwoKZGVsaXZlcmllcxgCIAEoCzIdLmV2ZW50bWVzaC53aXJlLnYxLkRlbGl2ZXJpZXNIABIrCgNnYXAYAyABKAsyHC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HYXBIABIvCgVlbmRlZBgEIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkVuZGVkSAASQAoOc2V0dGxlX3JlZnVzZWQYBSABKAsyJi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZXR0bGVSZWZ1c2VkSABCCQoHbWVzc2FnZSI9CgpEZWxpdmVyaWVzEi8KCmRlbGl2ZXJpZXMYASADKAsyGy5ldmVudG1lc2gud2lyZS52MS5EZWxpdmVyeSKYAQoIRGVsaXZlcnkSCgoCaWQYASABKAMSDwoHYXR0ZW1wdBgCIAEoDRINCgV0b3BpYxgDIAEoCRINCgVldmVudBgEIAEoDBIRCglwYXJ0aXRpb24YBSABKA0SEAoIcG9zaXRpb24YBiABKAMSEwoLb3JpZ2luX3NpdGUYByABKAkSFwoPaW5ncmVzc190aW1lX3VzGAggASgDMo4DChBQdWJsaXNoZXJTZXJ2aWNlElUKB1B1Ymxpc2gSIS5ldmVudG1lc2gud2lyZS52MS5QdWJsaXNoUmVxdWVzdBonLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlc3BvbnNlEmQKDFB1Ymxpc2hCYXRjaBImLmV2ZW50bWVzaC53aXJlLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEmsKDVB1Ymxpc2hTdHJlYW0SJy5ldmVudG1lc2gud2lyZS52MS5QdWJsaXNoU3RyZWFtUmVxdWVzdBotLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFN0cmVhbVJlc3BvbnNlKAEwARJQCgdSZXF1ZXN0EiEuZXZlbnRtZXNoLndpcmUudjEuUmVxdWVzdFJlcXVlc3QaIi5ldmVudG1lc2gud2lyZS52MS5SZXF1ZXN0UmVzcG9uc2UydQoRU3Vic2NyaWJlclNlcnZpY2USYAoJU3Vic2NyaWJlEikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaWJlUmVxdWVzdBokLmV2ZW50bWVzaC53aXJlLnYxLlN1YnNjcmliZVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_eventmesh_event_v1_event, file_eventmesh_publisher_v1_publisher, file_eventmesh_subscriber_v1_subscriber]);
+  fileDesc("ChxldmVudG1lc2gvd2lyZS92MS93aXJlLnByb3RvEhFldmVudG1lc2gud2lyZS52MSL7AQoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZXZlbnQYAiABKAwSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcxIYChBleHBpcmVzX2FmdGVyX21zGAQgASgDEhUKDWRlbGl2ZXJfYXRfbXMYBSABKAMSGAoQZGVsaXZlcl9hZnRlcl9tcxgGIAEoAxIzCgtsYXRlX3BvbGljeRgHIAEoDjIeLmV2ZW50bWVzaC5ldmVudC52MS5MYXRlUG9saWN5EhAKCHNlcXVlbmNlGAggASgDIowBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjEKBmV2ZW50cxgBIAMoCzIhLmV2ZW50bWVzaC53aXJlLnYxLlB1Ymxpc2hSZXF1ZXN0Eg4KBmF0b21pYxgCIAEoCBIyCghwcm9kdWNlchgDIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIifQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSMQoGZXZlbnRzGAEgAygLMiEuZXZlbnRtZXNoLndpcmUudjEuUHVibGlzaFJlcXVlc3QSMgoIcHJvZHVjZXIYAiABKAsyIC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlByb2R1Y2VyImkKDlJlcXVlc3RSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWV2ZW50GAIgASgMEjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MiIAoPUmVxdWVzdFJlc3BvbnNlEg0KBXJlcGx5GAEgASgMIqYCChFTdWJzY3JpYmVSZXNwb25zZRIxCgZvcGVuZWQYASABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5PcGVuZWRIABIzCgpkZWxpdmVyaWVzGAIgASgLMh0uZXZlbnRtZXNoLndpcmUudjEuRGVsaXZlcmllc0gAEisKA2dhcBgDIAEoCzIcLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkdhcEgAEi8KBWVuZGVkGAQgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRW5kZWRIABJACg5zZXR0bGVfcmVmdXNlZBgFIAEoCzImLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZVJlZnVzZWRIAEIJCgdtZXNzYWdlIj0KCkRlbGl2ZXJpZXMSLwoKZGVsaXZlcmllcxgBIAMoCzIbLmV2ZW50bWVzaC53aXJlLnYxLkRlbGl2ZXJ5IpgBCghEZWxpdmVyeRIKCgJpZBgBIAEoAxIPCgdhdHRlbXB0GAIgASgNEg0KBXRvcGljGAMgASgJEg0KBWV2ZW50GAQgASgMEhEKCXBhcnRpdGlvbhgFIAEoDRIQCghwb3NpdGlvbhgGIAEoAxITCgtvcmlnaW5fc2l0ZRgHIAEoCRIXCg9pbmdyZXNzX3RpbWVfdXMYCCABKAMyjgMKEFB1Ymxpc2hlclNlcnZpY2USVQoHUHVibGlzaBIhLmV2ZW50bWVzaC53aXJlLnYxLlB1Ymxpc2hSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVzcG9uc2USZAoMUHVibGlzaEJhdGNoEiYuZXZlbnRtZXNoLndpcmUudjEuUHVibGlzaEJhdGNoUmVxdWVzdBosLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaEJhdGNoUmVzcG9uc2USawoNUHVibGlzaFN0cmVhbRInLmV2ZW50bWVzaC53aXJlLnYxLlB1Ymxpc2hTdHJlYW1SZXF1ZXN0Gi0uZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVzcG9uc2UoATABElAKB1JlcXVlc3QSIS5ldmVudG1lc2gud2lyZS52MS5SZXF1ZXN0UmVxdWVzdBoiLmV2ZW50bWVzaC53aXJlLnYxLlJlcXVlc3RSZXNwb25zZTJ1ChFTdWJzY3JpYmVyU2VydmljZRJgCglTdWJzY3JpYmUSKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpYmVSZXF1ZXN0GiQuZXZlbnRtZXNoLndpcmUudjEuU3Vic2NyaWJlUmVzcG9uc2UoATABYgZwcm90bzM", [file_eventmesh_event_v1_event, file_eventmesh_publisher_v1_publisher, file_eventmesh_subscriber_v1_subscriber]);
 
 /**
  * eventmesh.publisher.v1.PublishRequest
@@ -47,6 +47,26 @@ export type PublishRequest = Message<"eventmesh.wire.v1.PublishRequest"> & {
    * @generated from field: int64 expires_after_ms = 4;
    */
   expiresAfterMs: bigint;
+
+  /**
+   * @generated from field: int64 deliver_at_ms = 5;
+   */
+  deliverAtMs: bigint;
+
+  /**
+   * @generated from field: int64 deliver_after_ms = 6;
+   */
+  deliverAfterMs: bigint;
+
+  /**
+   * @generated from field: eventmesh.event.v1.LatePolicy late_policy = 7;
+   */
+  latePolicy: LatePolicy;
+
+  /**
+   * @generated from field: int64 sequence = 8;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -71,6 +91,11 @@ export type PublishBatchRequest = Message<"eventmesh.wire.v1.PublishBatchRequest
    * @generated from field: bool atomic = 2;
    */
   atomic: boolean;
+
+  /**
+   * @generated from field: eventmesh.publisher.v1.Producer producer = 3;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -90,6 +115,11 @@ export type PublishStreamRequest = Message<"eventmesh.wire.v1.PublishStreamReque
    * @generated from field: repeated eventmesh.wire.v1.PublishRequest events = 1;
    */
   events: PublishRequest[];
+
+  /**
+   * @generated from field: eventmesh.publisher.v1.Producer producer = 2;
+   */
+  producer?: Producer | undefined;
 };
 
 /**
@@ -114,6 +144,11 @@ export type RequestRequest = Message<"eventmesh.wire.v1.RequestRequest"> & {
    * @generated from field: bytes event = 2;
    */
   event: Uint8Array;
+
+  /**
+   * @generated from field: eventmesh.event.v1.DeliveryClass delivery_class = 3;
+   */
+  deliveryClass: DeliveryClass;
 };
 
 /**

@@ -1,0 +1,95 @@
+import type { Start } from '@eventmesh/delivery';
+import { MeshError } from '@eventmesh/errors';
+import { EventView, decodeRecord } from '@eventmesh/event';
+import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
+
+/**
+ * The first position of each partition that a start means.
+ *
+ * @throws NotFound (`start`) when it names an event that is no longer, or never was, in this store.
+ */
+export async function startPositions(
+  store: EventStore,
+  log: string,
+  start: Start,
+): Promise<number[]> {
+  const partitions = (await store.logInfo(log))?.partitions ?? [];
+  if (start.kind === 'after') return behindEvent(store, log, partitions, start);
+  return Promise.all(partitions.map((info) => startPosition(store, log, info, start)));
+}
+
+async function startPosition(
+  store: EventStore,
+  log: string,
+  info: PartitionInfo,
+  start: Exclude<Start, { kind: 'after' }>,
+): Promise<number> {
+  switch (start.kind) {
+    case 'earliest':
+      return info.first;
+    case 'latest':
+      return info.last + 1;
+    case 'position':
+      return start.partition === info.partition
+        ? Math.max(start.position, info.first)
+        : info.last + 1;
+    case 'time':
+      return firstSince(store, log, info, start.timeMs);
+  }
+}
+
+async function firstSince(
+  store: EventStore,
+  log: string,
+  { partition, last }: PartitionInfo,
+  timeMs: number,
+): Promise<number> {
+  const from = { kind: 'time', timeMs } as const;
+  for await (const item of store.read({ log, partition, from, stopAtEnd: true })) {
+    if (item.kind === 'opened') return item.position;
+  }
+  return last + 1;
+}
+
+/** In the event's own partition right behind it; in the others by the time of its acceptance. */
+async function behindEvent(
+  store: EventStore,
+  log: string,
+  partitions: readonly PartitionInfo[],
+  wanted: { readonly source: string; readonly id: string },
+): Promise<number[]> {
+  for (const info of partitions) {
+    const found = await findEvent(store, log, info, wanted);
+    if (found === undefined) continue;
+    return Promise.all(
+      partitions.map(async (other) => {
+        if (other === info) return found.position + 1;
+        return firstSince(store, log, other, Math.floor(found.ingressTimeUs / 1000));
+      }),
+    );
+  }
+  throw new MeshError(
+    'NotFound',
+    `start: there is no event "${wanted.id}" of "${wanted.source}" in the store of this site`,
+    { field: 'start', reason: 'EVENT_NOT_FOUND' },
+  );
+}
+
+async function findEvent(
+  store: EventStore,
+  log: string,
+  { partition, first }: PartitionInfo,
+  wanted: { readonly source: string; readonly id: string },
+): Promise<{ readonly position: number; readonly ingressTimeUs: number } | undefined> {
+  const from = { kind: 'position', position: first } as const;
+  for await (const item of store.read({ log, partition, from, stopAtEnd: true })) {
+    if (item.kind !== 'batch') continue;
+    for (const [index, bytes] of item.records.entries()) {
+      const record = decodeRecord(bytes);
+      const event = new EventView(record.event);
+      if (event.id !== wanted.id || event.source !== wanted.source) continue;
+      return { position: item.positions[index] ?? 0, ingressTimeUs: record.ingressTimeUs };
+    }
+  }
+  return undefined;
+}
