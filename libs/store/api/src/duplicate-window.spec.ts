@@ -21,4 +21,19 @@ describe('the duplicate window', () => {
       }),
     );
   });
+
+  it.each([1, 1500, 5000])('holds %i keys through growth and many rounds of forgetting', (size) => {
+    const window = new DuplicateWindow(size);
+    const keys = 20_000;
+    for (let position = 0; position < keys; position++) {
+      window.add(`/source\0${position}`, position);
+      const oldest = Math.max(0, position - size + 1);
+      expect(window.find(`/source\0${oldest}`)).toBe(oldest);
+      if (oldest > 0) expect(window.find(`/source\0${oldest - 1}`)).toBeUndefined();
+    }
+    expect(window.count).toBe(size);
+    for (let position = keys - size; position < keys; position++) {
+      expect(window.find(`/source\0${position}`)).toBe(position);
+    }
+  });
 });
