@@ -1,8 +1,10 @@
 import type { Figure } from './figure.ts';
 import { memoryEmbedded, startEmbedded } from './figures/footprint.ts';
-import { latencyTwoSites } from './figures/latency.ts';
+import { latencyJetStream, latencyTwoSites } from './figures/latency.ts';
+import { catchupEmbedded, fanoutEmbedded, memoryBacklog } from './figures/scale.ts';
 import {
   deliverEmbedded,
+  deliverJetStream,
   publishEmbedded,
   publishHttp,
   publishJetStream,
@@ -13,8 +15,13 @@ export const FIGURES: readonly Figure[] = [
   publishEmbedded,
   publishJetStream,
   deliverEmbedded,
+  deliverJetStream,
+  fanoutEmbedded,
+  catchupEmbedded,
   latencyTwoSites,
+  latencyJetStream,
   publishHttp,
   startEmbedded,
   memoryEmbedded,
+  memoryBacklog,
 ];

@@ -19,6 +19,10 @@ export function residentMiB(pid: number): number {
   return Number(match[1]) / 1024;
 }
 
+/** Program and arguments of a process. */
+export const commandLine = (pid: number): string =>
+  readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+
 /** Processes started by this one, by command name as the system knows it. */
 export function childrenOf(parent: number): { readonly pid: number; readonly command: string }[] {
   const pids = readdirSync('/proc').map(Number).filter(Number.isInteger);

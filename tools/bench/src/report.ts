@@ -17,20 +17,20 @@ export const RESULT_HEAD = [
   'generator CPU s/100k',
   'baseline',
   'ratio',
-  'p99',
+  'beside',
 ] as const;
 
 export function resultCells(result: Result): string[] {
   const { name, median, unit, runs, cpuSecondsPer100k, baseline, ratio } = result;
   const cells = [cpuSecondsPer100k, result.generatorCpuSecondsPer100k, baseline, ratio];
-  const p99 = result['p99'];
+  const beside = Object.entries(result.beside).map(([name, value]) => `${name} ${grouped(value)}`);
   return [
     name,
     grouped(median),
     unit,
     String(runs),
     ...cells.map((cell) => (cell === null ? '–' : grouped(cell))),
-    typeof p99 === 'number' ? grouped(p99) : '–',
+    beside.length === 0 ? '–' : beside.join(', '),
   ];
 }
 

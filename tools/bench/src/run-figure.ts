@@ -16,7 +16,8 @@ export interface Result {
   readonly generatorCpuSecondsPer100k: number | null;
   readonly values: readonly number[];
   readonly baselines: readonly number[];
-  readonly [beside: string]: unknown;
+  /** Medians of what was measured beside, such as p99. */
+  readonly beside: Readonly<Record<string, number>>;
 }
 
 /**
@@ -74,7 +75,7 @@ function resultOf(
     generatorCpuSecondsPer100k: per100k(({ generatorCpuSeconds }) => generatorCpuSeconds),
     values: values.map(rounded),
     baselines: baselines.map(rounded),
-    ...beside,
+    beside,
   };
 }
 

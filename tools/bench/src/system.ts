@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { childrenOf, cpuSecondsOf } from './processes.ts';
+import { childrenOf, commandLine, cpuSecondsOf } from './processes.ts';
 
 const MESH = new URL('../../../apps/mesh/src/main.ts', import.meta.url).pathname;
 /** Real servers that run beside ours; their CPU is not the mesh's. */
@@ -30,6 +30,8 @@ export interface System {
   readonly sites: readonly Site[];
   /** Process ids of our own services, without the real servers and the starting command. */
   pids(): readonly number[];
+  /** The process of one service. @throws Error when the services have no processes of their own. */
+  pidOf(service: string): number;
   /** CPU seconds of our own services since they began. */
   cpuSeconds(): number;
   stop(): Promise<void>;
@@ -76,6 +78,12 @@ class MeshProcess implements System {
     return childrenOf(this.#child.pid ?? 0)
       .filter(({ command }) => !FOREIGN.has(command))
       .map(({ pid }) => pid);
+  }
+
+  pidOf(service: string): number {
+    const pid = this.pids().find((each) => commandLine(each).includes(`apps/${service}/`));
+    if (pid === undefined) throw new Error(`there is no process of ${service}`);
+    return pid;
   }
 
   cpuSeconds(): number {

@@ -1,62 +1,32 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startNats } from '@eventmesh/tools-provision';
-import type { Figure, Measurement } from '../figure.ts';
-import { generate } from '../generator.ts';
-import type { Job } from '../generator/job.ts';
-import { startSystem, type Site, type System } from '../system.ts';
+import type { Figure } from '../figure.ts';
+import { startSystem } from '../system.ts';
 import { startEcho } from './echo.ts';
+import {
+  JETSTREAM_BASELINE,
+  LMDB_BASELINE,
+  baselineRate,
+  firstSite,
+  jetStreamBench,
+  lmdbRate,
+  throughput,
+} from './shared.ts';
 
 const EVENTS = 150_000;
 const HTTP_EVENTS = 20_000;
 const HTTP_CONNECTIONS = 32;
-
-/** A baseline is no part of the mesh. */
-const NO_CPU = () => 0;
-
-/** Runs a job with a fixed number of events against a system. */
-async function throughput(
-  system: System,
-  job: Job & { readonly events: number },
-): Promise<Measurement> {
-  const load = await generate(job, () => system.cpuSeconds());
-  const { cpuSeconds, generatorCpuSeconds } = load;
-  const { events } = job;
-  return { value: events / load.seconds, events, cpuSeconds, generatorCpuSeconds };
-}
-
-async function baselineRate(job: Job & { readonly events: number }): Promise<number> {
-  return job.events / (await generate(job, NO_CPU)).seconds;
-}
-
-async function lmdbRate(): Promise<number> {
-  const dir = mkdtempSync(join(tmpdir(), 'eventmesh-bench-lmdb-'));
-  try {
-    return await baselineRate({ kind: 'lmdb', dir, events: EVENTS });
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-function firstSite({ sites }: System): Site {
-  const [site] = sites;
-  if (site === undefined) throw new Error('the mesh has no site');
-  return site;
-}
 
 function embedded(name: string, what: string, kind: 'publish' | 'deliver'): Figure {
   return {
     name,
     what,
     unit: 'events/s',
-    baseline: 'raw LMDB: batches of 500 durable puts, 16 open',
+    baseline: LMDB_BASELINE,
     async open() {
       const system = await startSystem({ sites: 1 });
       const job = { kind, site: firstSite(system), events: EVENTS } as const;
       return {
         run: () => throughput(system, job),
-        baseline: lmdbRate,
+        baseline: () => lmdbRate(EVENTS),
         close: () => system.stop(),
       };
     },
@@ -75,30 +45,35 @@ export const deliverEmbedded = embedded(
   'deliver',
 );
 
-export const publishJetStream: Figure = {
-  name: 'publish.jetstream',
-  what: 'gRPC stream publish to durable receipt through emesher and store-gateway processes',
-  unit: 'events/s',
-  baseline: 'raw JetStream: atomic batches of 500, 3 open, sync_interval always',
-  async open() {
-    const system = await startSystem({ sites: 1, services: true });
-    const dir = mkdtempSync(join(tmpdir(), 'eventmesh-bench-nats-'));
-    const nats = await startNats({ dir }).catch(async (error: unknown) => {
-      await system.stop();
-      throw error;
-    });
-    const job = { kind: 'publish', site: firstSite(system), events: EVENTS } as const;
-    return {
-      run: () => throughput(system, job),
-      baseline: () => baselineRate({ kind: 'jetstream', url: nats.url, events: EVENTS }),
-      async close() {
-        await nats.stop();
-        rmSync(dir, { recursive: true, force: true });
-        await system.stop();
-      },
-    };
-  },
-};
+function onJetStream(name: string, what: string, kind: 'publish' | 'deliver'): Figure {
+  return {
+    name,
+    what,
+    unit: 'events/s',
+    baseline: JETSTREAM_BASELINE,
+    async open() {
+      const { system, url, close } = await jetStreamBench();
+      const job = { kind, site: firstSite(system), events: EVENTS } as const;
+      return {
+        run: () => throughput(system, job),
+        baseline: () => baselineRate({ kind: 'jetstream', url, events: EVENTS }),
+        close,
+      };
+    },
+  };
+}
+
+export const publishJetStream = onJetStream(
+  'publish.jetstream',
+  'gRPC stream publish to durable receipt through emesher and store-gateway processes',
+  'publish',
+);
+
+export const deliverJetStream = onJetStream(
+  'deliver.jetstream',
+  'publish to settled delivery 1:1 through emesher and store-gateway processes',
+  'deliver',
+);
 
 export const publishHttp: Figure = {
   name: 'publish.http',

@@ -24,6 +24,27 @@ export type Job =
       readonly connections: number;
       readonly events: number;
     }
+  | {
+      readonly kind: 'fanout';
+      readonly site: Target;
+      readonly events: number;
+      readonly subscriptions: number;
+    }
+  | { readonly kind: 'backlog'; readonly site: Target; readonly events: number }
+  | { readonly kind: 'catchup'; readonly site: Target; readonly events: number }
+  | {
+      readonly kind: 'paced-publish';
+      readonly site: Target;
+      readonly events: number;
+      /** Events a second. */
+      readonly rate: number;
+    }
+  | {
+      readonly kind: 'paced-jetstream';
+      readonly url: string;
+      readonly events: number;
+      readonly rate: number;
+    }
   | { readonly kind: 'lmdb'; readonly dir: string; readonly events: number }
   | { readonly kind: 'jetstream'; readonly url: string; readonly events: number };
 

@@ -1,10 +1,15 @@
 /** A process of its own that makes the load of one run: `generator/main.ts JOB`, with IPC. */
+import { backlog } from './backlog.ts';
+import { catchup } from './catchup.ts';
 import { deliver } from './deliver.ts';
+import { fanout } from './fanout.ts';
 import { httpLoad } from './http.ts';
 import { jetstream } from './jetstream.ts';
 import type { Job, Ready, Told } from './job.ts';
 import { latency } from './latency.ts';
 import { lmdb } from './lmdb.ts';
+import { pacedJetStream } from './paced-jetstream.ts';
+import { pacedPublish } from './paced-publish.ts';
 import { publish } from './publish.ts';
 
 const tell = (told: Told) =>
@@ -18,6 +23,16 @@ function prepare(job: Job): Promise<Ready> {
       return publish(job);
     case 'deliver':
       return deliver(job);
+    case 'fanout':
+      return fanout(job);
+    case 'backlog':
+      return backlog(job);
+    case 'catchup':
+      return catchup(job);
+    case 'paced-publish':
+      return pacedPublish(job);
+    case 'paced-jetstream':
+      return pacedJetStream(job);
     case 'latency':
       return latency(job);
     case 'http':
