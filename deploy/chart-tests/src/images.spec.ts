@@ -6,7 +6,15 @@ import { startEtcd } from '@eventmesh/tools-provision';
 import { parse, stringify } from 'yaml';
 import { render } from './helm.ts';
 import { evaluatingInputs } from '@eventmesh/images';
-import { imageRoot, runImage, startImage, type ImageRoot, type RunningImage } from './image.ts';
+import {
+  IMAGE_ENVIRONMENT,
+  NODE_FLAGS,
+  imageRoot,
+  runImage,
+  startImage,
+  type ImageRoot,
+  type RunningImage,
+} from './image.ts';
 import { ofKind, podsOf, type KubeObject } from './kubernetes.ts';
 import { SERVICES } from './values-schema.ts';
 
@@ -216,7 +224,11 @@ describe('the Dockerfile', () => {
   const text = readFileSync(join(workspace, 'deploy/images/Dockerfile'), 'utf8');
 
   it('starts what these tests start, as the same user', () => {
-    expect(text).toContain('ENTRYPOINT ["node", "/app/main.mjs"]');
+    const entry = JSON.stringify(['node', ...NODE_FLAGS, '/app/main.mjs']);
+    expect(JSON.parse(/^ENTRYPOINT (.*main.*)$/m.exec(text)?.[1] ?? '')).toEqual(JSON.parse(entry));
+    for (const [name, value] of Object.entries(IMAGE_ENVIRONMENT)) {
+      expect(/^ENV (.*)$/m.exec(text)?.[1]?.split(' ')).toContain(`${name}=${value}`);
+    }
     expect(text).toContain('USER 65532:65532');
     expect(text).toContain('HEALTHCHECK NONE');
   });

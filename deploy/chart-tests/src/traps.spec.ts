@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
 import { refusal, render, VALUE_SETS } from './helm.ts';
 import { ofKind, podsOf, selects, titleOf, workload, type KubeObject } from './kubernetes.ts';
 
@@ -62,6 +63,26 @@ const immutable = (objects: readonly KubeObject[]) =>
     const component = object.metadata.labels?.['app.kubernetes.io/component'];
     return [{ component, selector, volumeClaimTemplates, serviceName }];
   });
+
+describe('TLS between the services', () => {
+  it('demands a certificate of every caller but the clients of the emeshers', async () => {
+    const values = { tls: { enabled: true, existingSecret: 'mesh-tls' } };
+    const demanded = ofKind(await render({ values }), 'ConfigMap').flatMap((object) => {
+      const file = (object['data'] as Record<string, string> | undefined)?.['config.yaml'];
+      const component = object.metadata.labels?.['app.kubernetes.io/component'];
+      if (file === undefined || component === undefined) return [];
+      const { grpc } = parse(file) as { grpc: { tls: { clientCertificates: string } } };
+      return [`${component}: ${grpc.tls.clientCertificates}`];
+    });
+    expect(demanded.sort()).toEqual([
+      'acl: required',
+      'emesher: none',
+      'governance: required',
+      'registry: required',
+      'store-gateway: required',
+    ]);
+  });
+});
 
 describe('immutable fields', () => {
   it('are changed by no value that may change in an upgrade', async () => {

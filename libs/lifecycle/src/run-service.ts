@@ -207,9 +207,11 @@ export function logFailedCall(log: Logger, path: string, error: MeshError): void
   }
 }
 
-type TlsConfig = NonNullable<ServiceConfig['grpc']['tls']>;
+type Set<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** The TLS section without the keys that are not set. */
-export function tlsFiles(tls: TlsConfig): { certFile?: string; keyFile?: string; caFile?: string } {
-  return Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
+/** A TLS section without the keys that are not set. */
+export function tlsFiles<T extends object>(tls: T): Set<T> {
+  return Object.fromEntries(
+    Object.entries(tls).filter(([, value]) => value !== undefined),
+  ) as Set<T>;
 }

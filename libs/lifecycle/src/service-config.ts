@@ -14,8 +14,18 @@ import {
 export const tlsConfig = section('TLS with PEM files.', {
   certFile: optional(text('Certificate chain of this side.')),
   keyFile: optional(text('Private key of this side.')),
-  caFile: optional(
-    text('Trust bundle. On a server its presence makes client certificates required.'),
+  caFile: optional(text('Trust bundle by which the other side is verified.')),
+});
+
+const serverTlsConfig = section('TLS with PEM files.', {
+  certFile: text('Certificate chain of this server.', { example: '/run/eventmesh/tls/tls.crt' }),
+  keyFile: text('Its private key.', { example: '/run/eventmesh/tls/tls.key' }),
+  caFile: optional(text('Trust bundle by which client certificates are verified.')),
+  clientCertificates: choice(
+    'Whether callers must show a certificate that caFile trusts. An emesher whose clients identify ' +
+      'themselves by user, key or token has "none".',
+    ['required', 'none'],
+    { default: 'required' },
   ),
 });
 
@@ -31,7 +41,7 @@ export const serviceConfig = (grpcPort: number) =>
       host: text('Address to listen on.', { default: '127.0.0.1' }),
       port: port('Port of the gRPC server.', grpcPort),
       advertise: optional(text('host:port that others reach it under. Default: where it listens.')),
-      tls: optional(tlsConfig),
+      tls: optional(serverTlsConfig),
     }),
     admin: section('The HTTP server of /livez, /readyz and /metrics.', {
       host: text('Address to listen on.', { default: '127.0.0.1' }),

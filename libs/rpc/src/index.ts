@@ -13,5 +13,5 @@ export { RpcServer, type RpcServerOptions } from './server.ts';
 export { grpcTransport, type GrpcTransportOptions } from './transport.ts';
 export { ERROR_DOMAIN, fromFailure, toFailure } from './status.ts';
 export { addStandardServices } from './health.ts';
-export { MESSAGE_BYTES_MAX, type TlsFiles } from './options.ts';
+export { MESSAGE_BYTES_MAX, type ServerTlsFiles, type TlsFiles } from './options.ts';
 export { AsyncQueue } from './async-queue.ts';

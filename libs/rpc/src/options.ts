@@ -1,12 +1,18 @@
 import { readFileSync } from 'node:fs';
+import { invalid } from '@eventmesh/errors';
 import { ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
 
 /** PEM files of one side of a TLS connection. */
 export interface TlsFiles {
   readonly certFile?: string;
   readonly keyFile?: string;
-  /** Trust bundle. On a server its presence makes client certificates required and verified. */
+  /** Trust bundle by which the other side is verified. */
   readonly caFile?: string;
+}
+
+export interface ServerTlsFiles extends TlsFiles {
+  /** Whether callers must show a certificate that `caFile` trusts. Default: when there is one. */
+  readonly clientCertificates?: 'required' | 'none';
 }
 
 /** Largest gRPC message: the largest event the mesh allows in one frame, and 64 KiB of envelope. */
@@ -31,16 +37,22 @@ export const CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.use_local_subchannel_pool': 1,
 });
 
-export function serverCredentials(tls: TlsFiles | undefined): ServerCredentials {
-  if (tls?.certFile === undefined || tls.keyFile === undefined) {
-    return ServerCredentials.createInsecure();
+/** @throws MeshError InvalidArgument: half of a key pair must not become a server without TLS. */
+export function serverCredentials(tls: ServerTlsFiles | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  if (tls.certFile === undefined || tls.keyFile === undefined) {
+    throw invalid('grpc.tls', 'needs certFile and keyFile');
+  }
+  const { caFile, clientCertificates = caFile === undefined ? 'none' : 'required' } = tls;
+  if (clientCertificates === 'required' && caFile === undefined) {
+    throw invalid('grpc.tls.caFile', 'is missing; client certificates are required');
   }
   const pair = {
     cert_chain: readFileSync(tls.certFile),
     private_key: readFileSync(tls.keyFile),
   };
-  const ca = tls.caFile === undefined ? null : readFileSync(tls.caFile);
-  return ServerCredentials.createSsl(ca, [pair], ca !== null);
+  const ca = caFile === undefined ? null : readFileSync(caFile);
+  return ServerCredentials.createSsl(ca, [pair], clientCertificates === 'required');
 }
 
 export function channelCredentials(tls: TlsFiles | undefined): ChannelCredentials {

@@ -14,7 +14,7 @@ import {
 } from '@grpc/grpc-js';
 import { invoke } from './interceptors.ts';
 import { PreEncoded } from './pre-encoded.ts';
-import { CHANNEL_OPTIONS, serverCredentials, type TlsFiles } from './options.ts';
+import { CHANNEL_OPTIONS, serverCredentials, type ServerTlsFiles } from './options.ts';
 import type { CallContext, Route, Router } from './service.ts';
 import { toStatus } from './status.ts';
 
@@ -23,7 +23,7 @@ export interface RpcServerOptions {
   readonly host?: string;
   /** 0 takes a free port, to be read back from `port`. */
   readonly port: number;
-  readonly tls?: TlsFiles;
+  readonly tls?: ServerTlsFiles;
   /** Told of every failed call whose cause is worth a log line; never throws. */
   readonly onError?: (path: string, error: MeshError) => void;
 }

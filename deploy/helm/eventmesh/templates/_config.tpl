@@ -15,6 +15,8 @@ grpc:
   port: {{ .port }}
   {{- if .root.Values.tls.enabled }}
   tls: {{- include "eventmesh.config.tls" "tls" | nindent 4 }}
+    {{- /* Its clients identify themselves by user, key or token; internal calls by their tokens. */}}
+    clientCertificates: {{ ternary "none" "required" (eq .component "emesher") }}
   {{- end }}
 admin:
   host: 0.0.0.0
