@@ -20,11 +20,20 @@ exits with 64 before it listens anywhere; \`mesh check-config\` does the same ch
 Durations are written \`500ms\`, \`30s\`, \`15m\`, \`24h\`, \`7d\`, sizes \`64KiB\`, \`1MiB\`. A secret is
 \`{ file: PATH }\` (preferred) or \`{ value: TEXT }\` and is never printed.`;
 
-export async function configurationPage(): Promise<string> {
-  const sections: string[] = [];
+/** What each service declares of its configuration. */
+export async function configurations(): Promise<ReadonlyMap<string, Entry<unknown>>> {
+  const found = new Map<string, Entry<unknown>>();
   for (const [service, name] of Object.entries(SERVICES)) {
     const spec = (await load(`apps/${service}/src/index.ts`))[name] as Entry<unknown> | undefined;
     if (spec === undefined) throw new Error(`apps/${service}/src/index.ts does not export ${name}`);
+    found.set(service, spec);
+  }
+  return found;
+}
+
+export async function configurationPage(): Promise<string> {
+  const sections: string[] = [];
+  for (const [service, spec] of await configurations()) {
     const rows = configRows(spec).map((row) => [
       code(row.key),
       row.kind,
