@@ -72,6 +72,8 @@ export async function runService<E extends Entry<ServiceConfig>>(
   const config = readConfig(definition) as ConfigOf<E> & ServiceConfig;
   const host = await createHost(definition.name, config);
   const stop = stopSignal(host);
+  // Whatever the service is at then, the process ends by the deadline.
+  void stop.then(() => endLate(host.host.log, config.drain.deadline));
   const started = host.host.readiness.latch('starting');
   const admin = new AdminServer(config.admin, host.host.readiness, host.host.metrics);
   try {
@@ -79,7 +81,13 @@ export async function runService<E extends Entry<ServiceConfig>>(
     service.router.use(callMetrics(host.host.metrics));
     addStandardServices(service.router, () => host.host.readiness.ready);
     await admin.start();
-    await service.start();
+    // What it needs may be away, and a start may take for ever: it can be stopped meanwhile.
+    const early = await Promise.race([service.start().then(() => undefined), stop]);
+    if (early !== undefined) {
+      host.host.log.info({ reason: early.text }, 'stopped while starting');
+      await service.drain(config.drain.deadline);
+      process.exit(early.code);
+    }
     const server = new RpcServer(service.router, {
       host: config.grpc.host,
       port: config.grpc.port,
@@ -100,21 +108,24 @@ export async function runService<E extends Entry<ServiceConfig>>(
     host.host.readiness.drain();
     host.host.log.info({ reason: reason.text }, 'draining');
     const end = Date.now() + config.drain.deadline;
-    const late = setTimeout(() => {
-      host.host.log.error({}, 'the drain deadline has passed');
-      process.exit(1);
-    }, config.drain.deadline + 1000);
     const left = () => Math.max(100, end - Date.now());
     await Promise.all([service.drain(left()), server.drain(left())]);
     await admin.stop();
     await host.host.tracing.close();
-    clearTimeout(late);
     host.host.log.info({}, 'stopped');
     process.exit(reason.code);
   } catch (error) {
     host.host.log.fatal({ err: error }, 'the service failed');
     process.exit(1);
   }
+}
+
+function endLate(log: Logger, deadlineMs: number): void {
+  const late = setTimeout(() => {
+    log.error({}, 'the drain deadline has passed');
+    process.exit(1);
+  }, deadlineMs + 1000);
+  late.unref();
 }
 
 function readConfig<E extends Entry<unknown>>(definition: {
