@@ -25,15 +25,21 @@ export function encodeEvent(parts: EventParts): Buffer {
     textField(4, parts.type),
   ];
   for (const [name, value] of parts.attributes ?? []) {
-    head.push(
-      bytesField(5, Buffer.concat([textField(1, name), bytesField(2, encodeValue(value))])),
-    );
+    head.push(encodeAttribute(name, value));
   }
   if (parts.data !== undefined) {
     const field = parts.data.kind === 'binary' ? 6 : parts.data.kind === 'text' ? 7 : 8;
     head.push(fieldHead(field, parts.data.bytes.length), parts.data.bytes as Buffer);
   }
   return Buffer.concat(head);
+}
+
+/**
+ * One attribute as it stands in an encoded event. Appended to the bytes of an event that has no
+ * attribute of this name, it makes an event that has: nothing is decoded or encoded again.
+ */
+export function encodeAttribute(name: string, value: AttributeValue): Buffer {
+  return bytesField(5, Buffer.concat([textField(1, name), bytesField(2, encodeValue(value))]));
 }
 
 function encodeValue(value: AttributeValue): Buffer {

@@ -143,6 +143,23 @@ describe('EventView', () => {
     expect(view.id).toBe('1');
   });
 
+  it('refuses attributes that cannot be read each time they are asked for', () => {
+    const view = new EventView(Buffer.from([0x2a, 0x03, 0x0a, 0x01, 0x61]));
+    expect(() => view.attributes).toThrow('a: has no value');
+    expect(() => view.attributes).toThrow('a: has no value');
+  });
+
+  it('gives data as JSON, parsed once, and undefined for what is none', () => {
+    const of = (text: string) =>
+      new EventView(encodeEvent({ ...minimal, data: { kind: 'text', bytes: Buffer.from(text) } }));
+    const view = of('{"a":[1]}');
+    expect(view.json).toEqual({ a: [1] });
+    expect(view.json).toBe(view.json);
+    expect(of('null').json).toBeNull();
+    expect(of('{').json).toBeUndefined();
+    expect(new EventView(encodeEvent(minimal)).json).toBeUndefined();
+  });
+
   it('shares its memory with the input: data is a view', () => {
     const bytes = encodeEvent({ ...minimal, data: { kind: 'binary', bytes: Buffer.from('abc') } });
     const view = new EventView(bytes);

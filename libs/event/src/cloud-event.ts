@@ -1,4 +1,5 @@
 import { invalid } from '@eventmesh/errors';
+import { parseJsonData } from './json-data.ts';
 import { WireReader, asBuffer } from './protobuf.ts';
 
 /**
@@ -38,6 +39,7 @@ export class EventView {
   #data: EventData | undefined;
   readonly #entries: Span[] = [];
   #attributes: Map<string, AttributeValue> | undefined;
+  #json: { readonly value: unknown } | undefined;
 
   /** @throws MeshError InvalidArgument when the bytes are not a CloudEvent message. */
   constructor(encoded: Uint8Array) {
@@ -50,6 +52,12 @@ export class EventView {
     return this.#data;
   }
 
+  /** Data as a JSON value, parsed on first use; undefined as `parseJsonData` has it. */
+  get json(): unknown {
+    this.#json ??= { value: parseJsonData(this.#data, this.text('datacontenttype')) };
+    return this.#json.value;
+  }
+
   /** How many attribute entries the message has; known without decoding any. */
   get attributeCount(): number {
     return this.#entries.length;
@@ -58,8 +66,9 @@ export class EventView {
   /** The optional and extension attributes by name, decoded on first use. */
   get attributes(): ReadonlyMap<string, AttributeValue> {
     if (this.#attributes === undefined) {
-      this.#attributes = new Map();
-      for (const span of this.#entries) readEntry(this.bytes, span, this.#attributes);
+      const attributes = new Map<string, AttributeValue>();
+      for (const span of this.#entries) readEntry(this.bytes, span, attributes);
+      this.#attributes = attributes;
     }
     return this.#attributes;
   }

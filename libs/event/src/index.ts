@@ -15,7 +15,7 @@ export {
   type AttributeValue,
   type EventData,
 } from './cloud-event.ts';
-export { encodeEvent, type EventParts } from './build-event.ts';
+export { encodeAttribute, encodeEvent, type EventParts } from './build-event.ts';
 export { DEFAULT_EVENT_LIMITS, checkEvent, type EventLimits } from './check-event.ts';
 export {
   NO_HANDLING,
@@ -53,5 +53,6 @@ export {
   parseStrictJson,
   type StrictJsonLimits,
 } from './json-scan.ts';
+export { JSON_DATA_BYTES_MAX } from './json-data.ts';
 export { decodeHeaderValue, encodeHeaderValue } from './http-header.ts';
 export { charset, isJsonContentType, isTextContentType, mediaType } from './media-type.ts';

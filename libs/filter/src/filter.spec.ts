@@ -35,6 +35,12 @@ describe('compileFilters', () => {
     ['any of two, one true', [{ any: [{ exact: { id: '2' } }, { exact: { type } }] }], true],
     ['not of an absent attribute', [{ not: { exact: { absent: 'x' } } }], true],
     ['not not', [{ not: { not: { exact: { id: '1' } } } }], true],
+    ['sql', [{ sql: "type LIKE '%.order.%' AND count < 0" }], true],
+    ['sql that is false', [{ sql: 'urgent AND count > 0' }], false],
+    ['sql in error', [{ sql: 'absent > 0' }], false],
+    ['sql that gives no Boolean', [{ sql: 'subject' }], false],
+    ['not of sql in error', [{ not: { sql: 'absent > 0' } }], true],
+    ['data of an event without any', [{ data: { path: '$', exists: true } }], false],
     ['a list means all', [{ exact: { id: '1' } }, { exact: { id: '2' } }], false],
   ])('%s', (_, filters, expected) => {
     expect(compileFilters(filters)(event)).toBe(expected);
@@ -53,10 +59,41 @@ describe('compileFilters', () => {
     ['a bad attribute name', [{ exact: { Id: 'x' } }], 'InvalidArgument', 'filters[0].exact.Id'],
     ['no list', { exact: { id: '1' } }, 'InvalidArgument', 'filters'],
     ['null inside', [{ not: null }], 'InvalidArgument', 'filters[0].not'],
+    ['sql that is no text', [{ sql: 1 }], 'InvalidArgument', 'filters[0].sql'],
+    ['sql that is no expression', [{ sql: 'a = ' }], 'InvalidArgument', 'filters[0].sql'],
+    ['a function there is not', [{ sql: 'TRUE OR NOPE()' }], 'InvalidArgument', 'filters[0].sql'],
+    ['sql that can give no Boolean', [{ sql: '1 + 1' }], 'InvalidArgument', 'filters[0].sql'],
+    ['data that is no object', [{ data: '$.a' }], 'InvalidArgument', 'filters[0].data'],
   ])('refuses %s and names the place', (_, filters, code, field) => {
     const thrown = caught(() => compileFilters(filters as FilterSpec[]));
     expect(thrown.code).toBe(code);
     expect(thrown.details.field).toBe(field);
+  });
+
+  it('says where in an expression the fault lies, and what is crossed', () => {
+    const refused = (sql: string) => caught(() => compileFilters([{ any: [{ sql }] }]));
+    const syntax = refused('type = 1 1');
+    expect(syntax.message).toContain('filters[0].any[0].sql: at character 10: an operator');
+    expect(syntax.details.facts).toEqual({ position: '10' });
+    expect(refused("TRUE AND LEN('x') = 1").message).toContain('at character 10: there is no LEN');
+    expect(refused(' '.repeat(5000)).details.limit).toBe('4096 characters');
+  });
+
+  it('tells of each error by path and kind, and never throws', () => {
+    const errors: string[] = [];
+    const matches = compileFilters(
+      [{ any: [{ sql: 'absent = 1' }, { sql: 'subject = 1' }, { sql: 'TRUE' }] }],
+      { onError: (path, kind) => errors.push(`${path} ${kind}`) },
+    );
+    expect(matches(event)).toBe(true);
+    expect(errors).toEqual([
+      'filters[0].any[0].sql missingAttribute',
+      'filters[0].any[1].sql cast',
+    ]);
+    // An attribute without a value, which no event that was checked can have.
+    const broken = new EventView(Buffer.from([0x2a, 0x03, 0x0a, 0x01, 0x61]));
+    expect(matches(broken)).toBe(false);
+    expect(errors.at(-1)).toBe('filters generic');
   });
 
   it('bounds depth and number before it recurses', () => {

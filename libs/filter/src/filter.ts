@@ -1,50 +1,70 @@
 import { invalid, MeshError } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
-
-/**
- * One filter of the CloudEvents Subscriptions API 1.0, in its JSON form. Attribute values compare
- * as their canonical strings.
- */
-export type FilterSpec =
-  | { readonly exact: Readonly<Record<string, string>> }
-  | { readonly prefix: Readonly<Record<string, string>> }
-  | { readonly suffix: Readonly<Record<string, string>> }
-  | { readonly all: readonly FilterSpec[] }
-  | { readonly any: readonly FilterSpec[] }
-  | { readonly not: FilterSpec };
+import { compileData } from './data/data-filter.ts';
+import {
+  FILTER_DEPTH_MAX,
+  FILTER_DIALECTS,
+  FILTER_NODES_MAX,
+  type FilterSpec,
+} from './filter-spec.ts';
+import type { SqlErrorKind } from './sql/fault.ts';
+import { compileSqlFilter } from './sql/sql-filter.ts';
 
 /** A compiled filter; never throws. */
 export type Predicate = (event: EventView) => boolean;
 
-export const FILTER_DIALECTS = ['exact', 'prefix', 'suffix', 'all', 'any', 'not'] as const;
+/** Told of each error that made a filter false: its path, `filters[0].sql`, and what went wrong. */
+export type FilterErrorHandler = (path: string, kind: SqlErrorKind) => void;
 
-/** Deepest nesting of all, any and not. */
-export const FILTER_DEPTH_MAX = 16;
-/** Most filter nodes of one subscription. */
-export const FILTER_NODES_MAX = 256;
+export interface CompileOptions {
+  /** What the filters are called in messages. Default `filters`. */
+  readonly field?: string;
+  readonly onError?: FilterErrorHandler;
+}
 
 /**
  * Compiles a subscription's filters, all of which must be true (an empty list is true). Untrusted
- * input is checked here.
+ * input is checked here. A filter in error is false; `onError` hears of it.
  *
  * @throws MeshError InvalidArgument naming the path, or Unimplemented for an unknown dialect, which
  *   the specification forbids to ignore.
  */
-export function compileFilters(filters: readonly FilterSpec[], field = 'filters'): Predicate {
-  return allOf(compileList(filters, field, { nodes: 0 }, 0));
+export function compileFilters(
+  filters: readonly FilterSpec[],
+  { field = 'filters', onError = ignore }: CompileOptions = {},
+): Predicate {
+  const compiler: Compiler = { nodes: 0, onError };
+  const test = allOf(compileList(filters, field, compiler, 0));
+  return (event) => {
+    try {
+      return test(event);
+    } catch {
+      // Attributes are decoded when they are read, and what is no CloudEvent may turn up only then.
+      onError(field, 'generic');
+      return false;
+    }
+  };
 }
 
-interface Budget {
+const ignore: FilterErrorHandler = () => undefined;
+
+interface Compiler {
   nodes: number;
+  readonly onError: FilterErrorHandler;
 }
 
-function compileList(filters: unknown, field: string, budget: Budget, depth: number): Predicate[] {
+function compileList(
+  filters: unknown,
+  field: string,
+  compiler: Compiler,
+  depth: number,
+): Predicate[] {
   if (!Array.isArray(filters)) throw invalid(field, 'is not a list of filters');
-  return filters.map((filter, index) => compile(filter, `${field}[${index}]`, budget, depth));
+  return filters.map((filter, index) => compile(filter, `${field}[${index}]`, compiler, depth));
 }
 
-function compile(filter: unknown, field: string, budget: Budget, depth: number): Predicate {
-  if (++budget.nodes > FILTER_NODES_MAX) {
+function compile(filter: unknown, field: string, compiler: Compiler, depth: number): Predicate {
+  if (++compiler.nodes > FILTER_NODES_MAX) {
     throw invalid(field, 'there are too many filters', { limit: `${FILTER_NODES_MAX} filters` });
   }
   if (depth > FILTER_DEPTH_MAX) {
@@ -65,13 +85,17 @@ function compile(filter: unknown, field: string, budget: Budget, depth: number):
     case 'suffix':
       return attributeFilter(value, path, (have, want) => have.endsWith(want));
     case 'all':
-      return allOf(nonEmpty(compileList(value, path, budget, depth + 1), path));
+      return allOf(nonEmpty(compileList(value, path, compiler, depth + 1), path));
     case 'any':
-      return anyOf(nonEmpty(compileList(value, path, budget, depth + 1), path));
+      return anyOf(nonEmpty(compileList(value, path, compiler, depth + 1), path));
     case 'not': {
-      const inner = compile(value, path, budget, depth + 1);
+      const inner = compile(value, path, compiler, depth + 1);
       return (event) => !inner(event);
     }
+    case 'sql':
+      return sqlFilter(value, path, compiler.onError);
+    case 'data':
+      return compileData(value, path).test;
     default:
       throw new MeshError(
         'Unimplemented',
@@ -79,6 +103,16 @@ function compile(filter: unknown, field: string, budget: Budget, depth: number):
         { field: path, reason: 'FILTER_DIALECT_UNKNOWN' },
       );
   }
+}
+
+function sqlFilter(value: unknown, path: string, onError: FilterErrorHandler): Predicate {
+  const { test, fault } = compileSqlFilter(value, path);
+  return (event) => {
+    const result = test(event);
+    if (result !== undefined) return result;
+    onError(path, fault.kind);
+    return false;
+  };
 }
 
 function nonEmpty(inner: Predicate[], path: string): Predicate[] {

@@ -1,6 +1,7 @@
 export { filterFromProto, filterToProto } from './filter.ts';
 export {
   startFromProto,
+  startToProto,
   subscriptionFromProto,
   subscriptionInputToProto,
   subscriptionToProto,

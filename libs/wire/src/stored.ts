@@ -4,13 +4,18 @@ import { subscriptionFromProto } from './subscription.ts';
 
 /** A subscription as the registry keeps it: the caller's part and the mesh's. */
 export function storedFromProto(proto: ProtoSubscription): Subscription {
+  const input = subscriptionFromProto(proto);
+  const { broadcastOf } = proto;
+  // A part of a broadcast has a name that no caller can give: `<subscription>:<consumer>`.
+  const named = broadcastOf === '' ? input : { ...input, name: broadcastOf };
   return {
-    ...checkSubscription(subscriptionFromProto(proto)),
+    ...checkSubscription(named),
+    name: proto.name,
     tenant: proto.tenant,
     owner: proto.owner,
     site: proto.site,
     createdMs: Number(proto.createdMs),
     revision: Number(proto.revision),
-    broadcastOf: proto.broadcastOf,
+    broadcastOf,
   };
 }

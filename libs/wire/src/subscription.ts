@@ -11,7 +11,7 @@ import {
   type Subscription as ProtoSubscription,
   type SubscriptionSchema,
 } from '@eventmesh/proto-gen/subscriber';
-import { filterFromProto, filterToProto } from './filter.ts';
+import { filterToProto, filtersFromProto } from './filter.ts';
 
 const MODES = {
   [Subscription_Mode.SHARED]: 'shared',
@@ -42,7 +42,7 @@ export function subscriptionFromProto(proto: ProtoSubscription): SubscriptionInp
   return {
     name: proto.name,
     topicFilters: proto.topicFilters,
-    filters: proto.filters.map((filter, index) => filterFromProto(filter, `filters[${index}]`)),
+    filters: filtersFromProto(proto.filters, 'filters'),
     ...(deliveryClass === undefined ? {} : { deliveryClass }),
     ...(mode === undefined ? {} : { mode }),
     ...(proto.start?.from.case === undefined ? {} : { start: startFromProto(proto.start) }),
@@ -123,7 +123,7 @@ function retryToProto(retry: Partial<RetryPolicy>): MessageInitShape<typeof Retr
   };
 }
 
-function startToProto(start: Start): MessageInitShape<typeof StartSchema> {
+export function startToProto(start: Start): MessageInitShape<typeof StartSchema> {
   switch (start.kind) {
     case 'latest':
       return { from: { case: 'latest' as const, value: {} } };

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { checkSubscription, type Start, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
+import type { FilterSpec } from '@eventmesh/filter';
 import { SubscriptionSchema } from '@eventmesh/proto-gen/subscriber';
 import {
   storedFromProto,
@@ -9,6 +10,18 @@ import {
   subscriptionInputToProto,
   subscriptionToProto,
 } from './index.ts';
+
+const DATA_FILTERS: FilterSpec[] = [
+  { data: { path: '$.a', equals: 'x' } },
+  { data: { path: '$.a', equals: 3.5 } },
+  { data: { path: '$.a', equals: false } },
+  { data: { path: '$.a', equals: null } },
+  { data: { path: '$.a', prefix: 'x' } },
+  { data: { path: '$.a', suffix: 'x' } },
+  { data: { path: '$.a', less: -1 } },
+  { data: { path: '$.a', greater: 0 } },
+  { data: { path: "$['a'][0][*]", exists: true } },
+];
 
 const full: Subscription = {
   ...checkSubscription({
@@ -18,6 +31,8 @@ const full: Subscription = {
       { exact: { type: 'x' } },
       { any: [{ prefix: { source: '/s' } }, { not: { suffix: { subject: 'z' } } }] },
       { all: [{ exact: { id: '1' } }] },
+      { sql: "region IN ('eu', 'us')" },
+      ...DATA_FILTERS,
     ],
     mode: 'exclusive',
     start: { kind: 'position', partition: 3, position: 77 },
@@ -44,6 +59,13 @@ const full: Subscription = {
   revision: 42,
   broadcastOf: 'all',
 };
+
+const filters = (dialect: string, inner: unknown[]) => ({
+  dialect: { case: dialect, value: { filters: inner } },
+});
+const data = (test?: string, value?: unknown) => ({
+  dialect: { case: 'data', value: { path: '$', test: { case: test, value } } },
+});
 
 const overTheWire = (subscription: Subscription) =>
   fromBinary(
@@ -76,6 +98,15 @@ describe('a subscription over gRPC', () => {
     ['an unknown delivery class', { deliveryClass: 99 }, 'deliveryClass'],
     ['an unknown retry kind', { retry: { kind: 99 } }, 'retry.kind'],
     ['a filter without dialect', { filters: [{}] }, 'filters[0]'],
+    [
+      'one deep inside',
+      { filters: [filters('any', [{}, filters('all', [{}])])] },
+      'filters[0].any[0]',
+    ],
+    ['data without test', { filters: [data()] }, 'filters[0].data'],
+    ['no JSON', { filters: [data('equals', 'x')] }, 'filters[0].data.equals'],
+    ['JSON that is no scalar', { filters: [data('equals', '[1]')] }, 'filters[0].data.equals'],
+    ['exists: false', { filters: [data('exists', false)] }, 'filters[0].data.exists'],
   ])('refuses %s and names it', (_, init, field) => {
     const proto = create(SubscriptionSchema, { name: 'n', ...init } as never);
     const refuse = () => subscriptionFromProto(proto);

@@ -20,7 +20,7 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-export type Unit = 'events/s' | 'ms' | 's' | 'MiB';
+export type Unit = 'events/s' | 'evaluations/s' | 'µs' | 'ms' | 's' | 'MiB';
 
 export interface Figure {
   readonly name: string;

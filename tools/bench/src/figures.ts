@@ -1,4 +1,5 @@
 import type { Figure } from './figure.ts';
+import { filterCesql, matchSubscriptions } from './figures/filters.ts';
 import { memoryEmbedded, startEmbedded } from './figures/footprint.ts';
 import { latencyJetStream, latencyTwoSites } from './figures/latency.ts';
 import { catchupEmbedded, fanoutEmbedded, memoryBacklog } from './figures/scale.ts';
@@ -18,6 +19,8 @@ export const FIGURES: readonly Figure[] = [
   deliverJetStream,
   fanoutEmbedded,
   catchupEmbedded,
+  filterCesql,
+  matchSubscriptions,
   latencyTwoSites,
   latencyJetStream,
   publishHttp,
