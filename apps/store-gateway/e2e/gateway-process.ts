@@ -7,10 +7,15 @@ import { createInterface } from 'node:readline';
 const MAIN = join(import.meta.dirname, '../src/main.ts');
 
 export interface GatewayProcess {
+  readonly pid: number;
   readonly grpc: string;
   readonly admin: string;
   /** Log lines so far. */
   readonly logs: readonly Record<string, unknown>[];
+  /** Sends a signal; waits for the end unless it is SIGSTOP or SIGCONT. */
+  signal(signal: NodeJS.Signals): Promise<void>;
+  /** Resolves with the exit code when the process has ended. */
+  readonly ended: Promise<number | null>;
   /** Sends a signal, waits for the end, answers the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -22,18 +27,22 @@ export async function startGateway(dir: string, config: object): Promise<Gateway
   const child = spawn(process.execPath, [MAIN, '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const ended = once(child, 'exit').then(() => child.exitCode);
   const logs: Record<string, unknown>[] = [];
   const addresses = await ready(child, logs);
+  const stop = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return ended;
+  };
   return {
     ...addresses,
+    pid: child.pid ?? 0,
     logs,
-    async stop(signal = 'SIGTERM') {
-      if (child.exitCode === null && child.signalCode === null) {
-        const ended = once(child, 'exit');
-        child.kill(signal);
-        await ended;
-      }
-      return child.exitCode;
+    ended,
+    stop: (signal = 'SIGTERM') => stop(signal),
+    async signal(signal) {
+      if (signal === 'SIGSTOP' || signal === 'SIGCONT') child.kill(signal);
+      else await stop(signal);
     },
   };
 }

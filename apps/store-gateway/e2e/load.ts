@@ -12,13 +12,13 @@ export const LOG_SPEC = {
   duplicateWindow: 100_000,
 };
 
-/** An encoded record whose event has this id. */
-export function record(id: string): Buffer {
+/** An encoded record whose event has this id, and data of this size. */
+export function record(id: string, size = 200): Buffer {
   const event = encodeEvent({
     id,
     source: '/e2e',
     type: 'e2e.event',
-    data: { kind: 'binary', bytes: Buffer.alloc(200, 'x') },
+    data: { kind: 'binary', bytes: Buffer.alloc(size, 'x') },
   });
   return encodeRecord(
     {

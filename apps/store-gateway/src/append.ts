@@ -72,7 +72,8 @@ async function answer(parts: AppendParts, request: AppendRequest): Promise<Respo
   }
 }
 
-function toBatch({ log, partition, records, dedupKeys, producer }: AppendRequest): AppendBatch {
+function toBatch(request: AppendRequest): AppendBatch {
+  const { log, partition, records, dedupKeys, producer, session } = request;
   if (dedupKeys.length > 0 && dedupKeys.length !== records.length) {
     throw new MeshError('InvalidArgument', 'dedup_keys: must be empty or parallel to records', {
       field: 'dedup_keys',
@@ -92,6 +93,15 @@ function toBatch({ log, partition, records, dedupKeys, producer }: AppendRequest
             id: producer.id,
             previous: Number(producer.previous),
             last: Number(producer.last),
+          },
+        }),
+    ...(session === undefined
+      ? {}
+      : {
+          session: {
+            id: session.id,
+            epoch: Number(session.epoch),
+            sequences: session.sequences.map(Number),
           },
         }),
   };

@@ -64,7 +64,7 @@ export class DurabilityWatch {
     throw new MeshError(
       'FailedPrecondition',
       `the store is ${durability} and ${this.#settings.required} is required: ` +
-        (warnings[0] ?? 'use a stronger store or a lower durability.required'),
+        (warnings[0] ?? 'Use a stronger store or a lower durability.required.'),
       {
         reason: 'DURABILITY_WEAK',
         facts: { durability, required: this.#settings.required },

@@ -17,6 +17,8 @@ import type { DurabilityWatch } from './durability-watch.ts';
 import type { STORE_METRICS } from './metrics.ts';
 import { readStream } from './read.ts';
 
+const CURSORS_PER_MESSAGE = 1000;
+
 export interface StoreServiceParts {
   readonly store: EventStore;
   readonly durability: DurabilityWatch;
@@ -80,6 +82,12 @@ export function storeService(parts: StoreServiceParts): ServiceImpl<typeof Event
     async deleteCursor({ id }) {
       await store.deleteCursor(cursorIdFromWire(id));
       return {};
+    },
+    async *listCursors({ log }) {
+      const ids = await store.listCursors(log);
+      for (let from = 0; from < ids.length; from += CURSORS_PER_MESSAGE) {
+        yield { cursors: ids.slice(from, from + CURSORS_PER_MESSAGE) as never };
+      }
     },
     async getProducer({ log, partition, producer }) {
       return { last: BigInt(await store.producerSequence(log, partition, producer)) };

@@ -9,8 +9,8 @@ export interface TempDir extends Disposable {
 }
 
 /** A new empty folder; also removed when the process ends without having removed it. */
-export function tempDir(label = 'test'): TempDir {
-  const path = realpathSync(mkdtempSync(join(tmpdir(), `eventmesh-${label}-`)));
+export function tempDir(label = 'test', parent = tmpdir()): TempDir {
+  const path = realpathSync(mkdtempSync(join(parent, `eventmesh-${label}-`)));
   const remove = () => {
     process.removeListener('exit', remove);
     rmSync(path, { recursive: true, force: true, maxRetries: 3 });

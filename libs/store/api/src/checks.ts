@@ -1,5 +1,5 @@
 import { invalid, tooLarge } from '@eventmesh/errors';
-import type { AppendBatch, CursorId, LogSpec } from './event-store.ts';
+import type { AppendBatch, CursorId, LogSpec, ProducerSession } from './event-store.ts';
 import { checkLogName } from './names.ts';
 
 /** Largest record of the plugins in bytes: the largest event and 64 KiB of envelope. */
@@ -10,6 +10,7 @@ export const BATCH_RECORDS_MAX = 1000;
 export const BATCH_BYTES_MAX = 16 * 1024 * 1024;
 export const PARTITIONS_MAX = 64;
 export const DUPLICATE_WINDOW_MAX = 10_000_000;
+const SESSION_EPOCH_MAX = 2 ** 31 - 1;
 const DEDUP_KEY_LENGTH_MAX = 8192;
 const SUBSCRIPTION_LENGTH_MAX = 256;
 
@@ -29,7 +30,7 @@ export function checkLogSpec(spec: LogSpec): void {
  * @returns the bytes of its records.
  */
 export function checkAppendBatch(batch: AppendBatch, recordBytesMax = RECORD_BYTES_MAX): number {
-  const { records, producer } = batch;
+  const { records, producer, session } = batch;
   checkCount('records', records.length, 1, BATCH_RECORDS_MAX);
   let bytes = 0;
   for (const [index, record] of records.entries()) {
@@ -60,7 +61,23 @@ export function checkAppendBatch(batch: AppendBatch, recordBytesMax = RECORD_BYT
       throw invalid('producer.last', `${producer.last} is not above previous ${producer.previous}`);
     }
   }
+  if (session !== undefined) checkSession(session, batch);
   return bytes;
+}
+
+function checkSession(session: ProducerSession, { records, producer }: AppendBatch): void {
+  if (producer !== undefined) throw invalid('session', 'cannot be together with a producer');
+  checkName('session.id', session.id);
+  checkCount('session.epoch', session.epoch, 1, SESSION_EPOCH_MAX);
+  if (session.sequences.length !== records.length) {
+    throw invalid(
+      'session.sequences',
+      `are ${session.sequences.length} for ${records.length} records`,
+    );
+  }
+  for (const [index, sequence] of session.sequences.entries()) {
+    checkCount(`session.sequences[${index}]`, sequence, 1, Number.MAX_SAFE_INTEGER);
+  }
 }
 
 /** @throws MeshError InvalidArgument. */

@@ -61,12 +61,31 @@ export interface ProducerSequence {
   readonly last: number;
 }
 
+/**
+ * Records numbered by an idempotent producer, which spreads its numbers over partitions: of each
+ * partition the store keeps the session's epoch and last sequence, atomically with the records. A
+ * record whose sequence is not above the last one was stored before and is a duplicate (position 0
+ * when it is not known any more). A greater epoch starts over at 0. A partition remembers its last
+ * `PRODUCER_SESSIONS_MAX` sessions; of one that was quiet for longer than all those, nothing.
+ */
+export interface ProducerSession {
+  /** 1 to 256 characters without NUL. */
+  readonly id: string;
+  /** 1 to 2^31 - 1. A smaller one than the stored one is refused. */
+  readonly epoch: number;
+  /** Of each record of the batch, in order; 1 to 2^53 - 1. May have gaps. */
+  readonly sequences: readonly number[];
+}
+
 /** 1 to 1,000 records for one partition: all of them or none. */
 export interface AppendBatch {
   readonly log: string;
   readonly partition: number;
   readonly records: readonly AppendRecord[];
+  /** Not together with `session`. */
   readonly producer?: ProducerSequence;
+  /** Not together with `producer`. */
+  readonly session?: ProducerSession;
 }
 
 /** Parallel to the batch's records. */
@@ -170,12 +189,17 @@ export interface EventStore {
    * Appends to one partition, all or nothing, and resolves once it is as durable as the receipt
    * says. Calls for one partition are applied in call order; many may be in flight, and what is
    * waiting is committed together.
-   * @throws NotFound (log), InvalidArgument, PayloadTooLarge, Aborted (producer out of sequence;
-   *   `details.facts.last` is the stored one), ResourceExhausted (disk full), Unavailable.
+   * @throws NotFound (log), InvalidArgument, PayloadTooLarge, ResourceExhausted (disk full),
+   *   Unavailable, Aborted: a producer out of sequence (`details.facts.last` is the stored one), or
+   *   a session of an older epoch (reason PRODUCER_FENCED, `details.facts.epoch` is the stored one).
    */
   append(batch: AppendBatch): Promise<AppendReceipt>;
 
-  /** Pull-paced: the store reads ahead a bounded number of bytes and then waits. */
+  /**
+   * Pull-paced: the store reads ahead a bounded number of bytes and then waits.
+   * @throws NotFound (log), InvalidArgument, Unavailable, and DataLoss when what is stored is
+   *   damaged or missing without a trim: nothing is skipped, and nothing repaired.
+   */
   read(options: ReadOptions): AsyncIterable<ReadItem>;
 
   /**
@@ -187,6 +211,9 @@ export interface EventStore {
   loadCursor(id: CursorId): Promise<Cursor | undefined>;
 
   deleteCursor(id: CursorId): Promise<void>;
+
+  /** All cursors of a log, ordered by partition and subscription. @throws NotFound (log). */
+  listCursors(log: string): Promise<CursorId[]>;
 
   /** The last sequence stored for a producer; 0 when there is none. */
   producerSequence(log: string, partition: number, producer: string): Promise<number>;

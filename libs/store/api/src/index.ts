@@ -13,6 +13,7 @@ export type {
   PartitionInfo,
   PositionRange,
   ProducerSequence,
+  ProducerSession,
   ReadFrom,
   ReadItem,
   ReadOptions,
@@ -32,5 +33,19 @@ export {
 } from './checks.ts';
 export { DuplicateWindow } from './duplicate-window.ts';
 export { decodeCursor, encodeCursor } from './cursor-codec.ts';
+export { seal, unseal } from './sealed.ts';
 export { recordTopic, wantsRecord } from './record-topic.ts';
-export { outOfSequence, storeClosed, unknownLog, unknownPartition } from './store-errors.ts';
+export {
+  PRODUCER_SESSIONS_MAX,
+  ProducerSessions,
+  judgeSession,
+  type SessionState,
+} from './producer-sessions.ts';
+export {
+  outOfSequence,
+  positionsMissing,
+  producerFenced,
+  storeClosed,
+  unknownLog,
+  unknownPartition,
+} from './store-errors.ts';

@@ -20,4 +20,31 @@ export const outOfSequence = (producer: ProducerSequence, last: number): MeshErr
     { field: 'producer.previous', reason: 'OUT_OF_SEQUENCE', facts: { last: String(last) } },
   );
 
+/** A session was taken over by a later start of its producer. */
+export const producerFenced = (id: string, epoch: number, stored: number): MeshError =>
+  new MeshError(
+    'Aborted',
+    `producer "${id}" of epoch ${epoch} was replaced by epoch ${stored}; nothing was stored, and ` +
+      'this epoch may not publish any more',
+    { field: 'producer.epoch', reason: 'PRODUCER_FENCED', facts: { epoch: String(stored) } },
+  );
+
+/** Positions that were stored and not trimmed are not there: the storage is damaged. */
+export const positionsMissing = (
+  log: string,
+  partition: number,
+  from: number,
+  to: number,
+): MeshError =>
+  new MeshError(
+    'DataLoss',
+    `log "${log}", partition ${partition}: ` +
+      (from === to ? `position ${from} is missing` : `positions ${from} to ${to} are missing`) +
+      ' without a trim; restore the storage from a backup, or read on behind it',
+    {
+      reason: 'POSITION_MISSING',
+      facts: { log, partition: String(partition), from: String(from), to: String(to) },
+    },
+  );
+
 export const storeClosed = (): MeshError => unavailable('the store is closed');

@@ -1,6 +1,7 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
 import { BlockBuilder, blockHead } from './block.ts';
 import { blockKey, partitionKey, type Files, type Table } from './files.ts';
+import { isDiskFull } from './lmdb-errors.ts';
 import type { Partition } from './partition.ts';
 import type { TailCache } from './tail-cache.ts';
 
@@ -32,12 +33,16 @@ export class Commit {
     this.timeMs = timeMs;
   }
 
-  put(name: 'logs' | 'trims' | 'producers' | 'cursors', key: Buffer, value: Buffer): void {
+  put(
+    name: 'logs' | 'trims' | 'producers' | 'sessions' | 'cursors',
+    key: Buffer,
+    value: Buffer,
+  ): void {
     this.#puts.push({ table: this.#files[name], key, value });
     this.#overlay.set(`${name}:${key.toString('latin1')}`, value);
   }
 
-  remove(name: 'blocks' | 'cursors', key: Buffer): void {
+  remove(name: 'blocks' | 'sessions' | 'cursors', key: Buffer): void {
     this.#puts.push({ table: this.#files[name], key, value: undefined });
     this.#overlay.set(`${name}:${key.toString('latin1')}`, undefined);
   }
@@ -109,10 +114,10 @@ export class Commit {
 }
 
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
-const ENOSPC = 28;
-const EDQUOT = 122;
 
 export interface CommitterOptions {
+  /** Folder of the store. */
+  readonly dir: string;
   readonly pendingBytesMax: number;
   readonly now: () => number;
   readonly cache: TailCache;
@@ -217,8 +222,7 @@ export class Committer {
 
   async #failed(thrown: unknown): Promise<MeshError> {
     const cause = await commitCause(thrown);
-    const code = (cause as { code?: unknown }).code;
-    if (code === ENOSPC || code === EDQUOT) {
+    if (isDiskFull(cause, this.#options.dir)) {
       this.#options.onRollback();
       return new MeshError(
         'ResourceExhausted',

@@ -1,7 +1,16 @@
-import { MeshError } from '@eventmesh/errors';
-import { DuplicateWindow, type LogSpec, type PartitionInfo } from '@eventmesh/store-api';
+import type { MeshError } from '@eventmesh/errors';
+import {
+  DuplicateWindow,
+  ProducerSessions,
+  positionsMissing,
+  seal,
+  unseal,
+  type LogSpec,
+  type PartitionInfo,
+  type SessionState,
+} from '@eventmesh/store-api';
 import { blockHead, blockKeys, checkBlock, type BlockHead } from './block.ts';
-import { blockKey, partitionKey, type Files } from './files.ts';
+import { blockKey, namedEntries, partitionKey, type Files } from './files.ts';
 
 /** What is left of a partition whose blocks may all be gone. */
 interface TrimMark {
@@ -34,6 +43,7 @@ export class Partition {
   readonly #files: Files;
   readonly #waiting = new Set<() => void>();
   #window: DuplicateWindow | undefined;
+  #sessions: ProducerSessions | undefined;
 
   constructor(files: Files, id: number, index: number, spec: LogSpec) {
     this.#files = files;
@@ -59,6 +69,7 @@ export class Partition {
     this.bytesTotal = last === undefined ? mark.bytesTotal : last.bytesBefore + last.bytes;
     this.lastTimeMs = last?.timeMs ?? mark.timeMs;
     this.#window = undefined;
+    this.#sessions = undefined;
   }
 
   get info(): PartitionInfo {
@@ -79,6 +90,12 @@ export class Partition {
   get window(): DuplicateWindow {
     this.#window ??= this.#readWindow();
     return this.#window;
+  }
+
+  /** The sessions of idempotent producers, read back the first time one appends. */
+  get sessions(): ProducerSessions {
+    this.#sessions ??= new ProducerSessions(this.#readSessions());
+    return this.#sessions;
   }
 
   forgetWindow(): void {
@@ -109,11 +126,7 @@ export class Partition {
 
   /** The error for a position that should be there and is not. */
   missing(position: number): MeshError {
-    return new MeshError(
-      'DataLoss',
-      `log "${this.spec.name}", partition ${this.index}: position ${position} is missing`,
-      { reason: 'POSITION_MISSING' },
-    );
+    return positionsMissing(this.spec.name, this.index, position, position);
   }
 
   readOldest(): BlockHead | undefined {
@@ -144,7 +157,7 @@ export class Partition {
   trimMark(): Buffer {
     const { first, bytesTotal, lastTimeMs } = this;
     const mark: TrimMark = { first, bytesTotal, timeMs: lastTimeMs };
-    return Buffer.from(JSON.stringify(mark));
+    return seal(mark);
   }
 
   /** Wakes readers that wait: for something new, or for the store to close. */
@@ -163,7 +176,7 @@ export class Partition {
   #trimMark(): TrimMark {
     const bytes = this.#files.trims.getBinary(partitionKey(this.id));
     if (bytes === undefined) return { first: 1, bytesTotal: 0, timeMs: 0 };
-    return JSON.parse(bytes.toString()) as TrimMark;
+    return unseal<TrimMark>(bytes, `the trim mark of ${this.#name}`);
   }
 
   #newestBlock(): Buffer | undefined {
@@ -196,6 +209,12 @@ export class Partition {
     return window;
   }
 
+  *#readSessions(): Generator<[string, SessionState]> {
+    for (const [id, value] of namedEntries(this.#files.sessions, this.id)) {
+      yield [id, unseal<SessionState>(value, `the session of "${id}" in ${this.#name}`)];
+    }
+  }
+
   #checked(block: Buffer): Buffer {
     checkBlock(block, this.#where(block));
     return block;
@@ -203,6 +222,10 @@ export class Partition {
 
   #where(block: Buffer): string {
     const position = block.length >= 14 ? block.readUIntBE(8, 6) : '?';
-    return `log "${this.spec.name}", partition ${this.index}, position ${position}`;
+    return `${this.#name}, position ${position}`;
+  }
+
+  get #name(): string {
+    return `log "${this.spec.name}", partition ${this.index}`;
   }
 }

@@ -1,6 +1,7 @@
 import { invalid } from '@eventmesh/errors';
 import { storeClosed, wantsRecord, type ReadItem, type ReadOptions } from '@eventmesh/store-api';
 import { blockHead, blockRecords } from './block.ts';
+import { fromLmdb } from './lmdb-errors.ts';
 import type { Partition } from './partition.ts';
 import type { TailCache } from './tail-cache.ts';
 
@@ -11,6 +12,7 @@ const READ_AHEAD_BYTES = 4 * 1024 * 1024;
 interface Source {
   readonly partition: Partition;
   readonly cache: TailCache;
+  readonly dir: string;
   readonly closed: () => boolean;
 }
 
@@ -64,6 +66,8 @@ async function* iterate(
         yield batch;
       }
     }
+  } catch (error) {
+    throw fromLmdb(error, source.dir);
   } finally {
     partition.followers--;
     if (partition.followers === 0) cache.drop(partition.id);
@@ -98,7 +102,7 @@ function openBlock(
   }
   const block = partition.blockAt(position);
   const head = block === undefined ? undefined : blockHead(block);
-  if (block === undefined || head === undefined || head.last < position) {
+  if (block === undefined || head === undefined || head.last < position || head.first > position) {
     throw partition.missing(position);
   }
   return { first: head.first, last: head.last, records: blockRecords(block) };

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { invalid, MeshError } from '@eventmesh/errors';
 import {
   checkAppendBatch,
@@ -6,12 +7,13 @@ import {
   checkLogSpec,
   decodeCursor,
   encodeCursor,
-  outOfSequence,
   PARTITIONS_MAX,
   RECORD_BYTES_MAX,
+  seal,
   storeClosed,
   unknownLog,
   unknownPartition,
+  unseal,
   type AppendBatch,
   type AppendReceipt,
   type Cursor,
@@ -25,13 +27,16 @@ import {
   type ReadOptions,
   type StoreCapability,
 } from '@eventmesh/store-api';
+import { applyAppend, readSequence } from './append.ts';
 import { Committer, writeTrimMark, type Commit } from './commit.ts';
-import { blockKey, namedKey, openFiles, type Files } from './files.ts';
+import { blockKey, closeDamaged, namedEntries, namedKey, openFiles, type Files } from './files.ts';
+import { fromLmdb } from './lmdb-errors.ts';
 import { lockFolder } from './lock-file.ts';
 import { DEFAULT_EMBEDDED_OPTIONS, type EmbeddedStoreOptions } from './options.ts';
 import { Partition } from './partition.ts';
 import { readPartition } from './reader.ts';
 import { expiredUpTo, overflowUpTo } from './retention.ts';
+import { scanAll } from './scan.ts';
 import { TailCache } from './tail-cache.ts';
 
 interface Log {
@@ -46,19 +51,23 @@ const TRIM_BLOCKS_MAX = 256;
 /**
  * Opens a store in a folder. It belongs to this process until `close`.
  *
- * @throws MeshError FailedPrecondition when another process has it, DataLoss when the newest block
- *   of a partition is damaged: nothing is repaired by itself.
+ * @throws MeshError FailedPrecondition when another process has it, DataLoss when the file is cut off
+ *   or the newest block of a partition is damaged: nothing is repaired by itself.
  */
 export async function openEmbeddedStore(options: EmbeddedStoreOptions): Promise<EventStore> {
-  const files = openFiles(options.dir);
-  let unlock: (() => void) | undefined;
+  const { dir } = options;
+  mkdirSync(dir, { recursive: true });
+  const unlock = lockFolder(dir);
+  let files: Files | undefined;
   try {
-    unlock = lockFolder(options.dir);
+    files = await openFiles(dir);
     return new EmbeddedStore(files, options, unlock);
-  } catch (error) {
-    await files.env.close();
-    unlock?.();
-    throw error;
+  } catch (thrown) {
+    if (files !== undefined) await closeDamaged(files);
+    unlock();
+    const error = fromLmdb(thrown, dir);
+    // Anything else, such as a missing right, says best itself what it is.
+    throw error.code === 'Internal' ? thrown : error;
   }
 }
 
@@ -88,7 +97,14 @@ class EmbeddedStore implements EventStore {
     this.#now = options.now ?? Date.now;
     this.#cache = new TailCache(settings.tailCacheBytes);
     for (const { value } of files.logs.getRange({})) this.#openLog(value);
+    if (files.padding !== undefined) {
+      scanAll(
+        files,
+        [...this.#logs.values()].flatMap(({ partitions }) => partitions),
+      );
+    }
     this.#committer = new Committer(files, {
+      dir: this.#dir,
       pendingBytesMax: settings.pendingBytesMax,
       now: this.#now,
       cache: this.#cache,
@@ -107,8 +123,11 @@ class EmbeddedStore implements EventStore {
       store: 'embedded',
       durability: 'fsync',
       evidence: [
-        `LMDB in ${this.#dir}, opened with synchronous commits: data and meta page are synced`,
-        'a receipt is given after the commit that has the record',
+        `LMDB keeps the store in ${this.#dir}, opened by this process with synchronous commits.`,
+        'Each commit writes its pages, syncs the file (fdatasync), and then writes and syncs the ' +
+          'page that makes it valid.',
+        'A receipt is given only when the commit that has its records has returned; after a sync ' +
+          'that failed, the process gives no receipt any more and ends.',
       ],
       warnings: [],
       recordBytesMax: RECORD_BYTES_MAX,
@@ -128,7 +147,7 @@ class EmbeddedStore implements EventStore {
       }
       const id = this.#logIds.get(spec.name) ?? this.#logIds.size + 1;
       this.#logIds.set(spec.name, id);
-      const stored = Buffer.from(JSON.stringify({ id, spec: { ...spec } }));
+      const stored = seal({ id, spec: { ...spec } });
       commit.put('logs', Buffer.from(spec.name), stored);
       commit.onDone(() => this.#openLog(stored));
     });
@@ -162,16 +181,17 @@ class EmbeddedStore implements EventStore {
     this.#checkOpen();
     const partition = this.#partition(options.log, options.partition);
     const closed = () => this.#committer.refusal !== undefined;
-    return readPartition({ partition, cache: this.#cache, closed }, options);
+    return readPartition({ partition, cache: this.#cache, dir: this.#dir, closed }, options);
   }
 
   async commitCursors(commits: readonly CursorCommit[]): Promise<number[]> {
-    const keyed = commits.map(({ id, cursor }) => ({ key: this.#cursorKey(id), cursor }));
+    const keyed = commits.map(({ id, cursor }) => ({ key: this.#cursorKey(id), id, cursor }));
     const fenced: number[] = [];
     await this.#commit(256 * commits.length, (commit) => {
-      for (const [index, { key, cursor }] of keyed.entries()) {
+      for (const [index, { key, id, cursor }] of keyed.entries()) {
         const stored = commit.get('cursors', key);
-        if (stored !== undefined && decodeCursor(stored).epoch > cursor.epoch) fenced.push(index);
+        if (stored !== undefined && decodeCursor(stored, id).epoch > cursor.epoch)
+          fenced.push(index);
         else commit.put('cursors', key, encodeCursor(cursor));
       }
     });
@@ -181,7 +201,7 @@ class EmbeddedStore implements EventStore {
   loadCursor(id: CursorId): Promise<Cursor | undefined> {
     return this.#read(() => {
       const stored = this.#files.cursors.getBinary(this.#cursorKey(id));
-      return stored === undefined ? undefined : decodeCursor(stored);
+      return stored === undefined ? undefined : decodeCursor(stored, id);
     });
   }
 
@@ -190,10 +210,22 @@ class EmbeddedStore implements EventStore {
     await this.#commit(0, (commit) => commit.remove('cursors', key));
   }
 
+  listCursors(name: string): Promise<CursorId[]> {
+    return this.#read(() =>
+      this.#log(name).partitions.flatMap(({ id, index: partition }) =>
+        Array.from(namedEntries(this.#files.cursors, id), ([subscription]) => ({
+          log: name,
+          partition,
+          subscription,
+        })),
+      ),
+    );
+  }
+
   producerSequence(log: string, partition: number, producer: string): Promise<number> {
     return this.#read(() => {
       const { id } = this.#partition(log, partition);
-      return readSequence(this.#files.producers.getBinary(namedKey(id, producer)));
+      return readSequence(this.#files.producers.getBinary(namedKey(id, producer)), producer);
     });
   }
 
@@ -288,7 +320,7 @@ class EmbeddedStore implements EventStore {
       this.#checkOpen();
       return Promise.resolve(read());
     } catch (error) {
-      return Promise.reject(MeshError.from(error));
+      return Promise.reject(fromLmdb(error, this.#dir));
     }
   }
 
@@ -297,7 +329,7 @@ class EmbeddedStore implements EventStore {
   }
 
   #openLog(stored: Buffer): void {
-    const { id, spec } = JSON.parse(stored.toString()) as { id: number; spec: LogSpec };
+    const { id, spec } = unseal<{ id: number; spec: LogSpec }>(stored, 'the spec of a log');
     const log = this.#logs.get(spec.name) ?? { id, spec, partitions: [] };
     this.#logs.set(spec.name, log);
     this.#logIds.set(spec.name, id);
@@ -342,39 +374,3 @@ class EmbeddedStore implements EventStore {
 }
 
 const positionOf = (key: Uint8Array): number => Buffer.from(key).readUIntBE(4, 6);
-
-const readSequence = (stored: Buffer | undefined): number =>
-  stored === undefined ? 0 : Number(stored.toString());
-
-function applyAppend(commit: Commit, partition: Partition, batch: AppendBatch): AppendReceipt {
-  const { records, producer } = batch;
-  const { window } = partition;
-  const positions = new Array<number>(records.length);
-  const duplicates: number[] = [];
-  if (producer !== undefined) {
-    const key = namedKey(partition.id, producer.id);
-    const stored = readSequence(commit.get('producers', key));
-    if (producer.last <= stored) {
-      for (const [index, { dedupKey = '' }] of records.entries()) {
-        positions[index] = window.find(dedupKey) ?? 0;
-        duplicates.push(index);
-      }
-      return { positions, duplicates, durability: 'fsync' };
-    }
-    if (producer.previous !== stored) throw outOfSequence(producer, stored);
-    commit.put('producers', key, Buffer.from(String(producer.last)));
-  }
-  for (let index = 0; index < records.length; index++) {
-    const { bytes, dedupKey = '' } = records[index] as (typeof records)[number];
-    const known = dedupKey === '' ? undefined : window.find(dedupKey);
-    if (known !== undefined) {
-      positions[index] = known;
-      duplicates.push(index);
-      continue;
-    }
-    const position = commit.append(partition, bytes, dedupKey);
-    if (dedupKey !== '') window.add(dedupKey, position);
-    positions[index] = position;
-  }
-  return { positions, duplicates, durability: 'fsync' };
-}

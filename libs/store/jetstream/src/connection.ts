@@ -157,6 +157,7 @@ export const API_ERROR = Object.freeze({
   storageExceeded: 10047,
   memoryExceeded: 10028,
   messageSizeExceeded: 10054,
+  batchIncomplete: 10176,
 });
 
 /** The code of an error that the JetStream client threw, or 0. */
@@ -179,6 +180,13 @@ export function fromJetStream(error: unknown): MeshError {
       'ResourceExhausted',
       'JetStream has no room left; nothing was stored',
       { reason: 'DISK_FULL', retryAfterMs: 5000 },
+      error,
+    );
+  }
+  if (code === API_ERROR.batchIncomplete) {
+    return unavailable(
+      'nats-server did not write the whole batch: its disk is full or failing, see its log; after ' +
+        'such an error it writes to the stream again only when it is started anew',
       error,
     );
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import fc from 'fast-check';
-import { decodeHeaders, encodeMessage, joinRecord, producerLine } from './message.ts';
+import { decodeHeaders, encodeMessage, joinRecord, markLine } from './message.ts';
 
 const HEAD = {
   tenant: 'default',
@@ -50,7 +50,7 @@ describe('a message', () => {
     const forged = 'x\r\nNats-Expected-Last-Sequence: 1';
     const event = encodeEvent({ id: forged, source: forged, type: forged });
     const { headers } = encodeMessage(encodeRecord(HEAD, event), forged);
-    expect(headers + producerLine({ id: forged, previous: 0, last: 1 })).not.toMatch(/^Nats-/m);
+    expect(headers + markLine({ kind: 'sequence', id: forged, last: 1 })).not.toMatch(/^Nats-/m);
   });
 
   it('gives back the exact bytes of any record, and the key', () => {

@@ -1,6 +1,6 @@
 import { MeshError } from '@eventmesh/errors';
 import { EventView, asBuffer, attributeText, decodeRecord } from '@eventmesh/event';
-import type { ProducerSequence } from '@eventmesh/store-api';
+import type { ProducerMark } from './producer-book.ts';
 import { topicToSubject } from './subjects.ts';
 
 /*
@@ -11,10 +11,12 @@ import { topicToSubject } from './subjects.ts';
  *   varint length of the dedup key, dedup key, varint length of the tail, tail, head
  *
  * where record = head + payload + tail. The last message of an idempotent producer's append has
- * `Mesh-Producer: <percent-encoded id> <last sequence>`.
+ * `Mesh-Producer: <percent-encoded id> <last sequence>`, that of a session
+ * `Mesh-Session: <percent-encoded id> <last sequence> <epoch>`.
  */
 const RECORD_HEADER = 'Mesh-Record';
 const PRODUCER_HEADER = 'Mesh-Producer';
+const SESSION_HEADER = 'Mesh-Session';
 
 export interface EncodedMessage {
   /** Below the partition's base: tenant and topic. */
@@ -54,15 +56,31 @@ export function encodeMessage(record: Uint8Array, dedupKey: string): EncodedMess
   };
 }
 
-/** The header line that ends the last message of a producer's append. */
-export const producerLine = ({ id, last }: ProducerSequence): string =>
-  `${PRODUCER_HEADER}: ${encodeURIComponent(id)} ${last}\r\n`;
+/** The header line on the last message of a numbered append. */
+export function markLine(mark: ProducerMark): string {
+  const id = encodeURIComponent(mark.id);
+  if (mark.kind === 'sequence') return `${PRODUCER_HEADER}: ${id} ${mark.last}\r\n`;
+  return `${SESSION_HEADER}: ${id} ${mark.state.last} ${mark.state.epoch}\r\n`;
+}
+
+/** The mark on the message at a position, if it carries one. */
+export function markOf(get: (name: string) => string, at: number): ProducerMark | undefined {
+  const sequence = get(PRODUCER_HEADER);
+  if (sequence !== '') {
+    const [id = '', last = '0'] = sequence.split(' ');
+    return { kind: 'sequence', id: decodeURIComponent(id), last: Number(last) };
+  }
+  const session = get(SESSION_HEADER);
+  if (session === '') return undefined;
+  const [id = '', last = '0', epoch = '0'] = session.split(' ');
+  const state = { epoch: Number(epoch), last: Number(last), at };
+  return { kind: 'session', id: decodeURIComponent(id), state };
+}
 
 export interface DecodedHeaders {
   readonly head: Buffer;
   readonly tail: Buffer;
   readonly dedupKey: string;
-  readonly producer: { readonly id: string; readonly last: number } | undefined;
 }
 
 /**
@@ -91,7 +109,7 @@ export function decodeHeaders(get: (name: string) => string): DecodedHeaders {
   at = keyEnd;
   const tailEnd = length() + at;
   const tail = packed.subarray(at, tailEnd);
-  return { head: packed.subarray(tailEnd), tail, dedupKey, producer: producerOf(get) };
+  return { head: packed.subarray(tailEnd), tail, dedupKey };
 }
 
 export function joinRecord({ head, tail }: DecodedHeaders, payload: Uint8Array): Buffer {
@@ -100,13 +118,6 @@ export function joinRecord({ head, tail }: DecodedHeaders, payload: Uint8Array):
   record.set(payload, head.length);
   record.set(tail, head.length + payload.length);
   return record;
-}
-
-function producerOf(get: (name: string) => string): DecodedHeaders['producer'] {
-  const line = get(PRODUCER_HEADER);
-  if (line === '') return undefined;
-  const [id = '', last = '0'] = line.split(' ');
-  return { id: decodeURIComponent(id), last: Number(last) };
 }
 
 function parse(bytes: Buffer) {

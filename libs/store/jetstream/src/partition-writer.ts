@@ -1,22 +1,27 @@
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MeshError, tooLarge, unavailable } from '@eventmesh/errors';
-import type { DuplicateWindow } from '@eventmesh/store-api';
-import {
-  outOfSequence,
-  type AppendBatch,
-  type AppendReceipt,
-  type DurabilityClass,
-  type LogSpec,
+import type {
+  AppendBatch,
+  AppendReceipt,
+  DurabilityClass,
+  LogSpec,
+  SessionState,
 } from '@eventmesh/store-api';
 import { API_ERROR, fromJetStream, type Connection } from './connection.ts';
-import { encodeMessage, producerLine, type EncodedMessage } from './message.ts';
+import {
+  applyWork,
+  groupSize,
+  type Applied,
+  type Outgoing,
+  type Work,
+  type WriterState,
+} from './group.ts';
+import { encodeMessage, type EncodedMessage } from './message.ts';
+import type { Marks, Place } from './marks.ts';
+import { ProducerBook, type ProducerMark } from './producer-book.ts';
 import type { StateBucket } from './state.ts';
 import { readTail } from './tail.ts';
 
-/** Messages of one atomic batch; the server takes at most 1,000. */
-const GROUP_MESSAGES = 500;
-const GROUP_MESSAGES_MAX = 1000;
-const GROUP_BYTES = 4 * 1024 * 1024;
 /**
  * A second batch is sent before the first is answered only when it is this big: small ones gain
  * more by waiting, since a sync costs the same for any size.
@@ -27,29 +32,6 @@ const GROUPS_IN_FLIGHT_MAX = 2;
 const BATCH_HEADER_BYTES = 256;
 const SNAPSHOT_MS = 5000;
 
-interface Work {
-  readonly batch: AppendBatch;
-  readonly messages: readonly EncodedMessage[];
-  readonly bytes: number;
-  readonly resolve: (receipt: AppendReceipt) => void;
-  readonly reject: (error: MeshError) => void;
-}
-
-interface Applied {
-  readonly work: Work;
-  readonly positions: number[];
-  readonly duplicates: number[];
-}
-
-interface Loaded {
-  /** Position of the last record sent. */
-  last: number;
-  readonly window: DuplicateWindow;
-  /** Sequences sent, and those that are known to be stored. */
-  readonly producers: Map<string, number>;
-  readonly stored: Map<string, number>;
-}
-
 /**
  * The one writer of a partition: group commit by atomic batch, each fenced by the expected last
  * sequence on its first message, so that another writer makes ours fail and never mixes with it.
@@ -59,37 +41,36 @@ export class PartitionWriter {
   spec: LogSpec;
   readonly #connection: Connection;
   readonly #state: StateBucket;
-  readonly #stream: string;
+  readonly #marks: Marks;
+  readonly #place: Place;
   readonly #base: string;
-  readonly #partition: number;
   readonly #durability: () => DurabilityClass;
   #queue: Work[] = [];
   #queuedMessages = 0;
   #inFlight = 0;
-  #loaded: Loaded | undefined;
+  #loaded: WriterState | undefined;
   #loading = false;
   #idle: (() => void)[] = [];
-  #acked = 0;
-  #snapshotDue = false;
   #snapshotMs = 0;
+  #saving: Promise<void> = Promise.resolve();
   #batches = 0;
   readonly #batchPrefix = crypto.randomUUID().slice(0, 13);
 
   constructor(options: {
     readonly connection: Connection;
     readonly state: StateBucket;
-    readonly stream: string;
+    readonly marks: Marks;
+    readonly place: Place;
     readonly base: string;
-    readonly partition: number;
     readonly spec: LogSpec;
     readonly durability: () => DurabilityClass;
   }) {
     this.spec = options.spec;
     this.#connection = options.connection;
     this.#state = options.state;
-    this.#stream = options.stream;
+    this.#marks = options.marks;
+    this.#place = options.place;
     this.#base = options.base;
-    this.#partition = options.partition;
     this.#durability = options.durability;
   }
 
@@ -117,14 +98,14 @@ export class PartitionWriter {
   async sequence(producer: string): Promise<number> {
     await this.settled();
     const loaded = this.#loaded ?? (await this.#load());
-    return loaded.stored.get(producer) ?? 0;
+    return loaded.producers.sequence(producer);
   }
 
-  /** Stores the producers' sequences apart from the records, which may be about to go. */
+  /** Stores what is known of producers apart from the records, which may be about to go. */
   async saveProducers(): Promise<void> {
     await this.settled();
     const loaded = this.#loaded ?? (await this.#load());
-    if (loaded.stored.size > 0) await this.#snapshot(loaded);
+    await this.#snapshot(loaded.producers);
   }
 
   /** Resolves when nothing is queued or in flight. */
@@ -188,31 +169,22 @@ export class PartitionWriter {
     this.#pump();
   }
 
-  async #load(): Promise<Loaded> {
-    const snapshot = await this.#state.producers(this.spec.name, this.#partition);
-    const tail = await readTail(this.#connection, this.#stream, {
+  async #load(): Promise<WriterState> {
+    const { log, partition } = this.#place;
+    const { upTo, sequences, sessions } = await this.#state.producers(log, partition);
+    await this.#marks.check(this.#place);
+    const tail = await readTail(this.#connection, this.#place, {
       duplicateWindow: this.spec.duplicateWindow,
-      producersAfter: snapshot.upTo,
+      producersAfter: upTo,
     });
-    const stored = new Map(Object.entries(snapshot.sequences));
-    for (const [id, last] of tail.producers) stored.set(id, Math.max(last, stored.get(id) ?? 0));
-    this.#acked = tail.last;
-    this.#loaded = { last: tail.last, window: tail.window, producers: new Map(stored), stored };
+    for (const mark of tail.marks) overlay(mark, sequences, sessions);
+    const producers = new ProducerBook(tail.last, sequences, [...sessions]);
+    this.#loaded = { last: tail.last, window: tail.window, producers };
     return this.#loaded;
   }
 
   #takeGroup(): Work[] {
-    let count = 0;
-    let messages = 0;
-    let bytes = 0;
-    for (const work of this.#queue) {
-      const more = work.messages.length;
-      if (count > 0 && (messages >= GROUP_MESSAGES || messages + more > GROUP_MESSAGES_MAX)) break;
-      if (count > 0 && bytes >= GROUP_BYTES) break;
-      count++;
-      messages += more;
-      bytes += work.bytes;
-    }
+    const { count, messages } = groupSize(this.#queue);
     const group = this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
     this.#queuedMessages -= messages;
@@ -220,32 +192,26 @@ export class PartitionWriter {
   }
 
   /** Sends a group and settles its works by the answer. Never rejects. */
-  async #commit(group: readonly Work[], loaded: Loaded): Promise<void> {
+  async #commit(group: readonly Work[], loaded: WriterState): Promise<void> {
     this.#inFlight++;
     const applied: Applied[] = [];
-    const sending: { message: EncodedMessage; line: string }[] = [];
+    const sending: Outgoing[] = [];
     const before = loaded.last;
     for (const work of group) {
       try {
-        applied.push(apply(work, loaded, sending));
+        applied.push(applyWork(work, loaded, sending));
       } catch (error) {
         work.reject(MeshError.from(error));
       }
     }
     try {
       if (sending.length > 0) await this.#send(sending, before, loaded.last);
-      this.#acked = Math.max(this.#acked, loaded.last - (loaded.last - before - sending.length));
-      for (const { work } of applied) {
-        const { producer } = work.batch;
-        if (producer === undefined) continue;
-        loaded.stored.set(
-          producer.id,
-          Math.max(producer.last, loaded.stored.get(producer.id) ?? 0),
-        );
-        this.#snapshotDue = true;
-      }
-      // No record carries the sequence when all were duplicates.
-      if (sending.length === 0 && this.#snapshotDue) await this.#snapshot(loaded);
+      const marks = applied.flatMap(({ mark }) => mark ?? []);
+      const acked = before + sending.length;
+      loaded.producers.stored(acked, marks);
+      this.#marks.note(this.#place, acked);
+      // No record tells of an append that had duplicates only.
+      if (applied.some(({ carried }) => !carried)) await this.#snapshot(loaded.producers);
       const durability = this.#durability();
       for (const { work, positions, duplicates } of applied) {
         work.resolve({ positions, duplicates, durability });
@@ -256,22 +222,14 @@ export class PartitionWriter {
       for (const { work } of applied) work.reject(failure);
     }
     this.#inFlight--;
-    if (
-      this.#snapshotDue &&
-      Date.now() - this.#snapshotMs > SNAPSHOT_MS &&
-      this.#loaded === loaded
-    ) {
+    if (this.#loaded === loaded && Date.now() - this.#snapshotMs > SNAPSHOT_MS) {
       // A failed snapshot is made up for by the tail; the next one comes in some seconds.
-      this.#snapshot(loaded).catch(() => undefined);
+      this.#snapshot(loaded.producers).catch(() => undefined);
     }
     this.#pump();
   }
 
-  async #send(
-    sending: readonly { message: EncodedMessage; line: string }[],
-    before: number,
-    last: number,
-  ): Promise<void> {
+  async #send(sending: readonly Outgoing[], before: number, last: number): Promise<void> {
     const { reply, answer } = this.#connection.expectReply();
     const { nc } = this.#connection;
     const batch =
@@ -291,55 +249,37 @@ export class PartitionWriter {
     checkAck(await answer, last);
   }
 
-  async #snapshot(loaded: Loaded): Promise<void> {
-    this.#snapshotDue = false;
-    this.#snapshotMs = Date.now();
-    const sequences = Object.fromEntries(loaded.stored);
-    await this.#state.saveProducers(this.spec.name, this.#partition, {
-      upTo: this.#acked,
-      sequences,
-    });
+  /** Puts down what is stored, one snapshot after the other. */
+  #snapshot(producers: ProducerBook): Promise<void> {
+    const save = async () => {
+      if (!producers.due) return;
+      this.#snapshotMs = Date.now();
+      const { snapshot, changed } = producers.takeSnapshot();
+      try {
+        const { log, partition } = this.#place;
+        await this.#state.saveProducers(log, partition, snapshot, changed);
+      } catch (error) {
+        producers.snapshotFailed(changed);
+        throw error;
+      }
+    };
+    // What became of the one before is told to whoever asked for it.
+    this.#saving = this.#saving.then(save, save);
+    return this.#saving;
   }
 }
 
-/** Works out what of a batch is to be sent. Throws before anything has changed. */
-function apply(
-  work: Work,
-  loaded: Loaded,
-  sending: { message: EncodedMessage; line: string }[],
-): Applied {
-  const { records, producer } = work.batch;
-  const positions = new Array<number>(records.length);
-  const duplicates: number[] = [];
-  const { window } = loaded;
-  if (producer !== undefined) {
-    const known = loaded.producers.get(producer.id) ?? 0;
-    if (producer.last <= known) {
-      for (const [index, { dedupKey = '' }] of records.entries()) {
-        positions[index] = window.find(dedupKey) ?? 0;
-        duplicates.push(index);
-      }
-      return { work, positions, duplicates };
-    }
-    if (producer.previous !== known) throw outOfSequence(producer, known);
-    loaded.producers.set(producer.id, producer.last);
+/** Puts what a record carries over what was put down before; what is as new already stays. */
+function overlay(
+  mark: ProducerMark,
+  sequences: Map<string, number>,
+  sessions: Map<string, SessionState>,
+): void {
+  if (mark.kind === 'sequence') {
+    sequences.set(mark.id, Math.max(mark.last, sequences.get(mark.id) ?? 0));
+  } else if (mark.state.at > (sessions.get(mark.id)?.at ?? 0)) {
+    sessions.set(mark.id, mark.state);
   }
-  const first = sending.length;
-  for (const [index, { dedupKey = '' }] of records.entries()) {
-    const found = dedupKey === '' ? undefined : window.find(dedupKey);
-    if (found !== undefined) {
-      positions[index] = found;
-      duplicates.push(index);
-      continue;
-    }
-    const position = ++loaded.last;
-    if (dedupKey !== '') window.add(dedupKey, position);
-    positions[index] = position;
-    sending.push({ message: work.messages[index] as EncodedMessage, line: '' });
-  }
-  const carrier = sending.length > first ? sending.at(-1) : undefined;
-  if (producer !== undefined && carrier !== undefined) carrier.line = producerLine(producer);
-  return { work, positions, duplicates };
 }
 
 interface Ack {

@@ -44,20 +44,25 @@ export async function verifyProfile(
   connection.checkUp();
   const { info } = connection.nc;
   const evidence: string[] = [
-    `nats-server ${info?.version ?? '?'}, server ${info?.server_name ?? '?'}`,
+    `The store is connected to nats-server ${info?.version ?? '?'}, server "${info?.server_name ?? '?'}".`,
   ];
   const warnings: string[] = [];
   const stored = await storedAs(connection, options, warnings);
   const synced = await syncedAlways(connection, options, evidence, warnings);
   const recent = isRecent(info?.version ?? '');
   if (!recent) {
-    warnings.push(`nats-server ${info?.version} is older than 2.12.12 / 2.14.3; upgrade it`);
+    warnings.push(
+      `nats-server ${info?.version} lacks fixes that acknowledged records rely on; upgrade it to ` +
+        '2.12.12, 2.14.3 or newer.',
+    );
   }
   evidence.push(
-    `streams: ${stored.memory ? 'memory' : 'file'} storage, ${stored.replicas} replica(s)`,
+    `The configuration of ${options.streams.length} streams was read back: they are kept in ` +
+      `${stored.memory ? 'memory' : 'files'}, with at least ${stored.replicas} replica(s) each.`,
   );
+  evidence.push(...stored.dropped);
   evidence.push(
-    `a single publish is answered in ${await probeMs(options.probe)} ms (median of ${PROBES})`,
+    `A single small write is answered in ${await probeMs(options.probe)} ms (median of ${PROBES}).`,
   );
   const maxPayload = info?.max_payload ?? 1024 * 1024;
   return {
@@ -74,6 +79,8 @@ interface StoredAs {
   readonly asyncPersist: boolean;
   /** The least of all streams. */
   readonly replicas: number;
+  /** What the server says that it left out when it started, one sentence a stream. */
+  readonly dropped: readonly string[];
 }
 
 function classOf(stored: StoredAs, synced: boolean): DurabilityClass {
@@ -97,12 +104,23 @@ async function storedAs(
   const memory = infos.some(({ config }) => config.storage !== 'file');
   const asyncPersist = infos.some(({ config }) => (config.persist_mode as string) === 'async');
   const replicas = Math.min(...infos.map(({ config }) => config.num_replicas));
-  if (memory) warnings.push('a stream is kept in memory; its storage must be file');
-  if (asyncPersist) warnings.push('a stream has persist_mode async; it must be default');
+  if (memory) warnings.push('A stream is kept in memory; its storage must be file.');
+  if (asyncPersist) warnings.push('A stream has persist_mode async; it must be default.');
   if (replicas < wanted) {
-    warnings.push(`a stream has ${replicas} replica(s) where ${wanted} are configured`);
+    warnings.push(
+      `A stream has ${replicas} replica(s) where ${wanted} are configured; nats-server has to get ` +
+        'more servers before it can make them.',
+    );
   }
-  return { memory, asyncPersist, replicas };
+  const dropped = infos.flatMap(({ config, state }) => {
+    const bytes = state.lost?.bytes ?? 0;
+    if (bytes === 0) return [];
+    return (
+      `When it started, nats-server dropped ${bytes} bytes at the end of stream ${config.name}; ` +
+      'everything that was acknowledged up to the last mark, at most a second before, is there.'
+    );
+  });
+  return { memory, asyncPersist, replicas, dropped };
 }
 
 async function syncedAlways(
@@ -113,8 +131,9 @@ async function syncedAlways(
 ): Promise<boolean> {
   if (monitorUrls.length === 0) {
     warnings.push(
-      'sync_interval cannot be seen by a client; set monitorUrls to the HTTP monitoring endpoint ' +
-        'of each server, and sync_interval: always inside jetstream { } on each',
+      'A client cannot see sync_interval, so syncs are not assumed; set monitorUrls (store-gateway: ' +
+        'store.monitorUrl) to the HTTP monitoring endpoint of each server, and sync_interval: ' +
+        'always inside jetstream { } on each.',
     );
     return false;
   }
@@ -125,18 +144,29 @@ async function syncedAlways(
     if (varz?.server_id === undefined) continue;
     const always = varz.jetstream?.config?.sync_always === true;
     servers.set(varz.server_id, always);
-    evidence.push(`${url}: server ${varz.server_name}, sync_always ${always}`);
+    evidence.push(
+      `Server "${varz.server_name}" says at ${url}/varz that it ` +
+        (always
+          ? 'syncs every write before it answers (sync_always).'
+          : 'does not sync every write.'),
+    );
     if (!always) {
-      warnings.push(`server ${varz.server_name}: set sync_interval: always inside jetstream { }`);
+      warnings.push(
+        `Server "${varz.server_name}" acknowledges what it has not synced, and a power cut loses it; ` +
+          'set sync_interval: always inside jetstream { } in its configuration.',
+      );
     }
   }
   const own = connection.nc.info?.server_id ?? '';
   if (servers.size > 0 && !servers.has(own)) {
-    warnings.push('none of monitorUrls belongs to the server that is connected to');
+    warnings.push('None of monitorUrls belongs to the server that the store is connected to.');
     return false;
   }
   if (servers.size < replicas) {
-    warnings.push(`monitorUrls show ${servers.size} server(s); ${replicas} replicas need as many`);
+    warnings.push(
+      `monitorUrls show ${servers.size} server(s); with ${replicas} replicas each of as many servers ` +
+        'has to be seen.',
+    );
     return false;
   }
   return [...servers.values()].every(Boolean);
@@ -166,7 +196,8 @@ async function readVarz(url: string, warnings: string[]): Promise<Varz | undefin
     if (!response.ok) throw new Error(`status ${response.status}`);
     return (await response.json()) as Varz;
   } catch (error) {
-    warnings.push(`${url}: cannot be read (${error instanceof Error ? error.message : 'failed'})`);
+    const why = error instanceof Error ? error.message : 'failed';
+    warnings.push(`The monitoring endpoint ${url} cannot be read (${why}).`);
     return undefined;
   }
 }

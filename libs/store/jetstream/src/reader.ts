@@ -1,31 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, invalid } from '@eventmesh/errors';
-import { wantsRecord, type ReadItem, type ReadOptions } from '@eventmesh/store-api';
+import type { ReadItem, ReadOptions } from '@eventmesh/store-api';
+import { Census } from './census.ts';
 import type { Connection } from './connection.ts';
-import { decodeHeaders, joinRecord } from './message.ts';
-import { headerReader } from './raw-message.ts';
+import type { Marks, Place } from './marks.ts';
+import { trimmedUpTo } from './stored.ts';
 import { StreamPull, type Delivered } from './stream-pull.ts';
 import { positionAtTime, streamRange } from './streams.ts';
 import { filterSubjects } from './subjects.ts';
+import { Walk } from './walk.ts';
 
 const READ_AHEAD_BYTES = 4 * 1024 * 1024;
-const BATCH_BYTES_MAX = 256 * 1024;
 const RETRY_MS_MAX = 2000;
 /** How often a filtered reader that lags asks what was trimmed before it got there. */
 const TRIM_CHECK_MS = 1000;
 
 interface Source {
   readonly connection: Connection;
-  readonly stream: string;
+  readonly marks: Marks;
+  readonly place: Place;
   /** Subject of the partition, without the tenant. */
   readonly base: string;
 }
 
 /** Reads one partition; survives reconnects and restarts of the server. */
 export async function* readStream(source: Source, options: ReadOptions): AsyncGenerator<ReadItem> {
-  const { connection, stream } = source;
+  const { connection, place, marks } = source;
+  const { stream } = place;
   const filters = options.topicFilters ?? [];
   const subjects = filters.length === 0 ? [] : filterSubjects(source.base, filters);
+  await marks.check(place);
   const range = await streamRange(connection, stream);
   const asked = await startPosition(source, options, range);
   const end = options.stopAtEnd === true ? range.last : Infinity;
@@ -35,6 +39,8 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
   for (let retryMs = 100; !walk.done && options.signal?.aborted !== true;) {
     let pull: StreamPull | undefined;
     try {
+      // A server that was away may come back with less than it had.
+      await marks.check(place);
       pull = await StreamPull.open(connection, {
         stream,
         subjects,
@@ -42,7 +48,9 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
         bytesMax: walk.bytesMax,
       });
       retryMs = 100;
-      yield* follow(source, walk, pull, subjects.length > 0, options.signal);
+      yield* subjects.length === 0
+        ? follow(source, walk, pull, options.signal)
+        : followFiltered(source, walk, pull, subjects, options.signal);
     } catch (error) {
       // The consumer's own retry: as long as the store is open, a reader waits for its server.
       if (!(error instanceof MeshError) || error.code !== 'Unavailable') throw error;
@@ -56,7 +64,7 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
 }
 
 async function startPosition(
-  { connection, stream }: Source,
+  { connection, place: { stream } }: Source,
   { from }: ReadOptions,
   range: { readonly first: number; readonly last: number },
 ): Promise<number> {
@@ -70,103 +78,87 @@ async function startPosition(
 
 /** Yields what one consumer gives, until it fails or the walk is done. */
 async function* follow(
-  { connection, stream }: Source,
+  { connection, place }: Source,
   walk: Walk,
   pull: StreamPull,
-  filtered: boolean,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ReadItem> {
+  // What is known to be stored and has to come, unless it is trimmed before.
+  let due = walk.end === Infinity ? 0 : walk.end;
+  const stopped = () => pull.failed || signal?.aborted === true;
+  while (!walk.done && !stopped()) {
+    const delivered = await pull.next(signal, due >= walk.next);
+    if (connection.closed) connection.checkUp();
+    if (delivered.length > 0) {
+      const { whole, damage } = await upToDamage(connection, place, walk, delivered);
+      yield* walk.take(whole, false);
+      if (damage !== undefined) throw damage;
+    } else if (!stopped()) {
+      if (due >= walk.next) {
+        yield* walk.trimmed(await trimmedUpTo(connection, place, walk.next, due + 1));
+      }
+      due = Math.min(walk.end, (await streamRange(connection, place.stream)).last);
+    }
+  }
+}
+
+/** The same through filters, where what does not come may just not match. */
+async function* followFiltered(
+  { connection, place }: Source,
+  walk: Walk,
+  pull: StreamPull,
+  subjects: readonly string[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ReadItem> {
+  const { stream } = place;
+  const census = await Census.open(connection, place, walk.next, subjects);
   let pending = pull.pendingAtStart;
   let checkedMs = Date.now();
-  while (!walk.done && !pull.failed && signal?.aborted !== true) {
-    if (filtered && pending === 0 && walk.end !== Infinity) {
+  const stopped = () => pull.failed || signal?.aborted === true;
+  while (!walk.done && !stopped()) {
+    if (pending === 0 && walk.end !== Infinity) {
       yield* walk.lookedAt(walk.end);
       return;
     }
-    if (filtered && pending > 0 && Date.now() - checkedMs > TRIM_CHECK_MS) {
+    if (pending > 0 && Date.now() - checkedMs > TRIM_CHECK_MS) {
       yield* walk.trimmed((await streamRange(connection, stream)).first);
       checkedMs = Date.now();
     }
     // Asked before the pull: when that finds nothing, everything up to here was looked at.
-    const last = filtered && pending === 0 ? (await streamRange(connection, stream)).last : 0;
-    const delivered = await pull.next(signal);
+    const last = pending === 0 ? (await streamRange(connection, stream)).last : 0;
+    const delivered = await pull.next(signal, pending > 0);
     if (connection.closed) connection.checkUp();
-    if (delivered.length === 0) {
-      if (!pull.failed && last > 0) yield* walk.lookedAt(last);
-      continue;
+    if (delivered.length > 0) {
+      pending = delivered.at(-1)?.pending ?? 0;
+      yield* walk.take(delivered, true);
+      await census.passed(delivered.at(-1)?.position ?? 0, pending);
+    } else if (!stopped()) {
+      if (last > 0) yield* walk.lookedAt(last);
+      // The server counts on records that it does not deliver: trimmed meanwhile, or damaged.
+      if (pending > 0) await census.scan();
+      pending = 0;
     }
-    pending = delivered.at(-1)?.pending ?? 0;
-    yield* walk.take(delivered, filtered);
   }
 }
 
-/** How far a reader is, and what it makes of what comes. */
-class Walk {
-  next: number;
-  readonly end: number;
-  readonly bytesMax: number;
-  readonly #filters: readonly string[];
-
-  constructor(next: number, end: number, filters: readonly string[], bytesMax: number) {
-    this.next = next;
-    this.end = end;
-    this.bytesMax = bytesMax;
-    this.#filters = filters;
-  }
-
-  get done(): boolean {
-    return this.next > this.end;
-  }
-
-  /** A gap when positions that are still wanted are gone. */
-  *trimmed(first: number): Generator<ReadItem> {
-    if (first <= this.next) return;
-    yield { kind: 'gap', from: this.next, to: Math.min(first - 1, this.end) };
-    this.next = first;
-  }
-
-  /** An empty batch that tells how far was looked. */
-  *lookedAt(upTo: number): Generator<ReadItem> {
-    if (upTo < this.next) return;
-    yield { kind: 'batch', positions: [], records: [], upTo };
-    this.next = upTo + 1;
-  }
-
-  *take(delivered: readonly Delivered[], filtered: boolean): Generator<ReadItem> {
-    const bytesMax = Math.min(BATCH_BYTES_MAX, this.bytesMax);
-    let positions: number[] = [];
-    let records: Buffer[] = [];
-    let bytes = 0;
-    const flush = function* (walk: Walk, upTo: number): Generator<ReadItem> {
-      if (upTo < walk.next) return;
-      const batch = { positions, records };
-      positions = [];
-      records = [];
-      bytes = 0;
-      walk.next = upTo + 1;
-      yield { kind: 'batch', ...batch, upTo };
-    };
-    let upTo = this.next - 1;
-    for (const { position, message } of delivered) {
-      if (position < this.next || this.done) continue;
-      if (position > this.end) {
-        yield* flush(this, this.end);
-        return;
-      }
-      // Positions have no holes: without a filter, what does not come was trimmed.
-      if (!filtered && position > upTo + 1) {
-        yield* flush(this, upTo);
-        yield* this.trimmed(position);
-      }
-      const record = joinRecord(decodeHeaders(headerReader(message)), message.data);
-      if (wantsRecord(this.#filters, record)) {
-        if (records.length > 0 && bytes + record.length > bytesMax) yield* flush(this, upTo);
-        positions.push(position);
-        records.push(record);
-        bytes += record.length;
-      }
-      upTo = position;
+/** What of a delivery comes before the first position that is missing without a trim. */
+async function upToDamage(
+  connection: Connection,
+  place: Place,
+  walk: Walk,
+  delivered: readonly Delivered[],
+): Promise<{ whole: readonly Delivered[]; damage?: MeshError }> {
+  let { next } = walk;
+  for (const [index, { position }] of delivered.entries()) {
+    if (position > walk.end) break;
+    if (position < next) continue;
+    try {
+      if (position > next) await trimmedUpTo(connection, place, next, position);
+    } catch (error) {
+      const damage = MeshError.from(error);
+      return { whole: delivered.slice(0, index), damage };
     }
-    yield* flush(this, upTo);
+    next = position + 1;
   }
+  return { whole: delivered };
 }

@@ -1,5 +1,3 @@
-import { Kvm, type KV, type KvEntry } from '@nats-io/kv';
-import { unavailable } from '@eventmesh/errors';
 import {
   decodeCursor,
   encodeCursor,
@@ -7,23 +5,24 @@ import {
   type CursorCommit,
   type CursorId,
   type LogSpec,
+  type SessionState,
 } from '@eventmesh/store-api';
-import { API_ERROR, apiCode, fromJetStream, type Connection } from './connection.ts';
+import { KvBucket } from './kv-bucket.ts';
+import type { Connection } from './connection.ts';
+import type { ProducerSnapshot, SessionShard } from './producer-book.ts';
 import { logToken } from './subjects.ts';
 
-/** Producer sequences of a partition as of a position. */
-export interface ProducerSnapshot {
+/** Producers of a partition as they were put down at a position. */
+export interface StoredProducers {
   readonly upTo: number;
-  readonly sequences: Readonly<Record<string, number>>;
+  readonly sequences: Map<string, number>;
+  readonly sessions: Map<string, SessionState>;
 }
 
-const CONFLICT: readonly number[] = [
-  API_ERROR.wrongLastSequence,
-  API_ERROR.wrongLastSequenceConstant,
-];
-/** Times that a compare-and-set is tried against others before it is given up. */
-const ATTEMPTS_MAX = 10;
-const EMPTY = new Uint8Array(0);
+interface StoredShard {
+  readonly upTo: number;
+  readonly sessions: SessionShard;
+}
 
 const keyOf = (kind: string, log: string, ...more: (string | number)[]): string =>
   [kind, logToken(log), ...more].join('/');
@@ -31,13 +30,9 @@ const keyOf = (kind: string, log: string, ...more: (string | number)[]): string 
 const cursorKey = ({ log, partition, subscription }: CursorId): string =>
   keyOf('cursor', log, partition, Buffer.from(subscription).toString('base64url'));
 
-/**
- * What is small and changes in place: specs, cursors, producer snapshots, in one KV bucket (the
- * last value of each key). Every write is compare-and-set on the key's revision.
- */
+/** What is small and changes in place: specs, cursors, what is put down of producers. */
 export class StateBucket {
-  readonly #connection: Connection;
-  readonly #kv: KV;
+  readonly #bucket: KvBucket;
   /** The last write of each cursor that is under way: calls are applied in order. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
@@ -46,28 +41,26 @@ export class StateBucket {
     prefix: string,
     replicas: number,
   ): Promise<StateBucket> {
-    try {
-      const kvm = new Kvm(connection.nc);
-      const kv = await kvm.create(`${prefix}-state`, { replicas, history: 1, storage: 'file' });
-      return new StateBucket(connection, kv);
-    } catch (error) {
-      throw fromJetStream(error);
-    }
+    return new StateBucket(await KvBucket.open(connection, `${prefix}-state`, replicas));
   }
 
-  private constructor(connection: Connection, kv: KV) {
-    this.#connection = connection;
-    this.#kv = kv;
+  private constructor(bucket: KvBucket) {
+    this.#bucket = bucket;
+  }
+
+  /** Sequence of the bucket's stream that was acknowledged last. */
+  get acked(): number {
+    return this.#bucket.acked;
   }
 
   /** One small synced write, to be timed. */
   async probe(): Promise<void> {
-    await this.#guarded(() => this.#kv.put('probe', EMPTY));
+    await this.#bucket.put('probe', new Uint8Array(0));
   }
 
   async logSpec(name: string): Promise<LogSpec | undefined> {
-    const entry = await this.#get(keyOf('log', name));
-    return value(entry) === undefined ? undefined : (entry?.json<LogSpec>() as LogSpec);
+    const bytes = await this.#bucket.get(keyOf('log', name));
+    return bytes === undefined ? undefined : (JSON.parse(text(bytes)) as LogSpec);
   }
 
   /** Replaces a spec; `change` sees the stored one and may refuse. */
@@ -76,7 +69,7 @@ export class StateBucket {
     change: (stored: LogSpec | undefined) => LogSpec,
   ): Promise<void> {
     const key = keyOf('log', name);
-    await this.#change(key, (stored) =>
+    await this.#bucket.change(key, (stored) =>
       Buffer.from(
         JSON.stringify(
           change(stored === undefined ? undefined : (JSON.parse(text(stored)) as LogSpec)),
@@ -86,19 +79,14 @@ export class StateBucket {
   }
 
   async logNames(): Promise<string[]> {
-    const names: string[] = [];
-    await this.#guarded(async () => {
-      for await (const key of await this.#kv.keys()) {
-        const [kind, token = ''] = key.split('/');
-        if (kind === 'log') names.push(token.replaceAll('=', '.'));
-      }
-    });
-    return names.sort();
+    const keys = (await this.#bucket.keys()).map((key) => key.split('/'));
+    const logs = keys.filter(([kind]) => kind === 'log');
+    return logs.map(([, token = '']) => token.replaceAll('=', '.')).sort();
   }
 
   async loadCursor(id: CursorId): Promise<Cursor | undefined> {
-    const bytes = value(await this.#get(cursorKey(id)));
-    return bytes === undefined ? undefined : decodeCursor(bytes);
+    const bytes = await this.#bucket.get(cursorKey(id));
+    return bytes === undefined ? undefined : decodeCursor(bytes, id);
   }
 
   /** Whether it was stored; false when a newer epoch has written. */
@@ -106,8 +94,8 @@ export class StateBucket {
     const key = cursorKey(id);
     return this.#inTurn(key, async () => {
       let stored = true;
-      await this.#change(key, (bytes) => {
-        stored = bytes === undefined || decodeCursor(bytes).epoch <= cursor.epoch;
+      await this.#bucket.change(key, (bytes) => {
+        stored = bytes === undefined || decodeCursor(bytes, id).epoch <= cursor.epoch;
         return stored ? encodeCursor(cursor) : undefined;
       });
       return stored;
@@ -116,58 +104,61 @@ export class StateBucket {
 
   async deleteCursor(id: CursorId): Promise<void> {
     const key = cursorKey(id);
-    await this.#inTurn(key, () => this.#guarded(() => this.#kv.purge(key)));
+    await this.#inTurn(key, () => this.#bucket.purge(key));
   }
 
-  async producers(log: string, partition: number): Promise<ProducerSnapshot> {
-    const bytes = value(await this.#get(keyOf('producers', log, partition)));
-    if (bytes === undefined) return { upTo: 0, sequences: {} };
-    return JSON.parse(text(bytes)) as ProducerSnapshot;
-  }
-
-  /** Stores a snapshot unless a later one is there. */
-  async saveProducers(log: string, partition: number, snapshot: ProducerSnapshot): Promise<void> {
-    const key = keyOf('producers', log, partition);
-    await this.#change(key, (bytes) => {
-      const stored =
-        bytes === undefined ? undefined : (JSON.parse(text(bytes)) as ProducerSnapshot);
-      return stored !== undefined && stored.upTo > snapshot.upTo
-        ? undefined
-        : Buffer.from(JSON.stringify(snapshot));
+  /** The cursors of a log, in no order. */
+  async cursors(log: string): Promise<CursorId[]> {
+    const prefix = keyOf('cursor', log, '');
+    const keys = (await this.#bucket.keys()).filter((key) => key.startsWith(prefix));
+    return keys.map((key) => {
+      const [partition = '', name = ''] = key.slice(prefix.length).split('/');
+      const subscription = Buffer.from(name, 'base64url').toString();
+      return { log, partition: Number(partition), subscription };
     });
   }
 
-  /** Compare-and-set in a loop: `change` answers the new value, or undefined to leave it. */
-  async #change(
-    key: string,
-    change: (stored: Uint8Array | undefined) => Uint8Array | undefined,
+  async producers(log: string, partition: number): Promise<StoredProducers> {
+    const sessions = new Map<string, SessionState>();
+    const bytes = await this.#bucket.get(keyOf('producers', log, partition));
+    if (bytes === undefined) return { upTo: 0, sequences: new Map(), sessions };
+    const { upTo, sequences, sessionShards } = JSON.parse(text(bytes)) as ProducerSnapshot;
+    const shards = await Promise.all(
+      sessionShards.map((shard) => this.#bucket.get(keyOf('sessions', log, partition, shard))),
+    );
+    for (const stored of shards) {
+      if (stored === undefined) continue;
+      const shard = JSON.parse(text(stored)) as StoredShard;
+      for (const [id, state] of shard.sessions) sessions.set(id, state);
+    }
+    return { upTo, sequences: new Map(Object.entries(sequences)), sessions };
+  }
+
+  /**
+   * Stores a snapshot, of each part unless a later one is there. The part that says how far it
+   * goes comes last: after a crash in between, the records after the one before are read again.
+   */
+  async saveProducers(
+    log: string,
+    partition: number,
+    snapshot: ProducerSnapshot,
+    changed: ReadonlyMap<number, SessionShard>,
   ): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const entry = await this.#get(key);
-      const next = change(value(entry));
-      if (next === undefined) return;
-      try {
-        if (entry === null) await this.#kv.create(key, next);
-        else await this.#kv.update(key, next, entry.revision);
-        return;
-      } catch (error) {
-        if (!CONFLICT.includes(apiCode(error))) throw fromJetStream(error);
-      }
-    }
-    throw unavailable(`others keep changing ${key}`);
+    const { upTo } = snapshot;
+    await Promise.all(
+      [...changed].map(([shard, sessions]) =>
+        this.#saveLatest<StoredShard>(keyOf('sessions', log, partition, shard), { upTo, sessions }),
+      ),
+    );
+    await this.#saveLatest(keyOf('producers', log, partition), snapshot);
   }
 
-  async #get(key: string): Promise<KvEntry | null> {
-    return this.#guarded(() => this.#kv.get(key));
-  }
-
-  async #guarded<T>(run: () => Promise<T>): Promise<T> {
-    this.#connection.checkUp();
-    try {
-      return await run();
-    } catch (error) {
-      throw fromJetStream(error);
-    }
+  async #saveLatest<T extends { readonly upTo: number }>(key: string, next: T): Promise<void> {
+    await this.#bucket.change(key, (bytes) => {
+      const stored = bytes === undefined ? undefined : (JSON.parse(text(bytes)) as T);
+      const later = stored !== undefined && stored.upTo > next.upTo;
+      return later ? undefined : Buffer.from(JSON.stringify(next));
+    });
   }
 
   async #inTurn<T>(key: string, run: () => Promise<T>): Promise<T> {
@@ -181,11 +172,6 @@ export class StateBucket {
       if (this.#turns.get(key) === mine) this.#turns.delete(key);
     }
   }
-}
-
-function value(entry: KvEntry | null): Uint8Array | undefined {
-  if (entry === null || entry.operation !== 'PUT') return undefined;
-  return entry.value.length === 0 ? EMPTY : entry.value;
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();

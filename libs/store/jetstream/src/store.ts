@@ -22,6 +22,7 @@ import {
   type StoreCapability,
 } from '@eventmesh/store-api';
 import { Connection, fromJetStream } from './connection.ts';
+import { Marks, type Place } from './marks.ts';
 import { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';
 import { PartitionWriter } from './partition-writer.ts';
 import { verifyProfile } from './profile.ts';
@@ -35,7 +36,8 @@ type Settings = Required<Omit<JetStreamStoreOptions, 'credentials'>>;
  * Opens a store on a NATS cluster. It reconnects for ever; while there is no connection, calls
  * fail as Unavailable.
  *
- * @throws MeshError Unavailable when the cluster does not answer in time.
+ * @throws MeshError Unavailable when the cluster does not answer in time, DataLoss when it has less
+ *   than was acknowledged: nothing is repaired by itself.
  */
 export async function openJetStreamStore(options: JetStreamStoreOptions): Promise<EventStore> {
   const settings = { ...DEFAULT_JETSTREAM_OPTIONS, ...options };
@@ -47,8 +49,11 @@ export async function openJetStreamStore(options: JetStreamStoreOptions): Promis
   }
   const connection = await Connection.open(options);
   try {
-    const state = await StateBucket.open(connection, settings.prefix, settings.replicas);
-    const store = new JetStreamStore(connection, state, settings);
+    const { prefix, replicas } = settings;
+    const state = await StateBucket.open(connection, prefix, replicas);
+    const marks = await Marks.open(connection, prefix, replicas, state);
+    const store = new JetStreamStore(connection, { state, marks }, settings);
+    await store.check();
     await store.profile();
     return store;
   } catch (error) {
@@ -70,6 +75,7 @@ class JetStreamStore implements EventStore {
   ]);
   readonly #connection: Connection;
   readonly #state: StateBucket;
+  readonly #marks: Marks;
   readonly #settings: Settings;
   /** Logs that were asked for since open, and those being looked up. */
   readonly #logs = new Map<string, Promise<Log>>();
@@ -77,10 +83,26 @@ class JetStreamStore implements EventStore {
   #recordBytesMax = RECORD_BYTES_MAX;
   #closing: Promise<void> | undefined;
 
-  constructor(connection: Connection, state: StateBucket, settings: Settings) {
+  constructor(
+    connection: Connection,
+    { state, marks }: { readonly state: StateBucket; readonly marks: Marks },
+    settings: Settings,
+  ) {
     this.#connection = connection;
     this.#state = state;
+    this.#marks = marks;
     this.#settings = settings;
+  }
+
+  /** Whether everything is there that was acknowledged. @throws MeshError DataLoss. */
+  async check(): Promise<void> {
+    await this.#marks.checkState();
+    for (const name of await this.#state.logNames()) {
+      const log = await this.#log(name);
+      for (let index = 0; index < log.spec.partitions; index++) {
+        await this.#marks.check(this.#place(name, index));
+      }
+    }
   }
 
   async profile(): Promise<DurabilityProfile> {
@@ -93,7 +115,7 @@ class JetStreamStore implements EventStore {
     const profile = await verifyProfile(this.#connection, {
       replicas,
       monitorUrls,
-      streams: [`KV_${prefix}-state`, ...streams],
+      streams: [`KV_${prefix}-state`, `KV_${prefix}-marks`, ...streams],
       probe: () => this.#state.probe(),
     });
     this.#durability = profile.durability;
@@ -116,6 +138,8 @@ class JetStreamStore implements EventStore {
       return { ...spec };
     });
     for (let index = 0; index < spec.partitions; index++) {
+      // A stream that is gone must not be made anew, as if nothing had been in it.
+      await this.#marks.check(this.#place(spec.name, index));
       await ensureStream(this.#connection, streamConfig(prefix, spec, index, replicas));
     }
     const log = await this.#open(spec.name, { ...spec });
@@ -163,9 +187,9 @@ class JetStreamStore implements EventStore {
     const { prefix } = this.#settings;
     const log = await this.#log(options.log);
     this.#checkPartition(log, options.partition);
-    const stream = streamName(prefix, options.log, options.partition);
+    const place = this.#place(options.log, options.partition);
     const base = baseSubject(prefix, options.log, options.partition);
-    yield* readStream({ connection: this.#connection, stream, base }, options);
+    yield* readStream({ connection: this.#connection, marks: this.#marks, place, base }, options);
   }
 
   async commitCursors(commits: readonly CursorCommit[]): Promise<number[]> {
@@ -183,6 +207,14 @@ class JetStreamStore implements EventStore {
   async deleteCursor(id: CursorId): Promise<void> {
     await this.#checkCursor(id);
     await this.#state.deleteCursor(id);
+  }
+
+  async listCursors(name: string): Promise<CursorId[]> {
+    const log = await this.#log(name);
+    const ids = await this.#state.cursors(name);
+    return ids
+      .filter(({ partition }) => log.writers[partition] !== undefined)
+      .sort((a, b) => a.partition - b.partition || compare(a.subscription, b.subscription));
   }
 
   async producerSequence(name: string, partition: number, producer: string): Promise<number> {
@@ -231,6 +263,8 @@ class JetStreamStore implements EventStore {
           await writer.saveProducers().catch(() => undefined);
       }
     }
+    // The marks are as good as the last ones that could be put down.
+    await this.#marks.close().catch(() => undefined);
     await this.#connection.close();
   }
 
@@ -266,14 +300,18 @@ class JetStreamStore implements EventStore {
     return opening;
   }
 
+  #place(log: string, partition: number): Place {
+    return { stream: streamName(this.#settings.prefix, log, partition), log, partition };
+  }
+
   #writer({ spec }: Log, partition: number): PartitionWriter {
     const { prefix } = this.#settings;
     return new PartitionWriter({
       connection: this.#connection,
       state: this.#state,
-      stream: streamName(prefix, spec.name, partition),
+      marks: this.#marks,
+      place: this.#place(spec.name, partition),
       base: baseSubject(prefix, spec.name, partition),
-      partition,
       spec,
       durability: () => this.#durability,
     });
@@ -306,3 +344,5 @@ class JetStreamStore implements EventStore {
     this.#connection.checkUp();
   }
 }
+
+const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));

@@ -107,11 +107,13 @@ export class StreamPull {
   /**
    * What has come, waiting for it if need be. Empty: nothing new for some seconds, the signal was
    * aborted, or it failed.
+   *
+   * @param due whether there is something to come, so that waiting for it makes no sense
    */
-  async next(signal?: AbortSignal): Promise<Delivered[]> {
+  async next(signal?: AbortSignal, due = false): Promise<Delivered[]> {
     this.#idle = false;
     for (;;) {
-      this.#pull();
+      this.#pull(due);
       if (this.#buffer.length > 0) {
         const buffer = this.#buffer;
         this.#buffer = [];
@@ -135,7 +137,7 @@ export class StreamPull {
     }
   }
 
-  #pull(): void {
+  #pull(due: boolean): void {
     const half = this.#options.bytesMax / 2;
     if (this.#pulling || this.#failed || this.#bufferBytes > half) return;
     if (!this.#connection.up) {
@@ -148,7 +150,7 @@ export class StreamPull {
     this.#deadline = Date.now() + this.#expiresMs + PULL_GRACE_MS;
     const request = {
       batch: this.#pullWanted,
-      expires: this.#expiresMs * MS_TO_NS,
+      ...(due ? { no_wait: true } : { expires: this.#expiresMs * MS_TO_NS }),
       ...(this.#alone ? {} : { max_bytes: Math.max(1024, Math.floor(half)) }),
     };
     this.#alone = false;

@@ -1,56 +1,45 @@
 import { DuplicateWindow } from '@eventmesh/store-api';
-import { unavailable } from '@eventmesh/errors';
 import type { Connection } from './connection.ts';
-import { decodeHeaders } from './message.ts';
+import type { Place } from './marks.ts';
+import { decodeHeaders, markOf } from './message.ts';
+import type { ProducerMark } from './producer-book.ts';
 import { headerReader } from './raw-message.ts';
-import { StreamPull } from './stream-pull.ts';
+import { storedHeaders } from './stored.ts';
 import { streamRange } from './streams.ts';
 
 export interface Tail {
   readonly last: number;
   readonly window: DuplicateWindow;
-  /** Sequences that the records read carry. */
-  readonly producers: ReadonlyMap<string, number>;
+  /** What the records read say of producers, in order of position. */
+  readonly marks: readonly ProducerMark[];
 }
-
-const READ_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads back what a writer has to know from the headers of the stream's last records: as many as
  * the duplicate window holds, and all that came after the producers were last put down.
+ *
+ * @throws MeshError DataLoss when one of them is missing.
  */
 export async function readTail(
   connection: Connection,
-  stream: string,
+  place: Place,
   options: { readonly duplicateWindow: number; readonly producersAfter: number },
 ): Promise<Tail> {
-  const { first, last } = await streamRange(connection, stream);
+  const { first, last } = await streamRange(connection, place.stream);
   const window = new DuplicateWindow(options.duplicateWindow);
-  const producers = new Map<string, number>();
+  const marks = new Map<string, ProducerMark>();
   const windowFrom = last - options.duplicateWindow + 1;
   const from = Math.max(first, Math.min(windowFrom, options.producersAfter + 1));
-  if (from > last) return { last, window, producers };
-  const pull = await StreamPull.open(connection, {
-    stream,
-    subjects: [],
-    from,
-    bytesMax: READ_BYTES,
-    headersOnly: true,
-  });
-  try {
-    for (let next = from; next <= last;) {
-      for (const { position, message } of await pull.next()) {
-        if (position > last) continue;
-        const { dedupKey, producer } = decodeHeaders(headerReader(message));
-        const known = dedupKey === '' || window.find(dedupKey) !== undefined;
-        if (position >= windowFrom && !known) window.add(dedupKey, position);
-        if (producer !== undefined) producers.set(producer.id, producer.last);
-        next = position + 1;
-      }
-      if (pull.failed) throw unavailable('the tail of the log could not be read');
+  for await (const delivered of storedHeaders(connection, place, from, last)) {
+    for (const { position, message } of delivered) {
+      const get = headerReader(message);
+      const { dedupKey } = decodeHeaders(get);
+      const known = dedupKey === '' || window.find(dedupKey) !== undefined;
+      if (position >= windowFrom && !known) window.add(dedupKey, position);
+      const mark = markOf(get, position);
+      // The last one of each counts; a record is read once.
+      if (mark !== undefined) marks.set(`${mark.kind} ${mark.id}`, mark);
     }
-  } finally {
-    await pull.close();
   }
-  return { last, window, producers };
+  return { last, window, marks: [...marks.values()] };
 }

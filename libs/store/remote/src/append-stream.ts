@@ -1,7 +1,13 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import type { AppendRequest, AppendResponse, EventStoreService } from '@eventmesh/proto-gen/store';
-import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
-import { storeClosed, type AppendBatch, type AppendReceipt } from '@eventmesh/store-api';
+import type { AppendResponse, EventStoreService } from '@eventmesh/proto-gen/store';
+import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
+import {
+  storeClosed,
+  type AppendBatch,
+  type AppendReceipt,
+  type ProducerSession,
+} from '@eventmesh/store-api';
+import { encodeAppend } from './encode-append.ts';
 import { durabilityFromWire } from './wire.ts';
 
 /** Frames of one partition that may wait for their receipts. */
@@ -29,14 +35,9 @@ interface Lane {
   inFlight: number;
 }
 
-/** The init form of an AppendRequest. */
-type Request = Pick<AppendRequest, 'requestId' | 'log' | 'partition' | 'records' | 'dedupKeys'> & {
-  producer?: { id: string; previous: bigint; last: bigint };
-};
-
 /**
  * One append stream for all partitions. While frames are in flight, appends without a producer
- * gather and go as one frame: it is all or nothing as a whole, which keeps each of them so.
+ * and of one session gather and go as one frame: all or nothing as a whole keeps each of them so.
  * When the stream breaks, everything unanswered is told Unavailable; the next append opens anew.
  */
 export class AppendStream {
@@ -44,7 +45,7 @@ export class AppendStream {
   readonly #timeoutMs: number;
   readonly #lanes = new Map<string, Lane>();
   readonly #frames = new Map<bigint, Frame>();
-  #requests: AsyncQueue<Request> | undefined;
+  #requests: AsyncQueue<PreEncoded> | undefined;
   #cancel = new AbortController();
   #nextId = 0n;
   #sweep: NodeJS.Timeout | undefined;
@@ -86,13 +87,18 @@ export class AppendStream {
       const requestId = ++this.#nextId;
       lane.inFlight++;
       this.#frames.set(requestId, { lane, works, deadline: Date.now() + this.#timeoutMs });
-      this.#open().push(toRequest(requestId, works));
+      this.#open().push(
+        encodeAppend(
+          requestId,
+          works.map(({ batch }) => batch),
+        ),
+      );
     }
   }
 
-  #open(): AsyncQueue<Request> {
+  #open(): AsyncQueue<PreEncoded> {
     if (this.#requests !== undefined) return this.#requests;
-    const requests = new AsyncQueue<Request>();
+    const requests = new AsyncQueue<PreEncoded>();
     this.#requests = requests;
     this.#cancel = new AbortController();
     this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS);
@@ -101,7 +107,7 @@ export class AppendStream {
     return requests;
   }
 
-  async #receive(requests: AsyncQueue<Request>, signal: AbortSignal): Promise<void> {
+  async #receive(requests: AsyncQueue<PreEncoded>, signal: AbortSignal): Promise<void> {
     let cause: unknown;
     try {
       for await (const response of this.#client.append(requests, { signal })) {
@@ -186,7 +192,9 @@ function takeFrame(lane: Lane): Work[] {
     const { batch } = work;
     const alone = batch.producer !== undefined;
     const more = batch.records.length;
-    if (works.length > 0) {
+    const [first] = works;
+    if (first !== undefined) {
+      if (!sameSession(first.batch.session, batch.session)) break;
       if (alone || bytes + work.bytes > FRAME_BYTES || records + more > FRAME_RECORDS_MAX) break;
     }
     works.push(work);
@@ -198,23 +206,9 @@ function takeFrame(lane: Lane): Work[] {
   return works;
 }
 
-function toRequest(requestId: bigint, works: readonly Work[]): Request {
-  const batches = works.map(({ batch }) => batch);
-  const [first] = batches as [AppendBatch];
-  const all = batches.length === 1 ? first.records : batches.flatMap(({ records }) => records);
-  const keyed = all.some(({ dedupKey }) => dedupKey !== undefined);
-  const request = {
-    requestId,
-    log: first.log,
-    partition: first.partition,
-    records: all.map(({ bytes }) => bytes as Uint8Array<ArrayBuffer>),
-    dedupKeys: keyed ? all.map(({ dedupKey }) => dedupKey ?? '') : [],
-  };
-  const { producer } = first;
-  if (producer === undefined) return request;
-  const { id, previous, last } = producer;
-  return { ...request, producer: { id, previous: BigInt(previous), last: BigInt(last) } };
-}
+/** A session of one epoch is refused as a whole, so that its appends may share a frame. */
+const sameSession = (a: ProducerSession | undefined, b: ProducerSession | undefined): boolean =>
+  a?.id === b?.id && a?.epoch === b?.epoch;
 
 function splitReceipt(works: readonly Work[], whole: AppendReceipt): void {
   if (works.length === 1) {

@@ -27,6 +27,7 @@ import { readRemote } from './read-stream.ts';
 import {
   capabilitiesFromWire,
   cursorFromWire,
+  cursorIdFromWire,
   durabilityFromWire,
   logFromWire,
   specToWire,
@@ -128,11 +129,7 @@ class RemoteStore implements EventStore {
   async append(batch: AppendBatch): Promise<AppendReceipt> {
     this.#checkOpen();
     const bytes = checkAppendBatch(batch, this.#recordBytesMax);
-    try {
-      return await this.#appends.append(batch, bytes);
-    } catch (error) {
-      throw await this.#withSequence(batch, error);
-    }
+    return this.#appends.append(batch, bytes);
   }
 
   read(options: ReadOptions): AsyncIterable<ReadItem> {
@@ -157,6 +154,16 @@ class RemoteStore implements EventStore {
     this.#checkOpen();
     checkCursorId(id);
     await this.#client.deleteCursor({ id }, RETRY);
+  }
+
+  async listCursors(log: string): Promise<CursorId[]> {
+    this.#checkOpen();
+    checkLogName(log);
+    const ids: CursorId[] = [];
+    for await (const { cursors } of this.#client.listCursors({ log })) {
+      ids.push(...cursors.map(cursorIdFromWire));
+    }
+    return ids;
   }
 
   async producerSequence(log: string, partition: number, producer: string): Promise<number> {
@@ -185,20 +192,6 @@ class RemoteStore implements EventStore {
     await this.#appends.close();
     this.#closing.abort();
     this.#transport.close();
-  }
-
-  /** A failure on the wire has no room for the stored sequence: it is asked for. */
-  async #withSequence(
-    { log, partition, producer }: AppendBatch,
-    thrown: unknown,
-  ): Promise<unknown> {
-    const error = MeshError.from(thrown);
-    if (producer === undefined || error.reason !== 'OUT_OF_SEQUENCE') return error;
-    const last = await this.producerSequence(log, partition, producer.id);
-    return new MeshError(error.code, error.message, {
-      ...error.details,
-      facts: { last: String(last) },
-    });
   }
 
   #checkOpen(): void {

@@ -23,6 +23,14 @@ export function describeAppend(suite: Suite): void {
       expect(durability).toBe((await suite.store.profile()).durability);
     });
 
+    it('says in whole sentences how its class was found out', async () => {
+      const { evidence, warnings } = await suite.store.profile();
+      expect(evidence.length).toBeGreaterThan(0);
+      for (const sentence of [...evidence, ...warnings]) {
+        expect(sentence).toMatch(/^[A-Z].*[^.]\.$/s);
+      }
+    });
+
     it('keeps call order with many appends in flight', async () => {
       const log = await suite.log();
       const batches = range(0, 199).map((n) => plain((n % 7) + 1, `b${n}-`));

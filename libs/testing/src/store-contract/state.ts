@@ -76,6 +76,45 @@ export function describeCursors(suite: Suite): void {
       expect(await suite.store.loadCursor(id)).toBeUndefined();
     });
 
+    it('are listed by log, in order of partition and name', async () => {
+      const [log, other] = [await suite.log({ partitions: 3 }), await suite.log()];
+      expect(await suite.store.listCursors(log)).toEqual([]);
+      const ids = [
+        { log, partition: 0, subscription: 'a' },
+        { log, partition: 0, subscription: 'b / ü' },
+        { log, partition: 2, subscription: 'a' },
+      ];
+      const more = range(0, 1100).map((n) => ({
+        log,
+        partition: 1,
+        subscription: `many ${String(n).padStart(4, '0')}`,
+      }));
+      const gone = { log, partition: 0, subscription: 'gone' };
+      const elsewhere = { log: other, partition: 0, subscription: 'a' };
+      const all = [elsewhere, gone, ...ids.toReversed(), ...more];
+      await suite.store.commitCursors(all.map((id) => ({ id, cursor: cursor(1, 1) })));
+      await suite.store.deleteCursor(gone);
+      const listed = await suite.store.listCursors(log);
+      expect(listed).toEqual([ids[0], ids[1], ...more, ids[2]]);
+      await expectCode(suite.store.listCursors('contract.nowhere'), 'NotFound');
+    });
+
+    it('of one subscription go by epoch, whatever two owners commit at the same time', async () => {
+      const log = await suite.log();
+      const id = { log, partition: 0, subscription: 'contended' };
+      const owners = range(1, 20).map((epoch) =>
+        suite.store.commitCursors([{ id, cursor: cursor(epoch * 10, epoch) }]),
+      );
+      const late = await Promise.all([
+        ...owners,
+        ...range(1, 19).map((epoch) =>
+          suite.store.commitCursors([{ id, cursor: cursor(1, epoch) }]),
+        ),
+      ]);
+      expect(late.slice(20).every((fenced) => fenced[0] === 0)).toBe(true);
+      expect(await suite.store.loadCursor(id)).toMatchObject({ floor: 200, epoch: 20 });
+    });
+
     it('need a log and a name', async () => {
       const log = await suite.log();
       const bad = { log, partition: 0, subscription: '' };
