@@ -117,7 +117,7 @@ describe('settling', () => {
       { from: 2, to: 2 },
       { from: 4, to: 4 },
     ];
-    expect(engine.takeCursors()).toEqual([{ partition: 0, floor: 1, settled }]);
+    expect(engine.takeCursors()).toMatchObject([{ partition: 0, floor: 1, settled }]);
     expect(engine.takeCursors()).toEqual([]);
   });
 
@@ -199,19 +199,17 @@ describe('failures', () => {
     pump();
     clock.now += 30_000;
     engine.tick();
-    const next = new DeliveryEngine(
-      {
-        spec: checkSubscription({ name: 'sub', topicFilters: ['#'] }),
-        epoch: 8,
-        now: () => clock.now,
-        random: () => 0,
-        mayReceive: () => true,
-        heldMax: 10,
-        heldBytesMax: 1000,
-      },
-      engine.state(),
-    );
-    next.openPartition(0, 1);
+    const next = new DeliveryEngine({
+      spec: checkSubscription({ name: 'sub', topicFilters: ['#'] }),
+      epoch: 8,
+      now: () => clock.now,
+      random: () => 0,
+      mayReceive: () => true,
+      heldMax: 10,
+      heldBytesMax: 1000,
+    });
+    const [cursor] = engine.takeCursors();
+    next.openPartition(0, 1, cursor?.settled, cursor?.state);
     next.attach('c');
     next.credit('c', 1);
     next.offer(0, 1, record(1));
@@ -251,28 +249,30 @@ describe('expiry and rights', () => {
   });
 });
 
-describe('ordered subscriptions', () => {
-  it('have one event of a key out at a time and hold back nothing else', () => {
-    const { engine, pump } = setUp({ ordered: true });
-    engine.credit('c', 10);
-    engine.offer(0, 1, record(1, { key: 'x' }));
-    engine.offer(0, 2, record(2, { key: 'x' }));
-    engine.offer(0, 3, record(3, { key: 'y' }));
-    engine.offer(0, 4, record(4));
-    const out = pump();
-    expect(positions(out)).toEqual([1, 3, 4]);
-    engine.settle('c', [out[0]?.id ?? 0], { kind: 'release', delayMs: 1000 });
-    expect(pump()).toEqual([]);
-  });
-
-  it('let the next event of a key go when the one before is settled', () => {
-    const { engine, pump } = setUp({ ordered: true });
-    engine.credit('c', 10);
-    engine.offer(0, 1, record(1, { key: 'x' }));
-    engine.offer(0, 2, record(2, { key: 'x' }));
-    const [first] = pump();
-    engine.settle('c', [first?.id ?? 0], { kind: 'accept' });
-    expect(positions(pump())).toEqual([2]);
+describe('what is held', () => {
+  it('is found wherever it stands, and not once it is settled', () => {
+    const { engine, pump, clock } = setUp({ ordered: true, retry: { attemptsMax: 2 } });
+    const states = () => [1, 2, 3, 4, 5].map((position) => engine.find(0, position)?.state);
+    for (const position of [1, 2, 3, 4, 5]) {
+      engine.offer(0, position, record(position, position < 4 ? { key: 'x' } : {}));
+    }
+    expect(states()).toEqual(['ready', 'ready', 'ready', 'ready', 'ready']);
+    engine.credit('c', 5);
+    const [first, , , fourth, fifth] = pump();
+    engine.settle('c', [first?.id ?? 0], { kind: 'release', delayMs: 70 });
+    engine.settle('c', [fourth?.id ?? 0], { kind: 'reject', reason: 'no' });
+    expect(states()).toEqual(['later', 'ready', 'ready', 'dead', 'out']);
+    expect(engine.find(0, 1)?.dueMs).toBe(clock.now + 70);
+    expect([engine.find(0, 5)?.dueMs, engine.find(0, 5)?.consumer?.name]).toEqual([
+      clock.now + 30_000,
+      'c',
+    ]);
+    const [dead] = engine.takeDead();
+    expect(states()).toEqual(['later', 'ready', 'ready', 'dead', 'out']);
+    if (dead !== undefined) engine.retire(dead, 'dead-lettered');
+    engine.settle('c', [fifth?.id ?? 0], { kind: 'accept' });
+    expect(states()).toEqual(['later', 'ready', 'ready', undefined, undefined]);
+    expect(engine.find(1, 1)).toBeUndefined();
   });
 });
 
@@ -285,7 +285,7 @@ describe('the books', () => {
     const [, second] = pump();
     engine.settle('c', [second?.id ?? 0], { kind: 'accept' });
     const [cursor] = engine.takeCursors();
-    expect(cursor).toEqual({
+    expect(cursor).toMatchObject({
       partition: 0,
       floor: 1,
       settled: [
@@ -293,19 +293,16 @@ describe('the books', () => {
         { from: 4, to: 6 },
       ],
     });
-    const next = new DeliveryEngine(
-      {
-        spec: checkSubscription({ name: 'sub', topicFilters: ['#'] }),
-        epoch: 8,
-        now: () => 0,
-        random: () => 0,
-        mayReceive: () => true,
-        heldMax: 10,
-        heldBytesMax: 1000,
-      },
-      engine.state(),
-    );
-    next.openPartition(0, cursor?.floor ?? 0, cursor?.settled);
+    const next = new DeliveryEngine({
+      spec: checkSubscription({ name: 'sub', topicFilters: ['#'] }),
+      epoch: 8,
+      now: () => 0,
+      random: () => 0,
+      mayReceive: () => true,
+      heldMax: 10,
+      heldBytesMax: 1000,
+    });
+    next.openPartition(0, cursor?.floor ?? 0, cursor?.settled, cursor?.state);
     expect(next.partition(0).countedUpTo).toBe(6);
     for (const position of [1, 2, 3]) next.offer(0, position, record(position));
     next.advance(0, 6, 3);

@@ -10,14 +10,14 @@ export {
   type SubscriptionMode,
   type SubscriptionSpec,
 } from './subscription.ts';
-export {
-  DeliveryEngine,
-  type Assignment,
-  type Counters,
-  type EngineOptions,
-  type EngineState,
-  type Entry,
-  type Settle,
-} from './engine.ts';
-export { PartitionProgress, type PositionRange } from './progress.ts';
-export { retryDelayMs } from './retry.ts';
+export type { Assignment } from './dispatch.ts';
+export { DeliveryEngine, type EngineOptions } from './engine.ts';
+export type { Settle } from './settling.ts';
+export { NO_COUNTS, sumCounters, type Counters } from './counters.ts';
+export type { Entry } from './entry.ts';
+export type { StuckKey } from './key-order.ts';
+export { PartitionProgress, type PartitionCursor, type PositionRange } from './progress.ts';
+export { RELEASE_DELAY_MS_MAX, retryDelayMs } from './retry.ts';
+export { decodeState, encodeState, type PartitionState } from './state.ts';
+export { REPLAY_RATE_MAX, checkReplay, type ReplayOptions } from './replay.ts';
+export { START_FORMS, startFromText, timeFromText } from './start-text.ts';

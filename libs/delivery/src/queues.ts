@@ -11,8 +11,14 @@ export class Fifo<T> {
     this.#items.push(item);
   }
 
-  peek(): T | undefined {
-    return this.#items[this.#head];
+  *values(): Generator<T> {
+    for (const item of this.#items) if (item !== undefined) yield item;
+  }
+
+  /** Puts the item that was shifted last back in front. */
+  unshift(item: T): void {
+    if (this.#head === 0) this.#items.unshift(item);
+    else this.#items[--this.#head] = item;
   }
 
   shift(): T | undefined {
@@ -39,6 +45,11 @@ export class DueHeap<T> {
 
   get nextDue(): number | undefined {
     return this.#heap[0]?.due;
+  }
+
+  /** In no particular order. */
+  *values(): Generator<T> {
+    for (const { item } of this.#heap) yield item;
   }
 
   push(due: number, item: T): void {

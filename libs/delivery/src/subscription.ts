@@ -52,7 +52,7 @@ export interface SubscriptionSpec {
   readonly ephemeral: boolean;
   /** Most deliveries in flight over all consumers. */
   readonly inFlightMax: number;
-  /** Events of one key one after the other. */
+  /** Events of one key in order, at one consumer at a time. */
   readonly ordered: boolean;
   readonly paused: boolean;
 }

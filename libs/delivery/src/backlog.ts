@@ -1,0 +1,151 @@
+import type { Entry } from './entry.ts';
+import { KeyOrder, type StuckKey } from './key-order.ts';
+import type { KeyQueue } from './key-queue.ts';
+import type { Leases } from './leases.ts';
+import { DueHeap, Fifo } from './queues.ts';
+
+/**
+ * The events that are held: all that was offered and is not settled, and which of them comes next.
+ * That an event lies in a queue is a hint: whether its key lets it go is looked at when it is taken
+ * out. What holds is that the next event of each key that may go lies in some queue, or its key
+ * stands in the `waitingKeys` of its consumer.
+ */
+export class Backlog {
+  readonly #leases: Leases;
+  readonly #order: KeyOrder;
+  readonly #ready = new Fifo<Entry>();
+  /** What comes again, ahead of what was never delivered. */
+  readonly #again = new Fifo<Entry>();
+  readonly #later = new DueHeap<Entry>();
+  #held = 0;
+  #heldBytes = 0;
+
+  constructor(ordered: boolean, leases: Leases) {
+    this.#order = new KeyOrder(ordered);
+    this.#leases = leases;
+  }
+
+  get held(): number {
+    return this.#held;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** When a delay is over next, in ms. */
+  get nextDue(): number | undefined {
+    return this.#later.nextDue;
+  }
+
+  /** What is neither out nor given up; some of it twice. */
+  *values(): Generator<Entry> {
+    yield* this.#again.values();
+    yield* this.#ready.values();
+    yield* this.#later.values();
+    yield* this.#order.values();
+  }
+
+  stuckKeys(max: number, nowMs: number): StuckKey[] {
+    return this.#order.stuck(max, nowMs);
+  }
+
+  hold(entry: Entry): void {
+    this.#held++;
+    this.#heldBytes += entry.record.event.length;
+  }
+
+  /** Puts an event that is held behind the others. */
+  add(entry: Entry): void {
+    this.#order.join(entry);
+    entry.queued = true;
+    this.#ready.push(entry);
+  }
+
+  /** It is settled. */
+  remove(entry: Entry, nowMs: number): void {
+    this.#held--;
+    this.#heldBytes -= entry.record.event.length;
+    entry.progress.settle(entry.position);
+    this.leaveKey(entry, nowMs);
+  }
+
+  /** Its key goes on without it. */
+  leaveKey(entry: Entry, nowMs: number): void {
+    const { key } = entry;
+    if (key === undefined) return;
+    const wasFirst = key.firstOut === entry;
+    key.leave(entry, nowMs);
+    entry.key = undefined;
+    if (key.empty) {
+      this.#order.drop(key);
+      return;
+    }
+    if (wasFirst) this.#beginTime(key, nowMs);
+    this.wake(key);
+  }
+
+  /** It is given up and settled later; its key waits for that. */
+  die(entry: Entry, nowMs: number): void {
+    const { key } = entry;
+    const wasFirst = key?.firstOut === entry;
+    key?.die(entry, nowMs);
+    entry.state = 'dead';
+    if (key !== undefined && wasFirst) this.#beginTime(key, nowMs);
+  }
+
+  /** It may go out again. */
+  ready(entry: Entry): void {
+    entry.state = 'ready';
+    entry.delay = undefined;
+    if (entry.key === undefined) this.#enqueue(entry);
+    else this.wake(entry.key);
+  }
+
+  /** It may go out again at a time. */
+  wait(entry: Entry, dueMs: number): void {
+    entry.state = 'later';
+    entry.delay = { dueMs };
+    this.#later.push(dueMs, entry);
+  }
+
+  /** What is due becomes ready. */
+  wakeDue(nowMs: number): void {
+    const later = this.#later;
+    for (let entry = later.popDue(nowMs); entry; entry = later.popDue(nowMs)) this.ready(entry);
+  }
+
+  /** Takes out the next event that its key lets go. */
+  take(): Entry | undefined {
+    for (;;) {
+      const entry = this.#again.shift() ?? this.#ready.shift();
+      if (entry === undefined) return undefined;
+      entry.queued = false;
+      if (entry.key === undefined || entry.key.mayGo(entry)) return entry;
+    }
+  }
+
+  /** Puts back what was taken last: it comes next again. */
+  putBack(entry: Entry): void {
+    entry.queued = true;
+    this.#again.unshift(entry);
+  }
+
+  /** Sees to it that the next event of a key, if it may go out, lies in some queue. */
+  wake(key: KeyQueue): void {
+    const { next } = key;
+    if (next === undefined || next.queued || key.waitsForCredit || !key.mayGo(next)) return;
+    this.#enqueue(next);
+  }
+
+  #enqueue(entry: Entry): void {
+    entry.queued = true;
+    this.#again.push(entry);
+  }
+
+  /** The consumer can begin with what is out next of a key only now, so its lease starts anew. */
+  #beginTime(key: KeyQueue, nowMs: number): void {
+    const lease = key.firstOut?.lease;
+    if (lease !== undefined) this.#leases.renew(lease, nowMs);
+  }
+}

@@ -1,0 +1,114 @@
+import type { Consumer } from './consumers.ts';
+import type { Entry } from './entry.ts';
+
+const SEQUENCE_SPAN = 2 ** 32;
+const EPOCH_SPAN = 2 ** 20;
+
+/** A delivery that is out: whose it is, and until when. */
+export class Lease {
+  readonly id: number;
+  readonly entry: Entry;
+  readonly consumer: Consumer;
+  endMs: number;
+  before: Lease | undefined = undefined;
+  behind: Lease | undefined = undefined;
+
+  constructor(id: number, entry: Entry, consumer: Consumer, endMs: number) {
+    this.id = id;
+    this.entry = entry;
+    this.consumer = consumer;
+    this.endMs = endMs;
+  }
+}
+
+/**
+ * The deliveries that are out, each under an id of its own and a lease of the same length, so the
+ * one that was begun or renewed first runs out first.
+ *
+ * An id is the ownership epoch in its upper 20 bits and a sequence in its lower 32: what an older
+ * owner gave out is never found here. A sequence comes again after 4 billion deliveries, so ids are
+ * compared by how far they lie apart and not by their size.
+ */
+export class Leases {
+  readonly #base: number;
+  readonly #durationMs: number;
+  readonly #byId = new Map<number, Lease>();
+  /** In the order in which they run out, linked, since leases of keys are renewed all the time. */
+  #first: Lease | undefined = undefined;
+  #last: Lease | undefined = undefined;
+  #sequence = 0;
+
+  constructor(epoch: number, durationMs: number) {
+    this.#base = (epoch % EPOCH_SPAN) * SEQUENCE_SPAN;
+    this.#durationMs = durationMs;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  find(id: number): Lease | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** What is out. */
+  *values(): Generator<Entry> {
+    for (const { entry } of this.#byId.values()) yield entry;
+  }
+
+  /** The one that runs out next. */
+  get first(): Lease | undefined {
+    return this.#first;
+  }
+
+  begin(entry: Entry, consumer: Consumer, nowMs: number): Lease {
+    this.#sequence = (this.#sequence + 1) % SEQUENCE_SPAN;
+    const id = this.#base + this.#sequence;
+    const lease = new Lease(id, entry, consumer, nowMs + this.#durationMs);
+    entry.lease = lease;
+    this.#byId.set(id, lease);
+    this.#append(lease);
+    return lease;
+  }
+
+  renew(lease: Lease, nowMs: number): void {
+    this.#unlink(lease);
+    lease.endMs = nowMs + this.#durationMs;
+    this.#append(lease);
+  }
+
+  /** Its id is stale from now on. */
+  end(lease: Lease): void {
+    this.#byId.delete(lease.id);
+    this.#unlink(lease);
+    lease.entry.lease = undefined;
+  }
+
+  #append(lease: Lease): void {
+    lease.before = this.#last;
+    if (this.#last === undefined) this.#first = lease;
+    else this.#last.behind = lease;
+    this.#last = lease;
+  }
+
+  #unlink(lease: Lease): void {
+    const { before, behind } = lease;
+    if (before === undefined) this.#first = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.#last = before;
+    else behind.before = before;
+    lease.before = undefined;
+    lease.behind = undefined;
+  }
+
+  /** Whether an id was given out by this owner: of its epoch, and not ahead of what it has given. */
+  issued(id: number): boolean {
+    if (id < this.#base || id >= this.#base + SEQUENCE_SPAN) return false;
+    return this.notAfter(id, this.#base + this.#sequence);
+  }
+
+  /** Whether of two ids given out here the first one is the older, or the same. */
+  notAfter(id: number, other: number): boolean {
+    return (other - id + SEQUENCE_SPAN) % SEQUENCE_SPAN < SEQUENCE_SPAN / 2;
+  }
+}

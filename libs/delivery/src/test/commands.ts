@@ -1,0 +1,209 @@
+import fc from 'fast-check';
+import { checkSubscription, type SubscriptionSpec } from '../index.ts';
+import { Naive, type Verb } from './naive.ts';
+import { EVENT_BYTES, Rig } from './rig.ts';
+
+export const PARTITIONS = 2;
+const NAMES = ['a', 'b', 'c'] as const;
+
+/** Something that happens to a subscription. It prints itself, so that a failure can be read. */
+class Step implements fc.Command<Naive, Rig> {
+  readonly #text: string;
+  readonly #act: (naive: Naive, rig: Rig) => void;
+
+  constructor(name: string, given: object, act: (naive: Naive, rig: Rig) => void) {
+    this.#text = `${name} ${JSON.stringify(given)}`;
+    this.#act = act;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  run(naive: Naive, rig: Rig): void {
+    this.#act(naive, rig);
+    rig.turn();
+  }
+
+  toString(): string {
+    return this.#text;
+  }
+}
+
+/** A step whose details are drawn at random. */
+function step<T extends object>(
+  name: string,
+  shape: { [K in keyof T]: fc.Arbitrary<T[K]> },
+  act: (given: T, naive: Naive, rig: Rig) => void,
+): fc.Arbitrary<Step> {
+  return fc
+    .record(shape)
+    .map((given) => new Step(name, given, (naive, rig) => act(given as T, naive, rig)));
+}
+
+const name = fc.constantFrom(...NAMES);
+const partition = fc.nat(PARTITIONS - 1);
+const verb: fc.Arbitrary<Verb> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ kind: 'accept' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'renew' as const }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('release' as const),
+      delayMs: fc.constantFrom(0, 700),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: 'reject' as const, reason: 'no' }) },
+);
+
+const publish = step(
+  'publish',
+  {
+    partition,
+    matched: fc.constantFrom(true, true, true, false),
+    key: fc.constantFrom('', 'x', 'x', 'x', 'y'),
+    ttlMs: fc.constantFrom(0, 0, 0, 0, 1, 1500),
+    ageMs: fc.constantFrom(0, 0, 3000),
+    times: fc.integer({ min: 1, max: 3 }),
+  },
+  ({ partition: to, matched, key, ttlMs, ageMs, times }, naive) => {
+    const expiryMs = ttlMs === 0 ? 0 : naive.nowMs + ttlMs - 1;
+    const ingressMs = naive.nowMs - ageMs;
+    const event = { matched, key: key && `${key}${to}`, bytes: EVENT_BYTES, expiryMs, ingressMs };
+    for (let at = 0; at < times; at++) naive.publish(to, event);
+  },
+);
+
+const credit = step(
+  'credit',
+  { to: name, events: fc.nat(5), bytes: fc.constantFrom(0, 0, 0, 1, EVENT_BYTES + 1) },
+  ({ to, events, bytes }, naive, rig) => {
+    naive.credit(to, events, bytes);
+    rig.engine.credit(to, events, bytes);
+  },
+);
+
+/** Of what is out now, some in a row. */
+const settle = step(
+  'settle',
+  { from: fc.nat(20), count: fc.integer({ min: 1, max: 3 }), verb, cumulative: fc.nat(4) },
+  ({ from, count, verb: outcome, cumulative }, naive, rig) => {
+    const { out } = naive;
+    const first = out[from % Math.max(1, out.length)];
+    if (first === undefined) return;
+    const own = out.filter(({ consumer }) => consumer === first.consumer);
+    const ids = own.slice(own.indexOf(first)).map(({ id }) => id);
+    rig.settle(first.consumer, ids.slice(0, count), outcome, cumulative === 0);
+  },
+);
+
+/** Ids that ran out, were settled or recalled, or are of an older owner; or somebody else's. */
+const settleStale = step(
+  'settle stale',
+  { back: fc.nat(10), by: name, verb, cumulative: fc.boolean() },
+  ({ back, by, verb: outcome, cumulative }, naive, rig) => {
+    const other = naive.out.find(({ consumer }) => consumer !== by);
+    const id = back === 0 ? other?.id : naive.stale.at(-back);
+    if (id !== undefined) rig.settle(by, [id], outcome, cumulative);
+  },
+);
+
+const wait = step('wait', { ms: fc.constantFrom(1, 90, 400, 600, 1000, 3000) }, ({ ms }, naive) => {
+  naive.nowMs += ms;
+});
+
+const join = step('join', { who: name }, ({ who }, naive, rig) => {
+  naive.leave(who);
+  naive.join(who);
+  rig.engine.attach(who);
+});
+
+const leave = step('leave', { who: name }, ({ who }, naive, rig) => {
+  rig.engine.detach(who);
+  naive.leave(who);
+});
+
+const write = step(
+  'write cursors',
+  { works: fc.constantFrom(3, 3, 3, 1, 2, 0) },
+  (given, _, rig) => {
+    rig.writeCursors((each) => (given.works & (1 << each)) !== 0);
+  },
+);
+
+const crash = step('crash', {}, (_, naive, rig) => {
+  naive.crashed();
+  rig.takeOver();
+});
+
+const moveAway = step('move to another owner', {}, (_, naive, rig) => {
+  rig.writeCursors(() => true);
+  naive.crashed();
+  rig.takeOver();
+});
+
+const seek = step('seek', { partition, back: fc.nat(6) }, ({ partition: of, back }, naive, rig) => {
+  rig.seek(of, Math.max(1, (naive.log[of]?.length ?? 0) + 1 - back));
+});
+
+const letters = step('dead letters', { work: fc.boolean() }, ({ work }, _, rig) => {
+  rig.lettersWork = work;
+});
+
+const rights = step('rights', { known: fc.boolean() }, ({ known }, _, rig) => {
+  rig.rightsKnown = known;
+});
+
+const pause = step('pause', { paused: fc.boolean() }, ({ paused }, _, rig) => {
+  rig.engine.pause((rig.paused = paused));
+});
+
+const often = (arbitrary: fc.Arbitrary<Step>, times: number) =>
+  Array.from({ length: times }, () => arbitrary);
+
+const steps = fc.commands(
+  [
+    ...often(publish, 12),
+    ...often(credit, 6),
+    ...often(settle, 10),
+    settleStale,
+    ...often(wait, 4),
+    ...often(join, 2),
+    leave,
+    ...often(write, 2),
+    crash,
+    moveAway,
+    seek,
+    letters,
+    rights,
+    pause,
+  ],
+  { maxCommands: 60, size: '+1' },
+);
+
+const spec: fc.Arbitrary<SubscriptionSpec> = fc
+  .record({
+    ordered: fc.constantFrom(true, true, false),
+    inFlightMax: fc.constantFrom(2, 5, 100, 100),
+    ackTimeoutMs: fc.constantFrom(1000, 2500),
+    deadLetterExpired: fc.boolean(),
+    retry: fc.record({
+      kind: fc.constantFrom('none', 'linear', 'exponential', 'list'),
+      attemptsMax: fc.integer({ min: 1, max: 3 }),
+      delayMs: fc.constant(100),
+      delayMaxMs: fc.constant(350),
+      delaysMs: fc.constant([50, 0, 400]),
+      ageMaxMs: fc.constantFrom(0, 0, 4000),
+    }),
+  })
+  .map((given) => checkSubscription({ name: 's', topicFilters: ['#'], ...given }));
+
+/** Whatever happens to a subscription of whatever kind, its promises are kept. */
+export const keepsItsPromises = fc.property(spec, steps, (given, happenings) => {
+  const naive = new Naive(given, PARTITIONS);
+  const rig = new Rig(naive);
+  naive.join('a');
+  rig.engine.attach('a');
+  fc.modelRun(() => ({ model: naive, real: rig }), happenings);
+  rig.quiesce();
+});
