@@ -6,6 +6,7 @@ export { file_eventmesh_acl_v1_acl } from './generated/eventmesh/acl/v1/acl_pb.t
 export { file_eventmesh_event_v1_event } from './generated/eventmesh/event/v1/event_pb.ts';
 export { file_eventmesh_governance_v1_governance } from './generated/eventmesh/governance/v1/governance_pb.ts';
 export { file_eventmesh_link_v1_link } from './generated/eventmesh/link/v1/link_pb.ts';
+export { file_eventmesh_peer_v1_peer } from './generated/eventmesh/peer/v1/peer_pb.ts';
 export { file_eventmesh_publisher_v1_publisher } from './generated/eventmesh/publisher/v1/publisher_pb.ts';
 export { file_eventmesh_registry_v1_registry } from './generated/eventmesh/registry/v1/registry_pb.ts';
 export { file_eventmesh_store_v1_store } from './generated/eventmesh/store/v1/store_pb.ts';

@@ -6,7 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { DeliveryClass, DurabilityClass } from "../../event/v1/event_pb.ts";
+import type { DeliveryClass, DurabilityClass, LatePolicy } from "../../event/v1/event_pb.ts";
 import { file_eventmesh_event_v1_event } from "../../event/v1/event_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file eventmesh/governance/v1/governance.proto.
  */
 export const file_eventmesh_governance_v1_governance: GenFile = /*@__PURE__*/
-  fileDesc("CihldmVudG1lc2gvZ292ZXJuYW5jZS92MS9nb3Zlcm5hbmNlLnByb3RvEhdldmVudG1lc2guZ292ZXJuYW5jZS52MSKfAgoFVG9waWMSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRI5Cg5kZWxpdmVyeV9jbGFzcxgEIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEhQKDHJldGVudGlvbl9tcxgFIAEoAxITCgtldmVudF90eXBlcxgGIAMoCRI7Cg5kdXJhYmlsaXR5X21pbhgHIAEoDjIjLmV2ZW50bWVzaC5ldmVudC52MS5EdXJhYmlsaXR5Q2xhc3MSFwoPZXZlbnRfYnl0ZXNfbWF4GAggASgDEg0KBW93bmVyGAkgASgJEhAKCHJldmlzaW9uGAogASgDIoQCCglFdmVudFR5cGUSDgoGdGVuYW50GAEgASgJEgwKBHR5cGUYAiABKAkSEwoLanNvbl9zY2hlbWEYAyABKAkSQwoLZW5mb3JjZW1lbnQYBCABKA4yLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUuRW5mb3JjZW1lbnQSEwoLZGVzY3JpcHRpb24YBSABKAkSEAoIcmV2aXNpb24YBiABKAMiWAoLRW5mb3JjZW1lbnQSGwoXRU5GT1JDRU1FTlRfVU5TUEVDSUZJRUQQABIWChJFTkZPUkNFTUVOVF9SRUZVU0UQARIUChBFTkZPUkNFTUVOVF9XQVJOEAIipQEKBVF1b3RhEg4KBnRlbmFudBgBIAEoCRIRCglwcmluY2lwYWwYAiABKAkSGQoRZXZlbnRzX3Blcl9zZWNvbmQYAyABKAMSGAoQYnl0ZXNfcGVyX3NlY29uZBgEIAEoAxIXCg9ldmVudF9ieXRlc19tYXgYBSABKAMSGQoRc3Vic2NyaXB0aW9uc19tYXgYBiABKAMSEAoIcmV2aXNpb24YByABKAMiLAoSV2F0Y2hQb2xpY3lSZXF1ZXN0EhYKDmFmdGVyX3JldmlzaW9uGAEgASgDIr4DChNXYXRjaFBvbGljeVJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDEjsKCHNuYXBzaG90GAIgASgLMicuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUG9saWN5U25hcHNob3RIABIvCgV0b3BpYxgDIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljSAASNwoNdG9waWNfZGVsZXRlZBgEIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljSAASOAoKZXZlbnRfdHlwZRgFIAEoCzIiLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkV2ZW50VHlwZUgAEkAKEmV2ZW50X3R5cGVfZGVsZXRlZBgGIAEoCzIiLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkV2ZW50VHlwZUgAEi8KBXF1b3RhGAcgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGFIABI3Cg1xdW90YV9kZWxldGVkGAggASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGFIAEIICgZjaGFuZ2UiqQEKDlBvbGljeVNuYXBzaG90Ei4KBnRvcGljcxgBIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljEjcKC2V2ZW50X3R5cGVzGAIgAygLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlEi4KBnF1b3RhcxgDIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhItsBCgpBdWRpdEVudHJ5EhAKCHNlcXVlbmNlGAEgASgDEg8KB3RpbWVfbXMYAiABKAMSDgoGdGVuYW50GAMgASgJEhEKCXByaW5jaXBhbBgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEAoIcmVzb3VyY2UYBiABKAkSDwoHb3V0Y29tZRgHIAEoCRIOCgZyZWFzb24YCCABKAkSFwoPcG9saWN5X3JldmlzaW9uGAkgASgDEg4KBm1lbWJlchgKIAEoCRINCgVjb3VudBgLIAEoAxIMCgRoYXNoGAwgASgJIkoKEkFwcGVuZEF1ZGl0UmVxdWVzdBI0CgdlbnRyaWVzGAEgAygLMiMuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXVkaXRFbnRyeSIVChNBcHBlbmRBdWRpdFJlc3BvbnNlIkAKD1B1dFRvcGljUmVxdWVzdBItCgV0b3BpYxgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljIkEKEFB1dFRvcGljUmVzcG9uc2USLQoFdG9waWMYASABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpYyI6ChJEZWxldGVUb3BpY1JlcXVlc3QSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlIiMKEUxpc3RUb3BpY3NSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJEChJMaXN0VG9waWNzUmVzcG9uc2USLgoGdG9waWNzGAEgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWMiTQoTUHV0RXZlbnRUeXBlUmVxdWVzdBI2CgpldmVudF90eXBlGAEgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlIk4KFFB1dEV2ZW50VHlwZVJlc3BvbnNlEjYKCmV2ZW50X3R5cGUYASABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiNgoWRGVsZXRlRXZlbnRUeXBlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEdHlwZRgCIAEoCSIZChdEZWxldGVFdmVudFR5cGVSZXNwb25zZSInChVMaXN0RXZlbnRUeXBlc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIlEKFkxpc3RFdmVudFR5cGVzUmVzcG9uc2USNwoLZXZlbnRfdHlwZXMYASADKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiQAoPUHV0UXVvdGFSZXF1ZXN0Ei0KBXF1b3RhGAEgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGEiQQoQUHV0UXVvdGFSZXNwb25zZRItCgVxdW90YRgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhIjcKEkRlbGV0ZVF1b3RhUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJIhUKE0RlbGV0ZVF1b3RhUmVzcG9uc2UiIwoRTGlzdFF1b3Rhc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIkQKEkxpc3RRdW90YXNSZXNwb25zZRIuCgZxdW90YXMYASADKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YSJNChBMaXN0QXVkaXRSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoAxIRCglwYWdlX3NpemUYAyABKA0iSQoRTGlzdEF1ZGl0UmVzcG9uc2USNAoHZW50cmllcxgBIAMoCzIjLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkF1ZGl0RW50cnkiFAoSVmVyaWZ5QXVkaXRSZXF1ZXN0Ik8KE1ZlcmlmeUF1ZGl0UmVzcG9uc2USDgoGaW50YWN0GAEgASgIEhcKD2Jyb2tlbl9zZXF1ZW5jZRgCIAEoAxIPCgdlbnRyaWVzGAMgASgDMuUBCg1Qb2xpY3lTZXJ2aWNlEmoKC1dhdGNoUG9saWN5EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuV2F0Y2hQb2xpY3lSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuV2F0Y2hQb2xpY3lSZXNwb25zZTABEmgKC0FwcGVuZEF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXBwZW5kQXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXBwZW5kQXVkaXRSZXNwb25zZTKbCQoRR292ZXJuYW5jZVNlcnZpY2USXwoIUHV0VG9waWMSKC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRUb3BpY1JlcXVlc3QaKS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRUb3BpY1Jlc3BvbnNlEmgKC0RlbGV0ZVRvcGljEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlVG9waWNSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlVG9waWNSZXNwb25zZRJlCgpMaXN0VG9waWNzEiouZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFRvcGljc1JlcXVlc3QaKy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0VG9waWNzUmVzcG9uc2USawoMUHV0RXZlbnRUeXBlEiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0RXZlbnRUeXBlUmVxdWVzdBotLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlB1dEV2ZW50VHlwZVJlc3BvbnNlEnQKD0RlbGV0ZUV2ZW50VHlwZRIvLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZUV2ZW50VHlwZVJlcXVlc3QaMC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVFdmVudFR5cGVSZXNwb25zZRJxCg5MaXN0RXZlbnRUeXBlcxIuLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RFdmVudFR5cGVzUmVxdWVzdBovLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RFdmVudFR5cGVzUmVzcG9uc2USXwoIUHV0UXVvdGESKC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRRdW90YVJlcXVlc3QaKS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRRdW90YVJlc3BvbnNlEmgKC0RlbGV0ZVF1b3RhEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlUXVvdGFSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlUXVvdGFSZXNwb25zZRJlCgpMaXN0UXVvdGFzEiouZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFF1b3Rhc1JlcXVlc3QaKy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0UXVvdGFzUmVzcG9uc2USYgoJTGlzdEF1ZGl0EikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdEF1ZGl0UmVxdWVzdBoqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RBdWRpdFJlc3BvbnNlEmgKC1ZlcmlmeUF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
+  fileDesc("CihldmVudG1lc2gvZ292ZXJuYW5jZS92MS9nb3Zlcm5hbmNlLnByb3RvEhdldmVudG1lc2guZ292ZXJuYW5jZS52MSKfAgoFVG9waWMSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRI5Cg5kZWxpdmVyeV9jbGFzcxgEIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEhQKDHJldGVudGlvbl9tcxgFIAEoAxITCgtldmVudF90eXBlcxgGIAMoCRI7Cg5kdXJhYmlsaXR5X21pbhgHIAEoDjIjLmV2ZW50bWVzaC5ldmVudC52MS5EdXJhYmlsaXR5Q2xhc3MSFwoPZXZlbnRfYnl0ZXNfbWF4GAggASgDEg0KBW93bmVyGAkgASgJEhAKCHJldmlzaW9uGAogASgDIoQCCglFdmVudFR5cGUSDgoGdGVuYW50GAEgASgJEgwKBHR5cGUYAiABKAkSEwoLanNvbl9zY2hlbWEYAyABKAkSQwoLZW5mb3JjZW1lbnQYBCABKA4yLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUuRW5mb3JjZW1lbnQSEwoLZGVzY3JpcHRpb24YBSABKAkSEAoIcmV2aXNpb24YBiABKAMiWAoLRW5mb3JjZW1lbnQSGwoXRU5GT1JDRU1FTlRfVU5TUEVDSUZJRUQQABIWChJFTkZPUkNFTUVOVF9SRUZVU0UQARIUChBFTkZPUkNFTUVOVF9XQVJOEAIipQEKBVF1b3RhEg4KBnRlbmFudBgBIAEoCRIRCglwcmluY2lwYWwYAiABKAkSGQoRZXZlbnRzX3Blcl9zZWNvbmQYAyABKAMSGAoQYnl0ZXNfcGVyX3NlY29uZBgEIAEoAxIXCg9ldmVudF9ieXRlc19tYXgYBSABKAMSGQoRc3Vic2NyaXB0aW9uc19tYXgYBiABKAMSEAoIcmV2aXNpb24YByABKAMi7AIKCFNjaGVkdWxlEg4KBnRlbmFudBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGNyb24YAyABKAkSEQoJdGltZV96b25lGAQgASgJEg0KBXRvcGljGAUgASgJEjUKBWV2ZW50GAYgASgLMiYuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUZW1wbGF0ZRI5Cg5kZWxpdmVyeV9jbGFzcxgHIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjMKC2xhdGVfcG9saWN5GAggASgOMh4uZXZlbnRtZXNoLmV2ZW50LnYxLkxhdGVQb2xpY3kSDgoGcGF1c2VkGAkgASgIEhMKC2Rlc2NyaXB0aW9uGAogASgJEg0KBW93bmVyGAsgASgJEhMKC293bmVyX3JvbGVzGAwgAygJEhAKCHNpbmNlX21zGA0gASgDEhAKCHJldmlzaW9uGA4gASgDItYBCg1FdmVudFRlbXBsYXRlEgwKBHR5cGUYASABKAkSDgoGc291cmNlGAIgASgJEkoKCmF0dHJpYnV0ZXMYAyADKAsyNi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFRlbXBsYXRlLkF0dHJpYnV0ZXNFbnRyeRIOCgR0ZXh0GAQgASgJSAASEAoGYmluYXJ5GAUgASgMSAAaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBgoEZGF0YSIsChJXYXRjaFBvbGljeVJlcXVlc3QSFgoOYWZ0ZXJfcmV2aXNpb24YASABKAMitAQKE1dhdGNoUG9saWN5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSOwoIc25hcHNob3QYAiABKAsyJy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Qb2xpY3lTbmFwc2hvdEgAEi8KBXRvcGljGAMgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWNIABI3Cg10b3BpY19kZWxldGVkGAQgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWNIABI4CgpldmVudF90eXBlGAUgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlSAASQAoSZXZlbnRfdHlwZV9kZWxldGVkGAYgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlSAASLwoFcXVvdGEYByABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YUgAEjcKDXF1b3RhX2RlbGV0ZWQYCCABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YUgAEjUKCHNjaGVkdWxlGAkgASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGVIABI9ChBzY2hlZHVsZV9kZWxldGVkGAogASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGVIAEIICgZjaGFuZ2Ui3wEKDlBvbGljeVNuYXBzaG90Ei4KBnRvcGljcxgBIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljEjcKC2V2ZW50X3R5cGVzGAIgAygLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlEi4KBnF1b3RhcxgDIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhEjQKCXNjaGVkdWxlcxgEIAMoCzIhLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlNjaGVkdWxlItsBCgpBdWRpdEVudHJ5EhAKCHNlcXVlbmNlGAEgASgDEg8KB3RpbWVfbXMYAiABKAMSDgoGdGVuYW50GAMgASgJEhEKCXByaW5jaXBhbBgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEAoIcmVzb3VyY2UYBiABKAkSDwoHb3V0Y29tZRgHIAEoCRIOCgZyZWFzb24YCCABKAkSFwoPcG9saWN5X3JldmlzaW9uGAkgASgDEg4KBm1lbWJlchgKIAEoCRINCgVjb3VudBgLIAEoAxIMCgRoYXNoGAwgASgJIkoKEkFwcGVuZEF1ZGl0UmVxdWVzdBI0CgdlbnRyaWVzGAEgAygLMiMuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXVkaXRFbnRyeSIVChNBcHBlbmRBdWRpdFJlc3BvbnNlIkAKD1B1dFRvcGljUmVxdWVzdBItCgV0b3BpYxgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljIkEKEFB1dFRvcGljUmVzcG9uc2USLQoFdG9waWMYASABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpYyI6ChJEZWxldGVUb3BpY1JlcXVlc3QSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlIiMKEUxpc3RUb3BpY3NSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJEChJMaXN0VG9waWNzUmVzcG9uc2USLgoGdG9waWNzGAEgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWMiTQoTUHV0RXZlbnRUeXBlUmVxdWVzdBI2CgpldmVudF90eXBlGAEgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlIk4KFFB1dEV2ZW50VHlwZVJlc3BvbnNlEjYKCmV2ZW50X3R5cGUYASABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiNgoWRGVsZXRlRXZlbnRUeXBlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEdHlwZRgCIAEoCSIZChdEZWxldGVFdmVudFR5cGVSZXNwb25zZSInChVMaXN0RXZlbnRUeXBlc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIlEKFkxpc3RFdmVudFR5cGVzUmVzcG9uc2USNwoLZXZlbnRfdHlwZXMYASADKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiQAoPUHV0UXVvdGFSZXF1ZXN0Ei0KBXF1b3RhGAEgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGEiQQoQUHV0UXVvdGFSZXNwb25zZRItCgVxdW90YRgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhIjcKEkRlbGV0ZVF1b3RhUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJIhUKE0RlbGV0ZVF1b3RhUmVzcG9uc2UiIwoRTGlzdFF1b3Rhc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIkQKEkxpc3RRdW90YXNSZXNwb25zZRIuCgZxdW90YXMYASADKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YSJJChJQdXRTY2hlZHVsZVJlcXVlc3QSMwoIc2NoZWR1bGUYASABKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZSJKChNQdXRTY2hlZHVsZVJlc3BvbnNlEjMKCHNjaGVkdWxlGAEgASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUiRAoUUGF1c2VTY2hlZHVsZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBG5hbWUYAiABKAkSDgoGcGF1c2VkGAMgASgIIkwKFVBhdXNlU2NoZWR1bGVSZXNwb25zZRIzCghzY2hlZHVsZRgBIAEoCzIhLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlNjaGVkdWxlIjUKFURlbGV0ZVNjaGVkdWxlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEbmFtZRgCIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIiYKFExpc3RTY2hlZHVsZXNSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJNChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USNAoJc2NoZWR1bGVzGAEgAygLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUiagoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEY3JvbhgCIAEoCRIRCgl0aW1lX3pvbmUYAyABKAkSEAoIYWZ0ZXJfbXMYBCABKAMSDQoFY291bnQYBSABKA0iPQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USEAoIdGltZXNfbXMYASADKAMSEAoId2FybmluZ3MYAiADKAkiTQoQTGlzdEF1ZGl0UmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAMSEQoJcGFnZV9zaXplGAMgASgNIkkKEUxpc3RBdWRpdFJlc3BvbnNlEjQKB2VudHJpZXMYASADKAsyIy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5BdWRpdEVudHJ5IhQKElZlcmlmeUF1ZGl0UmVxdWVzdCJPChNWZXJpZnlBdWRpdFJlc3BvbnNlEg4KBmludGFjdBgBIAEoCBIXCg9icm9rZW5fc2VxdWVuY2UYAiABKAMSDwoHZW50cmllcxgDIAEoAzLlAQoNUG9saWN5U2VydmljZRJqCgtXYXRjaFBvbGljeRIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLldhdGNoUG9saWN5UmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLldhdGNoUG9saWN5UmVzcG9uc2UwARJoCgtBcHBlbmRBdWRpdBIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkFwcGVuZEF1ZGl0UmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkFwcGVuZEF1ZGl0UmVzcG9uc2Uyzg0KEUdvdmVybmFuY2VTZXJ2aWNlEl8KCFB1dFRvcGljEiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0VG9waWNSZXF1ZXN0GikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0VG9waWNSZXNwb25zZRJoCgtEZWxldGVUb3BpYxIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVRvcGljUmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVRvcGljUmVzcG9uc2USZQoKTGlzdFRvcGljcxIqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RUb3BpY3NSZXF1ZXN0GisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFRvcGljc1Jlc3BvbnNlEmsKDFB1dEV2ZW50VHlwZRIsLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlB1dEV2ZW50VHlwZVJlcXVlc3QaLS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRFdmVudFR5cGVSZXNwb25zZRJ0Cg9EZWxldGVFdmVudFR5cGUSLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVFdmVudFR5cGVSZXF1ZXN0GjAuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlRXZlbnRUeXBlUmVzcG9uc2UScQoOTGlzdEV2ZW50VHlwZXMSLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0RXZlbnRUeXBlc1JlcXVlc3QaLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0RXZlbnRUeXBlc1Jlc3BvbnNlEl8KCFB1dFF1b3RhEiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0UXVvdGFSZXF1ZXN0GikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0UXVvdGFSZXNwb25zZRJoCgtEZWxldGVRdW90YRIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVF1b3RhUmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVF1b3RhUmVzcG9uc2USZQoKTGlzdFF1b3RhcxIqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RRdW90YXNSZXF1ZXN0GisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFF1b3Rhc1Jlc3BvbnNlEmgKC1B1dFNjaGVkdWxlEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXNwb25zZRJuCg1QYXVzZVNjaGVkdWxlEi0uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUGF1c2VTY2hlZHVsZVJlcXVlc3QaLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QYXVzZVNjaGVkdWxlUmVzcG9uc2UScQoORGVsZXRlU2NoZWR1bGUSLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlc3BvbnNlEm4KDUxpc3RTY2hlZHVsZXMSLS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBouLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RTY2hlZHVsZXNSZXNwb25zZRJ0Cg9QcmV2aWV3U2NoZWR1bGUSLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GjAuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2USYgoJTGlzdEF1ZGl0EikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdEF1ZGl0UmVxdWVzdBoqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RBdWRpdFJlc3BvbnNlEmgKC1ZlcmlmeUF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
 
 /**
  * The catalogue entry of the topics that a topic filter matches. The most specific one applies.
@@ -223,6 +223,164 @@ export const QuotaSchema: GenMessage<Quota> = /*@__PURE__*/
   messageDesc(file_eventmesh_governance_v1_governance, 2);
 
 /**
+ * An event that is published again and again, by the calendar. Each occurrence is published once,
+ * whatever restarts: its `id` is `NAME/TIME` with the time it was due, as RFC 3339 in UTC.
+ *
+ * @generated from message eventmesh.governance.v1.Schedule
+ */
+export type Schedule = Message<"eventmesh.governance.v1.Schedule"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * 1 to 128 letters, digits, `.`, `_`, `-`.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Five fields (minute, hour, day of month, month, day of week), or six with seconds before them.
+   *
+   * @generated from field: string cron = 3;
+   */
+  cron: string;
+
+  /**
+   * IANA name, such as `Europe/Berlin`. Default `UTC`. A time that a change of clock leaves out comes
+   * due right after the change; one that comes twice is due once, at the first.
+   *
+   * @generated from field: string time_zone = 4;
+   */
+  timeZone: string;
+
+  /**
+   * @generated from field: string topic = 5;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: eventmesh.governance.v1.EventTemplate event = 6;
+   */
+  event?: EventTemplate | undefined;
+
+  /**
+   * Unspecified: durable. Direct: at most once, and nothing is made up for after a stop.
+   *
+   * @generated from field: eventmesh.event.v1.DeliveryClass delivery_class = 7;
+   */
+  deliveryClass: DeliveryClass;
+
+  /**
+   * For occurrences that are late by more than the site's tolerance, as after a stop. At most the
+   * latest 1,000 of them are looked at; earlier ones are skipped.
+   *
+   * @generated from field: eventmesh.event.v1.LatePolicy late_policy = 8;
+   */
+  latePolicy: LatePolicy;
+
+  /**
+   * @generated from field: bool paused = 9;
+   */
+  paused: boolean;
+
+  /**
+   * @generated from field: string description = 10;
+   */
+  description: string;
+
+  /**
+   * Who it publishes as, `KIND:NAME`: whoever put it last. Its right to publish is asked for at each
+   * occurrence. Set by governance.
+   *
+   * @generated from field: string owner = 11;
+   */
+  owner: string;
+
+  /**
+   * Roles of an owner that is a token, which only the token knows. Set by governance.
+   *
+   * @generated from field: repeated string owner_roles = 12;
+   */
+  ownerRoles: string[];
+
+  /**
+   * Occurrences after this count, milliseconds since the Unix epoch; 0: after an emesher has begun to
+   * keep it, as for one of a bootstrap file. Set by governance.
+   *
+   * @generated from field: int64 since_ms = 13;
+   */
+  sinceMs: bigint;
+
+  /**
+   * @generated from field: int64 revision = 14;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.Schedule.
+ * Use `create(ScheduleSchema)` to create a new message.
+ */
+export const ScheduleSchema: GenMessage<Schedule> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 3);
+
+/**
+ * What the occurrences of a schedule have in common; `id`, `time` and `specversion` are set for each.
+ *
+ * @generated from message eventmesh.governance.v1.EventTemplate
+ */
+export type EventTemplate = Message<"eventmesh.governance.v1.EventTemplate"> & {
+  /**
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * Default `/schedules/NAME`.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * Optional and extension attributes, such as `datacontenttype`, `subject` and `partitionkey`. At
+   * most 32.
+   *
+   * @generated from field: map<string, string> attributes = 3;
+   */
+  attributes: { [key: string]: string };
+
+  /**
+   * At most 64 KiB.
+   *
+   * @generated from oneof eventmesh.governance.v1.EventTemplate.data
+   */
+  data: {
+    /**
+     * @generated from field: string text = 4;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * @generated from field: bytes binary = 5;
+     */
+    value: Uint8Array;
+    case: "binary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.EventTemplate.
+ * Use `create(EventTemplateSchema)` to create a new message.
+ */
+export const EventTemplateSchema: GenMessage<EventTemplate> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 4);
+
+/**
  * @generated from message eventmesh.governance.v1.WatchPolicyRequest
  */
 export type WatchPolicyRequest = Message<"eventmesh.governance.v1.WatchPolicyRequest"> & {
@@ -239,7 +397,7 @@ export type WatchPolicyRequest = Message<"eventmesh.governance.v1.WatchPolicyReq
  * Use `create(WatchPolicyRequestSchema)` to create a new message.
  */
 export const WatchPolicyRequestSchema: GenMessage<WatchPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 3);
+  messageDesc(file_eventmesh_governance_v1_governance, 5);
 
 /**
  * @generated from message eventmesh.governance.v1.WatchPolicyResponse
@@ -295,6 +453,18 @@ export type WatchPolicyResponse = Message<"eventmesh.governance.v1.WatchPolicyRe
      */
     value: Quota;
     case: "quotaDeleted";
+  } | {
+    /**
+     * @generated from field: eventmesh.governance.v1.Schedule schedule = 9;
+     */
+    value: Schedule;
+    case: "schedule";
+  } | {
+    /**
+     * @generated from field: eventmesh.governance.v1.Schedule schedule_deleted = 10;
+     */
+    value: Schedule;
+    case: "scheduleDeleted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -303,7 +473,7 @@ export type WatchPolicyResponse = Message<"eventmesh.governance.v1.WatchPolicyRe
  * Use `create(WatchPolicyResponseSchema)` to create a new message.
  */
 export const WatchPolicyResponseSchema: GenMessage<WatchPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 4);
+  messageDesc(file_eventmesh_governance_v1_governance, 6);
 
 /**
  * @generated from message eventmesh.governance.v1.PolicySnapshot
@@ -323,6 +493,11 @@ export type PolicySnapshot = Message<"eventmesh.governance.v1.PolicySnapshot"> &
    * @generated from field: repeated eventmesh.governance.v1.Quota quotas = 3;
    */
   quotas: Quota[];
+
+  /**
+   * @generated from field: repeated eventmesh.governance.v1.Schedule schedules = 4;
+   */
+  schedules: Schedule[];
 };
 
 /**
@@ -330,7 +505,7 @@ export type PolicySnapshot = Message<"eventmesh.governance.v1.PolicySnapshot"> &
  * Use `create(PolicySnapshotSchema)` to create a new message.
  */
 export const PolicySnapshotSchema: GenMessage<PolicySnapshot> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 5);
+  messageDesc(file_eventmesh_governance_v1_governance, 7);
 
 /**
  * @generated from message eventmesh.governance.v1.AuditEntry
@@ -416,7 +591,7 @@ export type AuditEntry = Message<"eventmesh.governance.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 6);
+  messageDesc(file_eventmesh_governance_v1_governance, 8);
 
 /**
  * @generated from message eventmesh.governance.v1.AppendAuditRequest
@@ -433,7 +608,7 @@ export type AppendAuditRequest = Message<"eventmesh.governance.v1.AppendAuditReq
  * Use `create(AppendAuditRequestSchema)` to create a new message.
  */
 export const AppendAuditRequestSchema: GenMessage<AppendAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 7);
+  messageDesc(file_eventmesh_governance_v1_governance, 9);
 
 /**
  * @generated from message eventmesh.governance.v1.AppendAuditResponse
@@ -446,7 +621,7 @@ export type AppendAuditResponse = Message<"eventmesh.governance.v1.AppendAuditRe
  * Use `create(AppendAuditResponseSchema)` to create a new message.
  */
 export const AppendAuditResponseSchema: GenMessage<AppendAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 8);
+  messageDesc(file_eventmesh_governance_v1_governance, 10);
 
 /**
  * @generated from message eventmesh.governance.v1.PutTopicRequest
@@ -463,7 +638,7 @@ export type PutTopicRequest = Message<"eventmesh.governance.v1.PutTopicRequest">
  * Use `create(PutTopicRequestSchema)` to create a new message.
  */
 export const PutTopicRequestSchema: GenMessage<PutTopicRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 9);
+  messageDesc(file_eventmesh_governance_v1_governance, 11);
 
 /**
  * @generated from message eventmesh.governance.v1.PutTopicResponse
@@ -480,7 +655,7 @@ export type PutTopicResponse = Message<"eventmesh.governance.v1.PutTopicResponse
  * Use `create(PutTopicResponseSchema)` to create a new message.
  */
 export const PutTopicResponseSchema: GenMessage<PutTopicResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 10);
+  messageDesc(file_eventmesh_governance_v1_governance, 12);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteTopicRequest
@@ -502,7 +677,7 @@ export type DeleteTopicRequest = Message<"eventmesh.governance.v1.DeleteTopicReq
  * Use `create(DeleteTopicRequestSchema)` to create a new message.
  */
 export const DeleteTopicRequestSchema: GenMessage<DeleteTopicRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 11);
+  messageDesc(file_eventmesh_governance_v1_governance, 13);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteTopicResponse
@@ -515,7 +690,7 @@ export type DeleteTopicResponse = Message<"eventmesh.governance.v1.DeleteTopicRe
  * Use `create(DeleteTopicResponseSchema)` to create a new message.
  */
 export const DeleteTopicResponseSchema: GenMessage<DeleteTopicResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 12);
+  messageDesc(file_eventmesh_governance_v1_governance, 14);
 
 /**
  * @generated from message eventmesh.governance.v1.ListTopicsRequest
@@ -532,7 +707,7 @@ export type ListTopicsRequest = Message<"eventmesh.governance.v1.ListTopicsReque
  * Use `create(ListTopicsRequestSchema)` to create a new message.
  */
 export const ListTopicsRequestSchema: GenMessage<ListTopicsRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 13);
+  messageDesc(file_eventmesh_governance_v1_governance, 15);
 
 /**
  * @generated from message eventmesh.governance.v1.ListTopicsResponse
@@ -549,7 +724,7 @@ export type ListTopicsResponse = Message<"eventmesh.governance.v1.ListTopicsResp
  * Use `create(ListTopicsResponseSchema)` to create a new message.
  */
 export const ListTopicsResponseSchema: GenMessage<ListTopicsResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 14);
+  messageDesc(file_eventmesh_governance_v1_governance, 16);
 
 /**
  * @generated from message eventmesh.governance.v1.PutEventTypeRequest
@@ -566,7 +741,7 @@ export type PutEventTypeRequest = Message<"eventmesh.governance.v1.PutEventTypeR
  * Use `create(PutEventTypeRequestSchema)` to create a new message.
  */
 export const PutEventTypeRequestSchema: GenMessage<PutEventTypeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 15);
+  messageDesc(file_eventmesh_governance_v1_governance, 17);
 
 /**
  * @generated from message eventmesh.governance.v1.PutEventTypeResponse
@@ -583,7 +758,7 @@ export type PutEventTypeResponse = Message<"eventmesh.governance.v1.PutEventType
  * Use `create(PutEventTypeResponseSchema)` to create a new message.
  */
 export const PutEventTypeResponseSchema: GenMessage<PutEventTypeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 16);
+  messageDesc(file_eventmesh_governance_v1_governance, 18);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteEventTypeRequest
@@ -605,7 +780,7 @@ export type DeleteEventTypeRequest = Message<"eventmesh.governance.v1.DeleteEven
  * Use `create(DeleteEventTypeRequestSchema)` to create a new message.
  */
 export const DeleteEventTypeRequestSchema: GenMessage<DeleteEventTypeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 17);
+  messageDesc(file_eventmesh_governance_v1_governance, 19);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteEventTypeResponse
@@ -618,7 +793,7 @@ export type DeleteEventTypeResponse = Message<"eventmesh.governance.v1.DeleteEve
  * Use `create(DeleteEventTypeResponseSchema)` to create a new message.
  */
 export const DeleteEventTypeResponseSchema: GenMessage<DeleteEventTypeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 18);
+  messageDesc(file_eventmesh_governance_v1_governance, 20);
 
 /**
  * @generated from message eventmesh.governance.v1.ListEventTypesRequest
@@ -635,7 +810,7 @@ export type ListEventTypesRequest = Message<"eventmesh.governance.v1.ListEventTy
  * Use `create(ListEventTypesRequestSchema)` to create a new message.
  */
 export const ListEventTypesRequestSchema: GenMessage<ListEventTypesRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 19);
+  messageDesc(file_eventmesh_governance_v1_governance, 21);
 
 /**
  * @generated from message eventmesh.governance.v1.ListEventTypesResponse
@@ -652,7 +827,7 @@ export type ListEventTypesResponse = Message<"eventmesh.governance.v1.ListEventT
  * Use `create(ListEventTypesResponseSchema)` to create a new message.
  */
 export const ListEventTypesResponseSchema: GenMessage<ListEventTypesResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 20);
+  messageDesc(file_eventmesh_governance_v1_governance, 22);
 
 /**
  * @generated from message eventmesh.governance.v1.PutQuotaRequest
@@ -669,7 +844,7 @@ export type PutQuotaRequest = Message<"eventmesh.governance.v1.PutQuotaRequest">
  * Use `create(PutQuotaRequestSchema)` to create a new message.
  */
 export const PutQuotaRequestSchema: GenMessage<PutQuotaRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 21);
+  messageDesc(file_eventmesh_governance_v1_governance, 23);
 
 /**
  * @generated from message eventmesh.governance.v1.PutQuotaResponse
@@ -686,7 +861,7 @@ export type PutQuotaResponse = Message<"eventmesh.governance.v1.PutQuotaResponse
  * Use `create(PutQuotaResponseSchema)` to create a new message.
  */
 export const PutQuotaResponseSchema: GenMessage<PutQuotaResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 22);
+  messageDesc(file_eventmesh_governance_v1_governance, 24);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteQuotaRequest
@@ -708,7 +883,7 @@ export type DeleteQuotaRequest = Message<"eventmesh.governance.v1.DeleteQuotaReq
  * Use `create(DeleteQuotaRequestSchema)` to create a new message.
  */
 export const DeleteQuotaRequestSchema: GenMessage<DeleteQuotaRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 23);
+  messageDesc(file_eventmesh_governance_v1_governance, 25);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteQuotaResponse
@@ -721,7 +896,7 @@ export type DeleteQuotaResponse = Message<"eventmesh.governance.v1.DeleteQuotaRe
  * Use `create(DeleteQuotaResponseSchema)` to create a new message.
  */
 export const DeleteQuotaResponseSchema: GenMessage<DeleteQuotaResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 24);
+  messageDesc(file_eventmesh_governance_v1_governance, 26);
 
 /**
  * @generated from message eventmesh.governance.v1.ListQuotasRequest
@@ -738,7 +913,7 @@ export type ListQuotasRequest = Message<"eventmesh.governance.v1.ListQuotasReque
  * Use `create(ListQuotasRequestSchema)` to create a new message.
  */
 export const ListQuotasRequestSchema: GenMessage<ListQuotasRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 25);
+  messageDesc(file_eventmesh_governance_v1_governance, 27);
 
 /**
  * @generated from message eventmesh.governance.v1.ListQuotasResponse
@@ -755,7 +930,223 @@ export type ListQuotasResponse = Message<"eventmesh.governance.v1.ListQuotasResp
  * Use `create(ListQuotasResponseSchema)` to create a new message.
  */
 export const ListQuotasResponseSchema: GenMessage<ListQuotasResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 26);
+  messageDesc(file_eventmesh_governance_v1_governance, 28);
+
+/**
+ * @generated from message eventmesh.governance.v1.PutScheduleRequest
+ */
+export type PutScheduleRequest = Message<"eventmesh.governance.v1.PutScheduleRequest"> & {
+  /**
+   * @generated from field: eventmesh.governance.v1.Schedule schedule = 1;
+   */
+  schedule?: Schedule | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PutScheduleRequest.
+ * Use `create(PutScheduleRequestSchema)` to create a new message.
+ */
+export const PutScheduleRequestSchema: GenMessage<PutScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 29);
+
+/**
+ * @generated from message eventmesh.governance.v1.PutScheduleResponse
+ */
+export type PutScheduleResponse = Message<"eventmesh.governance.v1.PutScheduleResponse"> & {
+  /**
+   * @generated from field: eventmesh.governance.v1.Schedule schedule = 1;
+   */
+  schedule?: Schedule | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PutScheduleResponse.
+ * Use `create(PutScheduleResponseSchema)` to create a new message.
+ */
+export const PutScheduleResponseSchema: GenMessage<PutScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 30);
+
+/**
+ * @generated from message eventmesh.governance.v1.PauseScheduleRequest
+ */
+export type PauseScheduleRequest = Message<"eventmesh.governance.v1.PauseScheduleRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bool paused = 3;
+   */
+  paused: boolean;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PauseScheduleRequest.
+ * Use `create(PauseScheduleRequestSchema)` to create a new message.
+ */
+export const PauseScheduleRequestSchema: GenMessage<PauseScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 31);
+
+/**
+ * @generated from message eventmesh.governance.v1.PauseScheduleResponse
+ */
+export type PauseScheduleResponse = Message<"eventmesh.governance.v1.PauseScheduleResponse"> & {
+  /**
+   * @generated from field: eventmesh.governance.v1.Schedule schedule = 1;
+   */
+  schedule?: Schedule | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PauseScheduleResponse.
+ * Use `create(PauseScheduleResponseSchema)` to create a new message.
+ */
+export const PauseScheduleResponseSchema: GenMessage<PauseScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 32);
+
+/**
+ * @generated from message eventmesh.governance.v1.DeleteScheduleRequest
+ */
+export type DeleteScheduleRequest = Message<"eventmesh.governance.v1.DeleteScheduleRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.DeleteScheduleRequest.
+ * Use `create(DeleteScheduleRequestSchema)` to create a new message.
+ */
+export const DeleteScheduleRequestSchema: GenMessage<DeleteScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 33);
+
+/**
+ * @generated from message eventmesh.governance.v1.DeleteScheduleResponse
+ */
+export type DeleteScheduleResponse = Message<"eventmesh.governance.v1.DeleteScheduleResponse"> & {
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.DeleteScheduleResponse.
+ * Use `create(DeleteScheduleResponseSchema)` to create a new message.
+ */
+export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 34);
+
+/**
+ * @generated from message eventmesh.governance.v1.ListSchedulesRequest
+ */
+export type ListSchedulesRequest = Message<"eventmesh.governance.v1.ListSchedulesRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.ListSchedulesRequest.
+ * Use `create(ListSchedulesRequestSchema)` to create a new message.
+ */
+export const ListSchedulesRequestSchema: GenMessage<ListSchedulesRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 35);
+
+/**
+ * @generated from message eventmesh.governance.v1.ListSchedulesResponse
+ */
+export type ListSchedulesResponse = Message<"eventmesh.governance.v1.ListSchedulesResponse"> & {
+  /**
+   * @generated from field: repeated eventmesh.governance.v1.Schedule schedules = 1;
+   */
+  schedules: Schedule[];
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.ListSchedulesResponse.
+ * Use `create(ListSchedulesResponseSchema)` to create a new message.
+ */
+export const ListSchedulesResponseSchema: GenMessage<ListSchedulesResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 36);
+
+/**
+ * @generated from message eventmesh.governance.v1.PreviewScheduleRequest
+ */
+export type PreviewScheduleRequest = Message<"eventmesh.governance.v1.PreviewScheduleRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string cron = 2;
+   */
+  cron: string;
+
+  /**
+   * Default `UTC`.
+   *
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone: string;
+
+  /**
+   * Occurrences after this, milliseconds since the Unix epoch; 0: after now.
+   *
+   * @generated from field: int64 after_ms = 4;
+   */
+  afterMs: bigint;
+
+  /**
+   * Default 5, at most 100.
+   *
+   * @generated from field: uint32 count = 5;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PreviewScheduleRequest.
+ * Use `create(PreviewScheduleRequestSchema)` to create a new message.
+ */
+export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 37);
+
+/**
+ * @generated from message eventmesh.governance.v1.PreviewScheduleResponse
+ */
+export type PreviewScheduleResponse = Message<"eventmesh.governance.v1.PreviewScheduleResponse"> & {
+  /**
+   * Milliseconds since the Unix epoch.
+   *
+   * @generated from field: repeated int64 times_ms = 1;
+   */
+  timesMs: bigint[];
+
+  /**
+   * Occurrences of the coming year that a change of clock moves or repeats, in words.
+   *
+   * @generated from field: repeated string warnings = 2;
+   */
+  warnings: string[];
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PreviewScheduleResponse.
+ * Use `create(PreviewScheduleResponseSchema)` to create a new message.
+ */
+export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 38);
 
 /**
  * @generated from message eventmesh.governance.v1.ListAuditRequest
@@ -786,7 +1177,7 @@ export type ListAuditRequest = Message<"eventmesh.governance.v1.ListAuditRequest
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 27);
+  messageDesc(file_eventmesh_governance_v1_governance, 39);
 
 /**
  * @generated from message eventmesh.governance.v1.ListAuditResponse
@@ -803,7 +1194,7 @@ export type ListAuditResponse = Message<"eventmesh.governance.v1.ListAuditRespon
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 28);
+  messageDesc(file_eventmesh_governance_v1_governance, 40);
 
 /**
  * @generated from message eventmesh.governance.v1.VerifyAuditRequest
@@ -816,7 +1207,7 @@ export type VerifyAuditRequest = Message<"eventmesh.governance.v1.VerifyAuditReq
  * Use `create(VerifyAuditRequestSchema)` to create a new message.
  */
 export const VerifyAuditRequestSchema: GenMessage<VerifyAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 29);
+  messageDesc(file_eventmesh_governance_v1_governance, 41);
 
 /**
  * @generated from message eventmesh.governance.v1.VerifyAuditResponse
@@ -845,7 +1236,7 @@ export type VerifyAuditResponse = Message<"eventmesh.governance.v1.VerifyAuditRe
  * Use `create(VerifyAuditResponseSchema)` to create a new message.
  */
 export const VerifyAuditResponseSchema: GenMessage<VerifyAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 30);
+  messageDesc(file_eventmesh_governance_v1_governance, 42);
 
 /**
  * For the mesh's own services.
@@ -956,6 +1347,53 @@ export const GovernanceService: GenService<{
     methodKind: "unary";
     input: typeof ListQuotasRequestSchema;
     output: typeof ListQuotasResponseSchema;
+  },
+  /**
+   * Makes or replaces a schedule. INVALID_ARGUMENT: the cron expression, time zone, topic or event is
+   * not one, or the expression never comes due.
+   *
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.PutSchedule
+   */
+  putSchedule: {
+    methodKind: "unary";
+    input: typeof PutScheduleRequestSchema;
+    output: typeof PutScheduleResponseSchema;
+  },
+  /**
+   * Stops a schedule, or lets it go on: what would have come due meanwhile is not made up for.
+   *
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.PauseSchedule
+   */
+  pauseSchedule: {
+    methodKind: "unary";
+    input: typeof PauseScheduleRequestSchema;
+    output: typeof PauseScheduleResponseSchema;
+  },
+  /**
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.DeleteSchedule
+   */
+  deleteSchedule: {
+    methodKind: "unary";
+    input: typeof DeleteScheduleRequestSchema;
+    output: typeof DeleteScheduleResponseSchema;
+  },
+  /**
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.ListSchedules
+   */
+  listSchedules: {
+    methodKind: "unary";
+    input: typeof ListSchedulesRequestSchema;
+    output: typeof ListSchedulesResponseSchema;
+  },
+  /**
+   * When a schedule comes due next, and what changes of clock do to it.
+   *
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.PreviewSchedule
+   */
+  previewSchedule: {
+    methodKind: "unary";
+    input: typeof PreviewScheduleRequestSchema;
+    output: typeof PreviewScheduleResponseSchema;
   },
   /**
    * @generated from rpc eventmesh.governance.v1.GovernanceService.ListAudit

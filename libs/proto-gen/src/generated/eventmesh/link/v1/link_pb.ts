@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/link/v1/link.proto.
  */
 export const file_eventmesh_link_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiMAoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSJ7CgVGcmFtZRIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhAKCHByZXZpb3VzGAMgASgDEi4KB3JlY29yZHMYBCADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkEg0KBXVwX3RvGAUgASgDIkQKCkxpbmtSZWNvcmQSEAoIcG9zaXRpb24YASABKAMSDgoGcmVjb3JkGAIgASgMEhQKDGRlc3RpbmF0aW9ucxgDIAMoCSI9CgtEaXJlY3RGcmFtZRIuCgdyZWNvcmRzGAEgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlY29yZCIVCgRQaW5nEg0KBW5vbmNlGAEgASgDItQBCgxMaW5rUmVzcG9uc2USLQoHd2VsY29tZRgBIAEoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldlbGNvbWVIABIvCghhY2NlcHRlZBgCIAEoCzIbLmV2ZW50bWVzaC5saW5rLnYxLkFjY2VwdGVkSAASJwoEcG9uZxgDIAEoCzIXLmV2ZW50bWVzaC5saW5rLnYxLlBpbmdIABIwCgZyZXN1bWUYBCABKAsyHi5ldmVudG1lc2gubGluay52MS5SZXN1bWVQb2ludEgAQgkKB21lc3NhZ2UiPQoHV2VsY29tZRIMCgRzaXRlGAEgASgJEg4KBm1lbWJlchgCIAEoCRIUCgx3aW5kb3dfYnl0ZXMYAyABKAQidQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcyI+CgtSZXN1bWVQb2ludBIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEgwKBGxhc3QYAyABKAMiUQoMVHJhY2VSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSDwoHdmlzaXRlZBgEIAMoCSJXCg1UcmFjZVJlc3BvbnNlEisKBXN0ZXBzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VTdGVwEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJIp0BCglUcmFjZVN0ZXASDAoEc2l0ZRgBIAEoCRIPCgd0aW1lX3VzGAIgASgDEgwKBHN0ZXAYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIOCgZkZXRhaWwYBSABKAkSEQoJcGFydGl0aW9uGAYgASgNEhAKCHBvc2l0aW9uGAcgASgDEg4KBnNvdXJjZRgIIAEoCRINCgV0b3BpYxgJIAEoCTKmAQoLTGlua1NlcnZpY2USSwoETGluaxIeLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZXF1ZXN0Gh8uZXZlbnRtZXNoLmxpbmsudjEuTGlua1Jlc3BvbnNlKAEwARJKCgVUcmFjZRIfLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVxdWVzdBogLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event]);
+  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiMAoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSJ7CgVGcmFtZRIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhAKCHByZXZpb3VzGAMgASgDEi4KB3JlY29yZHMYBCADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkEg0KBXVwX3RvGAUgASgDIkQKCkxpbmtSZWNvcmQSEAoIcG9zaXRpb24YASABKAMSDgoGcmVjb3JkGAIgASgMEhQKDGRlc3RpbmF0aW9ucxgDIAMoCSI9CgtEaXJlY3RGcmFtZRIuCgdyZWNvcmRzGAEgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlY29yZCIVCgRQaW5nEg0KBW5vbmNlGAEgASgDItQBCgxMaW5rUmVzcG9uc2USLQoHd2VsY29tZRgBIAEoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldlbGNvbWVIABIvCghhY2NlcHRlZBgCIAEoCzIbLmV2ZW50bWVzaC5saW5rLnYxLkFjY2VwdGVkSAASJwoEcG9uZxgDIAEoCzIXLmV2ZW50bWVzaC5saW5rLnYxLlBpbmdIABIwCgZyZXN1bWUYBCABKAsyHi5ldmVudG1lc2gubGluay52MS5SZXN1bWVQb2ludEgAQgkKB21lc3NhZ2UiPQoHV2VsY29tZRIMCgRzaXRlGAEgASgJEg4KBm1lbWJlchgCIAEoCRIUCgx3aW5kb3dfYnl0ZXMYAyABKAQidQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcyI+CgtSZXN1bWVQb2ludBIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEgwKBGxhc3QYAyABKAMiUQoMVHJhY2VSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSDwoHdmlzaXRlZBgEIAMoCSJXCg1UcmFjZVJlc3BvbnNlEisKBXN0ZXBzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VTdGVwEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJIp0BCglUcmFjZVN0ZXASDAoEc2l0ZRgBIAEoCRIPCgd0aW1lX3VzGAIgASgDEgwKBHN0ZXAYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIOCgZkZXRhaWwYBSABKAkSEQoJcGFydGl0aW9uGAYgASgNEhAKCHBvc2l0aW9uGAcgASgDEg4KBnNvdXJjZRgIIAEoCRINCgV0b3BpYxgJIAEoCSKRAQoKV2h5UmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSDgoGc291cmNlGAMgASgJEhQKDHN1YnNjcmlwdGlvbhgEIAEoCRIPCgd2aXNpdGVkGAUgAygJEioKBmNvcGllcxgGIAMoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldoeUNvcHkibAoHV2h5Q29weRIOCgZzb3VyY2UYASABKAkSDQoFdG9waWMYAiABKAkSEwoLb3JpZ2luX3NpdGUYAyABKAkSFAoMZGVzdGluYXRpb25zGAQgAygJEhcKD2luZ3Jlc3NfdGltZV91cxgFIAEoAyKzAQoLV2h5UmVzcG9uc2USLQoHYW5zd2VycxgBIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeUFuc3dlchIZChF1bnJlYWNoYWJsZV9zaXRlcxgCIAMoCRIuCghzZWFyY2hlcxgDIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeVNlYXJjaBIqCgZjb3BpZXMYBCADKAsyGi5ldmVudG1lc2gubGluay52MS5XaHlDb3B5Ir8CCglXaHlBbnN3ZXISDAoEc2l0ZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEg0KBXN0YXRlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDQoFdG9waWMYBiABKAkSEQoJcGFydGl0aW9uGAcgASgNEhAKCHBvc2l0aW9uGAggASgDEhAKCGF0dGVtcHRzGAkgASgNEhAKCGNvbnN1bWVyGAogASgJEg8KB3RpbWVfdXMYCyABKAMSDwoHbmV4dF9tcxgMIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDSABKAMSGwoTcG9saWN5X3JldmlzaW9uX25vdxgOIAEoAxIXCg9ncmFudHNfcmV2aXNpb24YDyABKAMSGwoTZ3JhbnRzX3JldmlzaW9uX25vdxgQIAEoAyJVCglXaHlTZWFyY2gSDAoEc2l0ZRgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDAoEZnJvbRgDIAEoAxIKCgJ0bxgEIAEoAxINCgVmaXJzdBgFIAEoAzLsAQoLTGlua1NlcnZpY2USSwoETGluaxIeLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZXF1ZXN0Gh8uZXZlbnRtZXNoLmxpbmsudjEuTGlua1Jlc3BvbnNlKAEwARJKCgVUcmFjZRIfLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVxdWVzdBogLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVzcG9uc2USRAoDV2h5Eh0uZXZlbnRtZXNoLmxpbmsudjEuV2h5UmVxdWVzdBoeLmV2ZW50bWVzaC5saW5rLnYxLldoeVJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event]);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRequest
@@ -487,6 +487,289 @@ export const TraceStepSchema: GenMessage<TraceStep> = /*@__PURE__*/
   messageDesc(file_eventmesh_link_v1_link, 13);
 
 /**
+ * @generated from message eventmesh.link.v1.WhyRequest
+ */
+export type WhyRequest = Message<"eventmesh.link.v1.WhyRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: string event_id = 2;
+   */
+  eventId: string;
+
+  /**
+   * Only this source, when given.
+   *
+   * @generated from field: string source = 3;
+   */
+  source: string;
+
+  /**
+   * Only this subscription, when given.
+   *
+   * @generated from field: string subscription = 4;
+   */
+  subscription: string;
+
+  /**
+   * Sites that have answered already.
+   *
+   * @generated from field: repeated string visited = 5;
+   */
+  visited: string[];
+
+  /**
+   * What the sites that have answered know of the event; empty while none does. A site that has no
+   * copy explains by it why.
+   *
+   * @generated from field: repeated eventmesh.link.v1.WhyCopy copies = 6;
+   */
+  copies: WhyCopy[];
+};
+
+/**
+ * Describes the message eventmesh.link.v1.WhyRequest.
+ * Use `create(WhyRequestSchema)` to create a new message.
+ */
+export const WhyRequestSchema: GenMessage<WhyRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 14);
+
+/**
+ * One event with this id, as its origin stored it.
+ *
+ * @generated from message eventmesh.link.v1.WhyCopy
+ */
+export type WhyCopy = Message<"eventmesh.link.v1.WhyCopy"> & {
+  /**
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string topic = 2;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: string origin_site = 3;
+   */
+  originSite: string;
+
+  /**
+   * Sites that it was addressed to when it was published.
+   *
+   * @generated from field: repeated string destinations = 4;
+   */
+  destinations: string[];
+
+  /**
+   * Microseconds since the Unix epoch, by the origin's clock.
+   *
+   * @generated from field: int64 ingress_time_us = 5;
+   */
+  ingressTimeUs: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.WhyCopy.
+ * Use `create(WhyCopySchema)` to create a new message.
+ */
+export const WhyCopySchema: GenMessage<WhyCopy> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 15);
+
+/**
+ * @generated from message eventmesh.link.v1.WhyResponse
+ */
+export type WhyResponse = Message<"eventmesh.link.v1.WhyResponse"> & {
+  /**
+   * @generated from field: repeated eventmesh.link.v1.WhyAnswer answers = 1;
+   */
+  answers: WhyAnswer[];
+
+  /**
+   * Sites that should know more and could not be asked.
+   *
+   * @generated from field: repeated string unreachable_sites = 2;
+   */
+  unreachableSites: string[];
+
+  /**
+   * How far each site has looked for the event in its store.
+   *
+   * @generated from field: repeated eventmesh.link.v1.WhySearch searches = 3;
+   */
+  searches: WhySearch[];
+
+  /**
+   * @generated from field: repeated eventmesh.link.v1.WhyCopy copies = 4;
+   */
+  copies: WhyCopy[];
+};
+
+/**
+ * Describes the message eventmesh.link.v1.WhyResponse.
+ * Use `create(WhyResponseSchema)` to create a new message.
+ */
+export const WhyResponseSchema: GenMessage<WhyResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 16);
+
+/**
+ * What became of an event for one subscription, on one link or at the gate.
+ *
+ * @generated from message eventmesh.link.v1.WhyAnswer
+ */
+export type WhyAnswer = Message<"eventmesh.link.v1.WhyAnswer"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * Name of a subscription; `link to <site>`; `publish` for a refusal at the gate.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * delivered, filtered, not-read, held, … ; see docs/operating/why.md.
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * The same as a sentence, with what decided.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string source = 5;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string topic = 6;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: uint32 partition = 7;
+   */
+  partition: number;
+
+  /**
+   * Where the event lies at that site; 0 when it does not.
+   *
+   * @generated from field: int64 position = 8;
+   */
+  position: bigint;
+
+  /**
+   * Of deliveries so far.
+   *
+   * @generated from field: uint32 attempts = 9;
+   */
+  attempts: number;
+
+  /**
+   * Who has, or had, it last.
+   *
+   * @generated from field: string consumer = 10;
+   */
+  consumer: string;
+
+  /**
+   * When it happened, microseconds since the Unix epoch; 0 when that is not known.
+   *
+   * @generated from field: int64 time_us = 11;
+   */
+  timeUs: bigint;
+
+  /**
+   * When something happens next, ms since the Unix epoch; 0 when that is not known.
+   *
+   * @generated from field: int64 next_ms = 12;
+   */
+  nextMs: bigint;
+
+  /**
+   * Revisions by which the event was admitted, and those in force now; 0 when not known.
+   *
+   * @generated from field: int64 policy_revision = 13;
+   */
+  policyRevision: bigint;
+
+  /**
+   * @generated from field: int64 policy_revision_now = 14;
+   */
+  policyRevisionNow: bigint;
+
+  /**
+   * @generated from field: int64 grants_revision = 15;
+   */
+  grantsRevision: bigint;
+
+  /**
+   * @generated from field: int64 grants_revision_now = 16;
+   */
+  grantsRevisionNow: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.WhyAnswer.
+ * Use `create(WhyAnswerSchema)` to create a new message.
+ */
+export const WhyAnswerSchema: GenMessage<WhyAnswer> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 17);
+
+/**
+ * @generated from message eventmesh.link.v1.WhySearch
+ */
+export type WhySearch = Message<"eventmesh.link.v1.WhySearch"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * Positions that were looked at, both ends included; `to` below `from` when there were none.
+   *
+   * @generated from field: int64 from = 3;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: int64 to = 4;
+   */
+  to: bigint;
+
+  /**
+   * First position still stored.
+   *
+   * @generated from field: int64 first = 5;
+   */
+  first: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.WhySearch.
+ * Use `create(WhySearchSchema)` to create a new message.
+ */
+export const WhySearchSchema: GenMessage<WhySearch> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 18);
+
+/**
  * @generated from service eventmesh.link.v1.LinkService
  */
 export const LinkService: GenService<{
@@ -512,6 +795,16 @@ export const LinkService: GenService<{
     methodKind: "unary";
     input: typeof TraceRequestSchema;
     output: typeof TraceResponseSchema;
+  },
+  /**
+   * What became of an event for each subscription from here on, and why.
+   *
+   * @generated from rpc eventmesh.link.v1.LinkService.Why
+   */
+  why: {
+    methodKind: "unary";
+    input: typeof WhyRequestSchema;
+    output: typeof WhyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_eventmesh_link_v1_link, 0);

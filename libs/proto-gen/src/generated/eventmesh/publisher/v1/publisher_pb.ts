@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/publisher/v1/publisher.proto.
  */
 export const file_eventmesh_publisher_v1_publisher: GenFile = /*@__PURE__*/
-  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKaAgoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAxIVCg1kZWxpdmVyX2F0X21zGAUgASgDEhgKEGRlbGl2ZXJfYWZ0ZXJfbXMYBiABKAMSMwoLbGF0ZV9wb2xpY3kYByABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIQCghzZXF1ZW5jZRgIIAEoAyIlCghQcm9kdWNlchIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0IpEBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjYKBmV2ZW50cxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIEjIKCHByb2R1Y2VyGAMgASgLMiAuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5Qcm9kdWNlciJQChRQdWJsaXNoQmF0Y2hSZXNwb25zZRI4CghvdXRjb21lcxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaE91dGNvbWUiewoOUHVibGlzaE91dGNvbWUSLgoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0SAASLgoHZmFpbHVyZRgCIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSKCAQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIyCghwcm9kdWNlchgCIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIiaAoVUHVibGlzaFN0cmVhbVJlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoT3V0Y29tZRIVCg13aW5kb3dfZXZlbnRzGAIgASgNIogBCg5SZXF1ZXN0UmVxdWVzdBINCgV0b3BpYxgBIAEoCRIsCgVldmVudBgCIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcyI/Cg9SZXF1ZXN0UmVzcG9uc2USLAoFcmVwbHkYASABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50MqcDChBQdWJsaXNoZXJTZXJ2aWNlEloKB1B1Ymxpc2gSJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVzcG9uc2USaQoMUHVibGlzaEJhdGNoEisuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoQmF0Y2hSZXF1ZXN0GiwuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoQmF0Y2hSZXNwb25zZRJwCg1QdWJsaXNoU3RyZWFtEiwuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVxdWVzdBotLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFN0cmVhbVJlc3BvbnNlKAEwARJaCgdSZXF1ZXN0EiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5SZXF1ZXN0UmVxdWVzdBonLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUmVxdWVzdFJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
+  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKaAgoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAxIVCg1kZWxpdmVyX2F0X21zGAUgASgDEhgKEGRlbGl2ZXJfYWZ0ZXJfbXMYBiABKAMSMwoLbGF0ZV9wb2xpY3kYByABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIQCghzZXF1ZW5jZRgIIAEoAyIlCghQcm9kdWNlchIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0IpEBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjYKBmV2ZW50cxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIEjIKCHByb2R1Y2VyGAMgASgLMiAuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5Qcm9kdWNlciJQChRQdWJsaXNoQmF0Y2hSZXNwb25zZRI4CghvdXRjb21lcxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaE91dGNvbWUiewoOUHVibGlzaE91dGNvbWUSLgoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0SAASLgoHZmFpbHVyZRgCIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSKCAQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIyCghwcm9kdWNlchgCIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIiaAoVUHVibGlzaFN0cmVhbVJlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoT3V0Y29tZRIVCg13aW5kb3dfZXZlbnRzGAIgASgNIogBCg5SZXF1ZXN0UmVxdWVzdBINCgV0b3BpYxgBIAEoCRIsCgVldmVudBgCIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcyI/Cg9SZXF1ZXN0UmVzcG9uc2USLAoFcmVwbHkYASABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50Ii8KGkxpc3RTY2hlZHVsZWRFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDSJmChtMaXN0U2NoZWR1bGVkRXZlbnRzUmVzcG9uc2USNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5TY2hlZHVsZWRFdmVudBIPCgdwZW5kaW5nGAIgASgDIroBCg5TY2hlZHVsZWRFdmVudBINCgV0b3BpYxgBIAEoCRIKCgJpZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSDAoEdHlwZRgEIAEoCRIRCglwcmluY2lwYWwYBSABKAkSFQoNZGVsaXZlcl9hdF9tcxgGIAEoAxIzCgtsYXRlX3BvbGljeRgHIAEoDjIeLmV2ZW50bWVzaC5ldmVudC52MS5MYXRlUG9saWN5EhAKCHBvc2l0aW9uGAggASgDIjkKG0NhbmNlbFNjaGVkdWxlZEV2ZW50UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzb3VyY2UYAiABKAkiMQocQ2FuY2VsU2NoZWR1bGVkRXZlbnRSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAMypwMKEFB1Ymxpc2hlclNlcnZpY2USWgoHUHVibGlzaBImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QaJy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hSZXNwb25zZRJpCgxQdWJsaXNoQmF0Y2gSKy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEnAKDVB1Ymxpc2hTdHJlYW0SLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hTdHJlYW1SZXF1ZXN0Gi0uZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVzcG9uc2UoATABEloKB1JlcXVlc3QSJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlJlcXVlc3RSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5SZXF1ZXN0UmVzcG9uc2UymwIKFVNjaGVkdWxlZEV2ZW50U2VydmljZRJ+ChNMaXN0U2NoZWR1bGVkRXZlbnRzEjIuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5MaXN0U2NoZWR1bGVkRXZlbnRzUmVxdWVzdBozLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuTGlzdFNjaGVkdWxlZEV2ZW50c1Jlc3BvbnNlEoEBChRDYW5jZWxTY2hlZHVsZWRFdmVudBIzLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuQ2FuY2VsU2NoZWR1bGVkRXZlbnRSZXF1ZXN0GjQuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5DYW5jZWxTY2hlZHVsZWRFdmVudFJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishRequest
@@ -41,8 +41,8 @@ export type PublishRequest = Message<"eventmesh.publisher.v1.PublishRequest"> & 
   deliveryClass: DeliveryClass;
 
   /**
-   * Life of the event from its acceptance, in milliseconds; 0 means unlimited, or what the event's
-   * `expirytime` attribute says.
+   * Life of the event from its acceptance, or from when it is due, in milliseconds; 0 means unlimited,
+   * or what the event's `expirytime` attribute says.
    *
    * @generated from field: int64 expires_after_ms = 4;
    */
@@ -70,7 +70,8 @@ export type PublishRequest = Message<"eventmesh.publisher.v1.PublishRequest"> & 
 
   /**
    * With a producer: the number of this event, above those before it; 1 to 2^53 - 1. An event whose
-   * number is not above the last one stored is answered as a duplicate.
+   * number is not above the last one stored is answered as a duplicate. One that was refused is not
+   * stored: publish it again under a new number.
    *
    * @generated from field: int64 sequence = 8;
    */
@@ -148,6 +149,8 @@ export type PublishBatchRequest = Message<"eventmesh.publisher.v1.PublishBatchRe
   atomic: boolean;
 
   /**
+   * Who numbers the events. Send the next batch of a producer when the last one is answered.
+   *
    * @generated from field: eventmesh.publisher.v1.Producer producer = 3;
    */
   producer?: Producer | undefined;
@@ -220,7 +223,9 @@ export type PublishStreamRequest = Message<"eventmesh.publisher.v1.PublishStream
   events: PublishRequest[];
 
   /**
-   * In the first frame only: who numbers the events of this stream.
+   * In the first frame only: who numbers the events of this stream. After an event that could not be
+   * stored (not: one that was refused) no later one of its partition is taken (ABORTED, reason
+   * PRODUCER_INTERRUPTED): open a new stream and send again, in order, what was not answered.
    *
    * @generated from field: eventmesh.publisher.v1.Producer producer = 2;
    */
@@ -306,6 +311,150 @@ export const RequestResponseSchema: GenMessage<RequestResponse> = /*@__PURE__*/
   messageDesc(file_eventmesh_publisher_v1_publisher, 9);
 
 /**
+ * @generated from message eventmesh.publisher.v1.ListScheduledEventsRequest
+ */
+export type ListScheduledEventsRequest = Message<"eventmesh.publisher.v1.ListScheduledEventsRequest"> & {
+  /**
+   * Default 100, at most 1,000.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.ListScheduledEventsRequest.
+ * Use `create(ListScheduledEventsRequestSchema)` to create a new message.
+ */
+export const ListScheduledEventsRequestSchema: GenMessage<ListScheduledEventsRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 10);
+
+/**
+ * @generated from message eventmesh.publisher.v1.ListScheduledEventsResponse
+ */
+export type ListScheduledEventsResponse = Message<"eventmesh.publisher.v1.ListScheduledEventsResponse"> & {
+  /**
+   * The first ones due, in that order.
+   *
+   * @generated from field: repeated eventmesh.publisher.v1.ScheduledEvent events = 1;
+   */
+  events: ScheduledEvent[];
+
+  /**
+   * All that wait.
+   *
+   * @generated from field: int64 pending = 2;
+   */
+  pending: bigint;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.ListScheduledEventsResponse.
+ * Use `create(ListScheduledEventsResponseSchema)` to create a new message.
+ */
+export const ListScheduledEventsResponseSchema: GenMessage<ListScheduledEventsResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 11);
+
+/**
+ * @generated from message eventmesh.publisher.v1.ScheduledEvent
+ */
+export type ScheduledEvent = Message<"eventmesh.publisher.v1.ScheduledEvent"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string source = 3;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string type = 4;
+   */
+  type: string;
+
+  /**
+   * Who published it, `KIND:NAME`.
+   *
+   * @generated from field: string principal = 5;
+   */
+  principal: string;
+
+  /**
+   * @generated from field: int64 deliver_at_ms = 6;
+   */
+  deliverAtMs: bigint;
+
+  /**
+   * @generated from field: eventmesh.event.v1.LatePolicy late_policy = 7;
+   */
+  latePolicy: LatePolicy;
+
+  /**
+   * Among the timers.
+   *
+   * @generated from field: int64 position = 8;
+   */
+  position: bigint;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.ScheduledEvent.
+ * Use `create(ScheduledEventSchema)` to create a new message.
+ */
+export const ScheduledEventSchema: GenMessage<ScheduledEvent> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 12);
+
+/**
+ * @generated from message eventmesh.publisher.v1.CancelScheduledEventRequest
+ */
+export type CancelScheduledEventRequest = Message<"eventmesh.publisher.v1.CancelScheduledEventRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Empty: any source.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.CancelScheduledEventRequest.
+ * Use `create(CancelScheduledEventRequestSchema)` to create a new message.
+ */
+export const CancelScheduledEventRequestSchema: GenMessage<CancelScheduledEventRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 13);
+
+/**
+ * @generated from message eventmesh.publisher.v1.CancelScheduledEventResponse
+ */
+export type CancelScheduledEventResponse = Message<"eventmesh.publisher.v1.CancelScheduledEventResponse"> & {
+  /**
+   * Events that will not be published now.
+   *
+   * @generated from field: int64 cancelled = 1;
+   */
+  cancelled: bigint;
+};
+
+/**
+ * Describes the message eventmesh.publisher.v1.CancelScheduledEventResponse.
+ * Use `create(CancelScheduledEventResponseSchema)` to create a new message.
+ */
+export const CancelScheduledEventResponseSchema: GenMessage<CancelScheduledEventResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_publisher_v1_publisher, 14);
+
+/**
  * @generated from service eventmesh.publisher.v1.PublisherService
  */
 export const PublisherService: GenService<{
@@ -348,6 +497,9 @@ export const PublisherService: GenService<{
    * address for the reply in its `replyto` attribute and ends with the deadline (`expirytime`); who
    * answers publishes to that address as to any topic. DEADLINE_EXCEEDED: nobody answered in time.
    * FAILED_PRECONDITION (reason NO_INTEREST): nobody in the known mesh wants the topic.
+   * RESOURCE_EXHAUSTED (reason REQUESTS_MAX): too many requests wait at this emesher. Without a
+   * deadline the call waits 30 seconds; it waits at most 5 minutes. The first reply is the answer,
+   * later ones are counted and dropped.
    *
    * @generated from rpc eventmesh.publisher.v1.PublisherService.Request
    */
@@ -358,4 +510,34 @@ export const PublisherService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_eventmesh_publisher_v1_publisher, 0);
+
+/**
+ * Scheduled events of the caller's tenant at this site that wait for their time.
+ *
+ * @generated from service eventmesh.publisher.v1.ScheduledEventService
+ */
+export const ScheduledEventService: GenService<{
+  /**
+   * Needs the action `inspect` on `timers`. Reads the log of timers, so it takes as long as that is.
+   *
+   * @generated from rpc eventmesh.publisher.v1.ScheduledEventService.ListScheduledEvents
+   */
+  listScheduledEvents: {
+    methodKind: "unary";
+    input: typeof ListScheduledEventsRequestSchema;
+    output: typeof ListScheduledEventsResponseSchema;
+  },
+  /**
+   * Needs the right to publish to the event's topic. NOT_FOUND: no such event waits, as when it has
+   * been published. ABORTED: the timers changed meanwhile; try again.
+   *
+   * @generated from rpc eventmesh.publisher.v1.ScheduledEventService.CancelScheduledEvent
+   */
+  cancelScheduledEvent: {
+    methodKind: "unary";
+    input: typeof CancelScheduledEventRequestSchema;
+    output: typeof CancelScheduledEventResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_eventmesh_publisher_v1_publisher, 1);
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/store/v1/store.proto.
  */
 export const file_eventmesh_store_v1_store: GenFile = /*@__PURE__*/
-  fileDesc("Ch5ldmVudG1lc2gvc3RvcmUvdjEvc3RvcmUucHJvdG8SEmV2ZW50bWVzaC5zdG9yZS52MSITChFHZXRQcm9maWxlUmVxdWVzdCLAAQoSR2V0UHJvZmlsZVJlc3BvbnNlEg0KBXN0b3JlGAEgASgJEjcKCmR1cmFiaWxpdHkYAiABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzEhAKCGV2aWRlbmNlGAMgAygJEhAKCHdhcm5pbmdzGAQgAygJEhQKDGNhcGFiaWxpdGllcxgFIAMoCRIOCgZzdHJpY3QYBiABKAgSGAoQcmVjb3JkX2J5dGVzX21heBgHIAEoAyJ0CgdMb2dTcGVjEgwKBG5hbWUYASABKAkSEgoKcGFydGl0aW9ucxgCIAEoDRIUCgxyZXRlbnRpb25fbXMYAyABKAMSFwoPcmV0ZW50aW9uX2J5dGVzGAQgASgDEhgKEGR1cGxpY2F0ZV93aW5kb3cYBSABKA0iawoHTG9nSW5mbxIpCgRzcGVjGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ1NwZWMSNQoKcGFydGl0aW9ucxgCIAMoCzIhLmV2ZW50bWVzaC5zdG9yZS52MS5QYXJ0aXRpb25JbmZvIk4KDVBhcnRpdGlvbkluZm8SEQoJcGFydGl0aW9uGAEgASgNEg0KBWZpcnN0GAIgASgDEgwKBGxhc3QYAyABKAMSDQoFYnl0ZXMYBCABKAMiPQoQRW5zdXJlTG9nUmVxdWVzdBIpCgRzcGVjGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ1NwZWMiPQoRRW5zdXJlTG9nUmVzcG9uc2USKAoDbG9nGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ0luZm8iHQoNR2V0TG9nUmVxdWVzdBIMCgRuYW1lGAEgASgJIjoKDkdldExvZ1Jlc3BvbnNlEigKA2xvZxgBIAEoCzIbLmV2ZW50bWVzaC5zdG9yZS52MS5Mb2dJbmZvIhEKD0xpc3RMb2dzUmVxdWVzdCI9ChBMaXN0TG9nc1Jlc3BvbnNlEikKBGxvZ3MYASADKAsyGy5ldmVudG1lc2guc3RvcmUudjEuTG9nSW5mbyKgAQoNQXBwZW5kUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgDEgsKA2xvZxgCIAEoCRIRCglwYXJ0aXRpb24YAyABKA0SDwoHcmVjb3JkcxgEIAMoDBISCgpkZWR1cF9rZXlzGAUgAygJEjYKCHByb2R1Y2VyGAYgASgLMiQuZXZlbnRtZXNoLnN0b3JlLnYxLlByb2R1Y2VyU2VxdWVuY2UiPgoQUHJvZHVjZXJTZXF1ZW5jZRIKCgJpZBgBIAEoCRIQCghwcmV2aW91cxgCIAEoAxIMCgRsYXN0GAMgASgDIpUBCg5BcHBlbmRSZXNwb25zZRISCgpyZXF1ZXN0X2lkGAEgASgDEjQKB3JlY2VpcHQYAiABKAsyIS5ldmVudG1lc2guc3RvcmUudjEuQXBwZW5kUmVjZWlwdEgAEi4KB2ZhaWx1cmUYAyABKAsyGy5ldmVudG1lc2guZXZlbnQudjEuRmFpbHVyZUgAQgkKB291dGNvbWUibwoNQXBwZW5kUmVjZWlwdBIRCglwb3NpdGlvbnMYASADKAMSEgoKZHVwbGljYXRlcxgCIAMoDRI3CgpkdXJhYmlsaXR5GAMgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcyJeCgtSZWFkUmVxdWVzdBIsCgRvcGVuGAEgASgLMhwuZXZlbnRtZXNoLnN0b3JlLnYxLlJlYWRPcGVuSAASFgoMY3JlZGl0X2J5dGVzGAIgASgESABCCQoHbWVzc2FnZSKrAQoIUmVhZE9wZW4SCwoDbG9nGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRISCghwb3NpdGlvbhgDIAEoA0gAEhEKB3RpbWVfbXMYBCABKANIABIOCgR0YWlsGAUgASgISAASEwoLc3RvcF9hdF9lbmQYBiABKAgSFQoNdG9waWNfZmlsdGVycxgHIAMoCRIUCgxjcmVkaXRfYnl0ZXMYCCABKARCBgoEZnJvbSKpAQoMUmVhZFJlc3BvbnNlEjAKBWJhdGNoGAEgASgLMh8uZXZlbnRtZXNoLnN0b3JlLnYxLlJlY29yZEJhdGNoSAASKgoDZ2FwGAIgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLlJlYWRHYXBIABIwCgZvcGVuZWQYAyABKAsyHi5ldmVudG1lc2guc3RvcmUudjEuUmVhZE9wZW5lZEgAQgkKB21lc3NhZ2UiHgoKUmVhZE9wZW5lZBIQCghwb3NpdGlvbhgBIAEoAyJACgtSZWNvcmRCYXRjaBIRCglwb3NpdGlvbnMYASADKAMSDwoHcmVjb3JkcxgCIAMoDBINCgV1cF90bxgDIAEoAyI1CgdSZWFkR2FwEhUKDWZyb21fcG9zaXRpb24YASABKAMSEwoLdG9fcG9zaXRpb24YAiABKAMiaQoGQ3Vyc29yEg0KBWZsb29yGAEgASgDEjIKB3NldHRsZWQYAiADKAsyIS5ldmVudG1lc2guc3RvcmUudjEuUG9zaXRpb25SYW5nZRINCgVlcG9jaBgDIAEoAxINCgVzdGF0ZRgEIAEoDCIpCg1Qb3NpdGlvblJhbmdlEgwKBGZyb20YASABKAMSCgoCdG8YAiABKAMiQAoIQ3Vyc29ySWQSCwoDbG9nGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIUCgxzdWJzY3JpcHRpb24YAyABKAkiZAoMQ3Vyc29yQ29tbWl0EigKAmlkGAEgASgLMhwuZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvcklkEioKBmN1cnNvchgCIAEoCzIaLmV2ZW50bWVzaC5zdG9yZS52MS5DdXJzb3IiSQoUQ29tbWl0Q3Vyc29yc1JlcXVlc3QSMQoHY29tbWl0cxgBIAMoCzIgLmV2ZW50bWVzaC5zdG9yZS52MS5DdXJzb3JDb21taXQiJwoVQ29tbWl0Q3Vyc29yc1Jlc3BvbnNlEg4KBmZlbmNlZBgBIAMoDSI9ChFMb2FkQ3Vyc29yUmVxdWVzdBIoCgJpZBgBIAEoCzIcLmV2ZW50bWVzaC5zdG9yZS52MS5DdXJzb3JJZCJAChJMb2FkQ3Vyc29yUmVzcG9uc2USKgoGY3Vyc29yGAEgASgLMhouZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvciI/ChNEZWxldGVDdXJzb3JSZXF1ZXN0EigKAmlkGAEgASgLMhwuZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvcklkIhYKFERlbGV0ZUN1cnNvclJlc3BvbnNlIkYKEkdldFByb2R1Y2VyUmVxdWVzdBILCgNsb2cYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhAKCHByb2R1Y2VyGAMgASgJIiMKE0dldFByb2R1Y2VyUmVzcG9uc2USDAoEbGFzdBgBIAEoAyI9CgtUcmltUmVxdWVzdBILCgNsb2cYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg4KBmJlZm9yZRgDIAEoAyIOCgxUcmltUmVzcG9uc2Uy5wcKEUV2ZW50U3RvcmVTZXJ2aWNlElsKCkdldFByb2ZpbGUSJS5ldmVudG1lc2guc3RvcmUudjEuR2V0UHJvZmlsZVJlcXVlc3QaJi5ldmVudG1lc2guc3RvcmUudjEuR2V0UHJvZmlsZVJlc3BvbnNlElgKCUVuc3VyZUxvZxIkLmV2ZW50bWVzaC5zdG9yZS52MS5FbnN1cmVMb2dSZXF1ZXN0GiUuZXZlbnRtZXNoLnN0b3JlLnYxLkVuc3VyZUxvZ1Jlc3BvbnNlEk8KBkdldExvZxIhLmV2ZW50bWVzaC5zdG9yZS52MS5HZXRMb2dSZXF1ZXN0GiIuZXZlbnRtZXNoLnN0b3JlLnYxLkdldExvZ1Jlc3BvbnNlElUKCExpc3RMb2dzEiMuZXZlbnRtZXNoLnN0b3JlLnYxLkxpc3RMb2dzUmVxdWVzdBokLmV2ZW50bWVzaC5zdG9yZS52MS5MaXN0TG9nc1Jlc3BvbnNlElMKBkFwcGVuZBIhLmV2ZW50bWVzaC5zdG9yZS52MS5BcHBlbmRSZXF1ZXN0GiIuZXZlbnRtZXNoLnN0b3JlLnYxLkFwcGVuZFJlc3BvbnNlKAEwARJNCgRSZWFkEh8uZXZlbnRtZXNoLnN0b3JlLnYxLlJlYWRSZXF1ZXN0GiAuZXZlbnRtZXNoLnN0b3JlLnYxLlJlYWRSZXNwb25zZSgBMAESZAoNQ29tbWl0Q3Vyc29ycxIoLmV2ZW50bWVzaC5zdG9yZS52MS5Db21taXRDdXJzb3JzUmVxdWVzdBopLmV2ZW50bWVzaC5zdG9yZS52MS5Db21taXRDdXJzb3JzUmVzcG9uc2USWwoKTG9hZEN1cnNvchIlLmV2ZW50bWVzaC5zdG9yZS52MS5Mb2FkQ3Vyc29yUmVxdWVzdBomLmV2ZW50bWVzaC5zdG9yZS52MS5Mb2FkQ3Vyc29yUmVzcG9uc2USYQoMRGVsZXRlQ3Vyc29yEicuZXZlbnRtZXNoLnN0b3JlLnYxLkRlbGV0ZUN1cnNvclJlcXVlc3QaKC5ldmVudG1lc2guc3RvcmUudjEuRGVsZXRlQ3Vyc29yUmVzcG9uc2USXgoLR2V0UHJvZHVjZXISJi5ldmVudG1lc2guc3RvcmUudjEuR2V0UHJvZHVjZXJSZXF1ZXN0GicuZXZlbnRtZXNoLnN0b3JlLnYxLkdldFByb2R1Y2VyUmVzcG9uc2USSQoEVHJpbRIfLmV2ZW50bWVzaC5zdG9yZS52MS5UcmltUmVxdWVzdBogLmV2ZW50bWVzaC5zdG9yZS52MS5UcmltUmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event]);
+  fileDesc("Ch5ldmVudG1lc2gvc3RvcmUvdjEvc3RvcmUucHJvdG8SEmV2ZW50bWVzaC5zdG9yZS52MSITChFHZXRQcm9maWxlUmVxdWVzdCLAAQoSR2V0UHJvZmlsZVJlc3BvbnNlEg0KBXN0b3JlGAEgASgJEjcKCmR1cmFiaWxpdHkYAiABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzEhAKCGV2aWRlbmNlGAMgAygJEhAKCHdhcm5pbmdzGAQgAygJEhQKDGNhcGFiaWxpdGllcxgFIAMoCRIOCgZzdHJpY3QYBiABKAgSGAoQcmVjb3JkX2J5dGVzX21heBgHIAEoAyJ0CgdMb2dTcGVjEgwKBG5hbWUYASABKAkSEgoKcGFydGl0aW9ucxgCIAEoDRIUCgxyZXRlbnRpb25fbXMYAyABKAMSFwoPcmV0ZW50aW9uX2J5dGVzGAQgASgDEhgKEGR1cGxpY2F0ZV93aW5kb3cYBSABKA0iawoHTG9nSW5mbxIpCgRzcGVjGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ1NwZWMSNQoKcGFydGl0aW9ucxgCIAMoCzIhLmV2ZW50bWVzaC5zdG9yZS52MS5QYXJ0aXRpb25JbmZvIk4KDVBhcnRpdGlvbkluZm8SEQoJcGFydGl0aW9uGAEgASgNEg0KBWZpcnN0GAIgASgDEgwKBGxhc3QYAyABKAMSDQoFYnl0ZXMYBCABKAMiPQoQRW5zdXJlTG9nUmVxdWVzdBIpCgRzcGVjGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ1NwZWMiPQoRRW5zdXJlTG9nUmVzcG9uc2USKAoDbG9nGAEgASgLMhsuZXZlbnRtZXNoLnN0b3JlLnYxLkxvZ0luZm8iHQoNR2V0TG9nUmVxdWVzdBIMCgRuYW1lGAEgASgJIjoKDkdldExvZ1Jlc3BvbnNlEigKA2xvZxgBIAEoCzIbLmV2ZW50bWVzaC5zdG9yZS52MS5Mb2dJbmZvIhEKD0xpc3RMb2dzUmVxdWVzdCI9ChBMaXN0TG9nc1Jlc3BvbnNlEikKBGxvZ3MYASADKAsyGy5ldmVudG1lc2guc3RvcmUudjEuTG9nSW5mbyLWAQoNQXBwZW5kUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgDEgsKA2xvZxgCIAEoCRIRCglwYXJ0aXRpb24YAyABKA0SDwoHcmVjb3JkcxgEIAMoDBISCgpkZWR1cF9rZXlzGAUgAygJEjYKCHByb2R1Y2VyGAYgASgLMiQuZXZlbnRtZXNoLnN0b3JlLnYxLlByb2R1Y2VyU2VxdWVuY2USNAoHc2Vzc2lvbhgHIAEoCzIjLmV2ZW50bWVzaC5zdG9yZS52MS5Qcm9kdWNlclNlc3Npb24iPwoPUHJvZHVjZXJTZXNzaW9uEgoKAmlkGAEgASgJEg0KBWVwb2NoGAIgASgDEhEKCXNlcXVlbmNlcxgDIAMoAyI+ChBQcm9kdWNlclNlcXVlbmNlEgoKAmlkGAEgASgJEhAKCHByZXZpb3VzGAIgASgDEgwKBGxhc3QYAyABKAMilQEKDkFwcGVuZFJlc3BvbnNlEhIKCnJlcXVlc3RfaWQYASABKAMSNAoHcmVjZWlwdBgCIAEoCzIhLmV2ZW50bWVzaC5zdG9yZS52MS5BcHBlbmRSZWNlaXB0SAASLgoHZmFpbHVyZRgDIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSJvCg1BcHBlbmRSZWNlaXB0EhEKCXBvc2l0aW9ucxgBIAMoAxISCgpkdXBsaWNhdGVzGAIgAygNEjcKCmR1cmFiaWxpdHkYAyABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzIl4KC1JlYWRSZXF1ZXN0EiwKBG9wZW4YASABKAsyHC5ldmVudG1lc2guc3RvcmUudjEuUmVhZE9wZW5IABIWCgxjcmVkaXRfYnl0ZXMYAiABKARIAEIJCgdtZXNzYWdlIqsBCghSZWFkT3BlbhILCgNsb2cYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhIKCHBvc2l0aW9uGAMgASgDSAASEQoHdGltZV9tcxgEIAEoA0gAEg4KBHRhaWwYBSABKAhIABITCgtzdG9wX2F0X2VuZBgGIAEoCBIVCg10b3BpY19maWx0ZXJzGAcgAygJEhQKDGNyZWRpdF9ieXRlcxgIIAEoBEIGCgRmcm9tIqkBCgxSZWFkUmVzcG9uc2USMAoFYmF0Y2gYASABKAsyHy5ldmVudG1lc2guc3RvcmUudjEuUmVjb3JkQmF0Y2hIABIqCgNnYXAYAiABKAsyGy5ldmVudG1lc2guc3RvcmUudjEuUmVhZEdhcEgAEjAKBm9wZW5lZBgDIAEoCzIeLmV2ZW50bWVzaC5zdG9yZS52MS5SZWFkT3BlbmVkSABCCQoHbWVzc2FnZSIeCgpSZWFkT3BlbmVkEhAKCHBvc2l0aW9uGAEgASgDIkAKC1JlY29yZEJhdGNoEhEKCXBvc2l0aW9ucxgBIAMoAxIPCgdyZWNvcmRzGAIgAygMEg0KBXVwX3RvGAMgASgDIjUKB1JlYWRHYXASFQoNZnJvbV9wb3NpdGlvbhgBIAEoAxITCgt0b19wb3NpdGlvbhgCIAEoAyJpCgZDdXJzb3ISDQoFZmxvb3IYASABKAMSMgoHc2V0dGxlZBgCIAMoCzIhLmV2ZW50bWVzaC5zdG9yZS52MS5Qb3NpdGlvblJhbmdlEg0KBWVwb2NoGAMgASgDEg0KBXN0YXRlGAQgASgMIikKDVBvc2l0aW9uUmFuZ2USDAoEZnJvbRgBIAEoAxIKCgJ0bxgCIAEoAyJACghDdXJzb3JJZBILCgNsb2cYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhQKDHN1YnNjcmlwdGlvbhgDIAEoCSJkCgxDdXJzb3JDb21taXQSKAoCaWQYASABKAsyHC5ldmVudG1lc2guc3RvcmUudjEuQ3Vyc29ySWQSKgoGY3Vyc29yGAIgASgLMhouZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvciJJChRDb21taXRDdXJzb3JzUmVxdWVzdBIxCgdjb21taXRzGAEgAygLMiAuZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvckNvbW1pdCInChVDb21taXRDdXJzb3JzUmVzcG9uc2USDgoGZmVuY2VkGAEgAygNIj0KEUxvYWRDdXJzb3JSZXF1ZXN0EigKAmlkGAEgASgLMhwuZXZlbnRtZXNoLnN0b3JlLnYxLkN1cnNvcklkIkAKEkxvYWRDdXJzb3JSZXNwb25zZRIqCgZjdXJzb3IYASABKAsyGi5ldmVudG1lc2guc3RvcmUudjEuQ3Vyc29yIj8KE0RlbGV0ZUN1cnNvclJlcXVlc3QSKAoCaWQYASABKAsyHC5ldmVudG1lc2guc3RvcmUudjEuQ3Vyc29ySWQiFgoURGVsZXRlQ3Vyc29yUmVzcG9uc2UiIQoSTGlzdEN1cnNvcnNSZXF1ZXN0EgsKA2xvZxgBIAEoCSJEChNMaXN0Q3Vyc29yc1Jlc3BvbnNlEi0KB2N1cnNvcnMYASADKAsyHC5ldmVudG1lc2guc3RvcmUudjEuQ3Vyc29ySWQiRgoSR2V0UHJvZHVjZXJSZXF1ZXN0EgsKA2xvZxgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEAoIcHJvZHVjZXIYAyABKAkiIwoTR2V0UHJvZHVjZXJSZXNwb25zZRIMCgRsYXN0GAEgASgDIj0KC1RyaW1SZXF1ZXN0EgsKA2xvZxgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDgoGYmVmb3JlGAMgASgDIg4KDFRyaW1SZXNwb25zZTLJCAoRRXZlbnRTdG9yZVNlcnZpY2USWwoKR2V0UHJvZmlsZRIlLmV2ZW50bWVzaC5zdG9yZS52MS5HZXRQcm9maWxlUmVxdWVzdBomLmV2ZW50bWVzaC5zdG9yZS52MS5HZXRQcm9maWxlUmVzcG9uc2USWAoJRW5zdXJlTG9nEiQuZXZlbnRtZXNoLnN0b3JlLnYxLkVuc3VyZUxvZ1JlcXVlc3QaJS5ldmVudG1lc2guc3RvcmUudjEuRW5zdXJlTG9nUmVzcG9uc2USTwoGR2V0TG9nEiEuZXZlbnRtZXNoLnN0b3JlLnYxLkdldExvZ1JlcXVlc3QaIi5ldmVudG1lc2guc3RvcmUudjEuR2V0TG9nUmVzcG9uc2USVQoITGlzdExvZ3MSIy5ldmVudG1lc2guc3RvcmUudjEuTGlzdExvZ3NSZXF1ZXN0GiQuZXZlbnRtZXNoLnN0b3JlLnYxLkxpc3RMb2dzUmVzcG9uc2USUwoGQXBwZW5kEiEuZXZlbnRtZXNoLnN0b3JlLnYxLkFwcGVuZFJlcXVlc3QaIi5ldmVudG1lc2guc3RvcmUudjEuQXBwZW5kUmVzcG9uc2UoATABEk0KBFJlYWQSHy5ldmVudG1lc2guc3RvcmUudjEuUmVhZFJlcXVlc3QaIC5ldmVudG1lc2guc3RvcmUudjEuUmVhZFJlc3BvbnNlKAEwARJkCg1Db21taXRDdXJzb3JzEiguZXZlbnRtZXNoLnN0b3JlLnYxLkNvbW1pdEN1cnNvcnNSZXF1ZXN0GikuZXZlbnRtZXNoLnN0b3JlLnYxLkNvbW1pdEN1cnNvcnNSZXNwb25zZRJbCgpMb2FkQ3Vyc29yEiUuZXZlbnRtZXNoLnN0b3JlLnYxLkxvYWRDdXJzb3JSZXF1ZXN0GiYuZXZlbnRtZXNoLnN0b3JlLnYxLkxvYWRDdXJzb3JSZXNwb25zZRJhCgxEZWxldGVDdXJzb3ISJy5ldmVudG1lc2guc3RvcmUudjEuRGVsZXRlQ3Vyc29yUmVxdWVzdBooLmV2ZW50bWVzaC5zdG9yZS52MS5EZWxldGVDdXJzb3JSZXNwb25zZRJgCgtMaXN0Q3Vyc29ycxImLmV2ZW50bWVzaC5zdG9yZS52MS5MaXN0Q3Vyc29yc1JlcXVlc3QaJy5ldmVudG1lc2guc3RvcmUudjEuTGlzdEN1cnNvcnNSZXNwb25zZTABEl4KC0dldFByb2R1Y2VyEiYuZXZlbnRtZXNoLnN0b3JlLnYxLkdldFByb2R1Y2VyUmVxdWVzdBonLmV2ZW50bWVzaC5zdG9yZS52MS5HZXRQcm9kdWNlclJlc3BvbnNlEkkKBFRyaW0SHy5ldmVudG1lc2guc3RvcmUudjEuVHJpbVJlcXVlc3QaIC5ldmVudG1lc2guc3RvcmUudjEuVHJpbVJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event]);
 
 /**
  * @generated from message eventmesh.store.v1.GetProfileRequest
@@ -326,11 +326,18 @@ export type AppendRequest = Message<"eventmesh.store.v1.AppendRequest"> & {
   dedupKeys: string[];
 
   /**
-   * For idempotent producers (links).
+   * For links, which number their appends to one partition without a gap.
    *
    * @generated from field: eventmesh.store.v1.ProducerSequence producer = 6;
    */
   producer?: ProducerSequence | undefined;
+
+  /**
+   * For idempotent producers that number their events over all partitions. Not with `producer`.
+   *
+   * @generated from field: eventmesh.store.v1.ProducerSession session = 7;
+   */
+  session?: ProducerSession | undefined;
 };
 
 /**
@@ -339,6 +346,45 @@ export type AppendRequest = Message<"eventmesh.store.v1.AppendRequest"> & {
  */
 export const AppendRequestSchema: GenMessage<AppendRequest> = /*@__PURE__*/
   messageDesc(file_eventmesh_store_v1_store, 11);
+
+/**
+ * Records numbered by an idempotent producer. The store keeps, for each partition and id, the epoch
+ * and the last sequence, atomically with the records. A record whose sequence is not above the last
+ * one is answered as a duplicate. A smaller epoch than the stored one: ABORTED, reason
+ * PRODUCER_FENCED, fact `epoch`. A greater one starts over at 0. A partition remembers its last
+ * 10,000 sessions.
+ *
+ * @generated from message eventmesh.store.v1.ProducerSession
+ */
+export type ProducerSession = Message<"eventmesh.store.v1.ProducerSession"> & {
+  /**
+   * 1 to 256 characters.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * 1 to 2^31 - 1.
+   *
+   * @generated from field: int64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * Parallel to the request's records; 1 to 2^53 - 1. May have gaps.
+   *
+   * @generated from field: repeated int64 sequences = 3;
+   */
+  sequences: bigint[];
+};
+
+/**
+ * Describes the message eventmesh.store.v1.ProducerSession.
+ * Use `create(ProducerSessionSchema)` to create a new message.
+ */
+export const ProducerSessionSchema: GenMessage<ProducerSession> = /*@__PURE__*/
+  messageDesc(file_eventmesh_store_v1_store, 12);
 
 /**
  * A chain of appends by one producer into one partition. An append is applied only when `previous`
@@ -368,7 +414,7 @@ export type ProducerSequence = Message<"eventmesh.store.v1.ProducerSequence"> & 
  * Use `create(ProducerSequenceSchema)` to create a new message.
  */
 export const ProducerSequenceSchema: GenMessage<ProducerSequence> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 12);
+  messageDesc(file_eventmesh_store_v1_store, 13);
 
 /**
  * @generated from message eventmesh.store.v1.AppendResponse
@@ -402,7 +448,7 @@ export type AppendResponse = Message<"eventmesh.store.v1.AppendResponse"> & {
  * Use `create(AppendResponseSchema)` to create a new message.
  */
 export const AppendResponseSchema: GenMessage<AppendResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 13);
+  messageDesc(file_eventmesh_store_v1_store, 14);
 
 /**
  * @generated from message eventmesh.store.v1.AppendReceipt
@@ -433,7 +479,7 @@ export type AppendReceipt = Message<"eventmesh.store.v1.AppendReceipt"> & {
  * Use `create(AppendReceiptSchema)` to create a new message.
  */
 export const AppendReceiptSchema: GenMessage<AppendReceipt> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 14);
+  messageDesc(file_eventmesh_store_v1_store, 15);
 
 /**
  * @generated from message eventmesh.store.v1.ReadRequest
@@ -464,7 +510,7 @@ export type ReadRequest = Message<"eventmesh.store.v1.ReadRequest"> & {
  * Use `create(ReadRequestSchema)` to create a new message.
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 15);
+  messageDesc(file_eventmesh_store_v1_store, 16);
 
 /**
  * @generated from message eventmesh.store.v1.ReadOpen
@@ -534,7 +580,7 @@ export type ReadOpen = Message<"eventmesh.store.v1.ReadOpen"> & {
  * Use `create(ReadOpenSchema)` to create a new message.
  */
 export const ReadOpenSchema: GenMessage<ReadOpen> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 16);
+  messageDesc(file_eventmesh_store_v1_store, 17);
 
 /**
  * @generated from message eventmesh.store.v1.ReadResponse
@@ -569,7 +615,7 @@ export type ReadResponse = Message<"eventmesh.store.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 17);
+  messageDesc(file_eventmesh_store_v1_store, 18);
 
 /**
  * @generated from message eventmesh.store.v1.ReadOpened
@@ -588,7 +634,7 @@ export type ReadOpened = Message<"eventmesh.store.v1.ReadOpened"> & {
  * Use `create(ReadOpenedSchema)` to create a new message.
  */
 export const ReadOpenedSchema: GenMessage<ReadOpened> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 18);
+  messageDesc(file_eventmesh_store_v1_store, 19);
 
 /**
  * @generated from message eventmesh.store.v1.RecordBatch
@@ -619,7 +665,7 @@ export type RecordBatch = Message<"eventmesh.store.v1.RecordBatch"> & {
  * Use `create(RecordBatchSchema)` to create a new message.
  */
 export const RecordBatchSchema: GenMessage<RecordBatch> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 19);
+  messageDesc(file_eventmesh_store_v1_store, 20);
 
 /**
  * Positions that were asked for and are gone (trimmed or expired).
@@ -643,7 +689,7 @@ export type ReadGap = Message<"eventmesh.store.v1.ReadGap"> & {
  * Use `create(ReadGapSchema)` to create a new message.
  */
 export const ReadGapSchema: GenMessage<ReadGap> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 20);
+  messageDesc(file_eventmesh_store_v1_store, 21);
 
 /**
  * A subscription's durable progress in a partition.
@@ -685,7 +731,7 @@ export type Cursor = Message<"eventmesh.store.v1.Cursor"> & {
  * Use `create(CursorSchema)` to create a new message.
  */
 export const CursorSchema: GenMessage<Cursor> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 21);
+  messageDesc(file_eventmesh_store_v1_store, 22);
 
 /**
  * @generated from message eventmesh.store.v1.PositionRange
@@ -707,7 +753,7 @@ export type PositionRange = Message<"eventmesh.store.v1.PositionRange"> & {
  * Use `create(PositionRangeSchema)` to create a new message.
  */
 export const PositionRangeSchema: GenMessage<PositionRange> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 22);
+  messageDesc(file_eventmesh_store_v1_store, 23);
 
 /**
  * @generated from message eventmesh.store.v1.CursorId
@@ -734,7 +780,7 @@ export type CursorId = Message<"eventmesh.store.v1.CursorId"> & {
  * Use `create(CursorIdSchema)` to create a new message.
  */
 export const CursorIdSchema: GenMessage<CursorId> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 23);
+  messageDesc(file_eventmesh_store_v1_store, 24);
 
 /**
  * @generated from message eventmesh.store.v1.CursorCommit
@@ -756,7 +802,7 @@ export type CursorCommit = Message<"eventmesh.store.v1.CursorCommit"> & {
  * Use `create(CursorCommitSchema)` to create a new message.
  */
 export const CursorCommitSchema: GenMessage<CursorCommit> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 24);
+  messageDesc(file_eventmesh_store_v1_store, 25);
 
 /**
  * @generated from message eventmesh.store.v1.CommitCursorsRequest
@@ -773,7 +819,7 @@ export type CommitCursorsRequest = Message<"eventmesh.store.v1.CommitCursorsRequ
  * Use `create(CommitCursorsRequestSchema)` to create a new message.
  */
 export const CommitCursorsRequestSchema: GenMessage<CommitCursorsRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 25);
+  messageDesc(file_eventmesh_store_v1_store, 26);
 
 /**
  * @generated from message eventmesh.store.v1.CommitCursorsResponse
@@ -792,7 +838,7 @@ export type CommitCursorsResponse = Message<"eventmesh.store.v1.CommitCursorsRes
  * Use `create(CommitCursorsResponseSchema)` to create a new message.
  */
 export const CommitCursorsResponseSchema: GenMessage<CommitCursorsResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 26);
+  messageDesc(file_eventmesh_store_v1_store, 27);
 
 /**
  * @generated from message eventmesh.store.v1.LoadCursorRequest
@@ -809,7 +855,7 @@ export type LoadCursorRequest = Message<"eventmesh.store.v1.LoadCursorRequest"> 
  * Use `create(LoadCursorRequestSchema)` to create a new message.
  */
 export const LoadCursorRequestSchema: GenMessage<LoadCursorRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 27);
+  messageDesc(file_eventmesh_store_v1_store, 28);
 
 /**
  * @generated from message eventmesh.store.v1.LoadCursorResponse
@@ -828,7 +874,7 @@ export type LoadCursorResponse = Message<"eventmesh.store.v1.LoadCursorResponse"
  * Use `create(LoadCursorResponseSchema)` to create a new message.
  */
 export const LoadCursorResponseSchema: GenMessage<LoadCursorResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 28);
+  messageDesc(file_eventmesh_store_v1_store, 29);
 
 /**
  * @generated from message eventmesh.store.v1.DeleteCursorRequest
@@ -845,7 +891,7 @@ export type DeleteCursorRequest = Message<"eventmesh.store.v1.DeleteCursorReques
  * Use `create(DeleteCursorRequestSchema)` to create a new message.
  */
 export const DeleteCursorRequestSchema: GenMessage<DeleteCursorRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 29);
+  messageDesc(file_eventmesh_store_v1_store, 30);
 
 /**
  * @generated from message eventmesh.store.v1.DeleteCursorResponse
@@ -858,7 +904,41 @@ export type DeleteCursorResponse = Message<"eventmesh.store.v1.DeleteCursorRespo
  * Use `create(DeleteCursorResponseSchema)` to create a new message.
  */
 export const DeleteCursorResponseSchema: GenMessage<DeleteCursorResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 30);
+  messageDesc(file_eventmesh_store_v1_store, 31);
+
+/**
+ * @generated from message eventmesh.store.v1.ListCursorsRequest
+ */
+export type ListCursorsRequest = Message<"eventmesh.store.v1.ListCursorsRequest"> & {
+  /**
+   * @generated from field: string log = 1;
+   */
+  log: string;
+};
+
+/**
+ * Describes the message eventmesh.store.v1.ListCursorsRequest.
+ * Use `create(ListCursorsRequestSchema)` to create a new message.
+ */
+export const ListCursorsRequestSchema: GenMessage<ListCursorsRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_store_v1_store, 32);
+
+/**
+ * @generated from message eventmesh.store.v1.ListCursorsResponse
+ */
+export type ListCursorsResponse = Message<"eventmesh.store.v1.ListCursorsResponse"> & {
+  /**
+   * @generated from field: repeated eventmesh.store.v1.CursorId cursors = 1;
+   */
+  cursors: CursorId[];
+};
+
+/**
+ * Describes the message eventmesh.store.v1.ListCursorsResponse.
+ * Use `create(ListCursorsResponseSchema)` to create a new message.
+ */
+export const ListCursorsResponseSchema: GenMessage<ListCursorsResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_store_v1_store, 33);
 
 /**
  * @generated from message eventmesh.store.v1.GetProducerRequest
@@ -885,7 +965,7 @@ export type GetProducerRequest = Message<"eventmesh.store.v1.GetProducerRequest"
  * Use `create(GetProducerRequestSchema)` to create a new message.
  */
 export const GetProducerRequestSchema: GenMessage<GetProducerRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 31);
+  messageDesc(file_eventmesh_store_v1_store, 34);
 
 /**
  * @generated from message eventmesh.store.v1.GetProducerResponse
@@ -904,7 +984,7 @@ export type GetProducerResponse = Message<"eventmesh.store.v1.GetProducerRespons
  * Use `create(GetProducerResponseSchema)` to create a new message.
  */
 export const GetProducerResponseSchema: GenMessage<GetProducerResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 32);
+  messageDesc(file_eventmesh_store_v1_store, 35);
 
 /**
  * @generated from message eventmesh.store.v1.TrimRequest
@@ -933,7 +1013,7 @@ export type TrimRequest = Message<"eventmesh.store.v1.TrimRequest"> & {
  * Use `create(TrimRequestSchema)` to create a new message.
  */
 export const TrimRequestSchema: GenMessage<TrimRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 33);
+  messageDesc(file_eventmesh_store_v1_store, 36);
 
 /**
  * @generated from message eventmesh.store.v1.TrimResponse
@@ -946,7 +1026,7 @@ export type TrimResponse = Message<"eventmesh.store.v1.TrimResponse"> & {
  * Use `create(TrimResponseSchema)` to create a new message.
  */
 export const TrimResponseSchema: GenMessage<TrimResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_store_v1_store, 34);
+  messageDesc(file_eventmesh_store_v1_store, 37);
 
 /**
  * @generated from service eventmesh.store.v1.EventStoreService
@@ -1034,6 +1114,17 @@ export const EventStoreService: GenService<{
     methodKind: "unary";
     input: typeof DeleteCursorRequestSchema;
     output: typeof DeleteCursorResponseSchema;
+  },
+  /**
+   * The ids of all cursors of a log, ordered by partition and subscription, up to 1,000 in a message.
+   * NOT_FOUND: no such log.
+   *
+   * @generated from rpc eventmesh.store.v1.EventStoreService.ListCursors
+   */
+  listCursors: {
+    methodKind: "server_streaming";
+    input: typeof ListCursorsRequestSchema;
+    output: typeof ListCursorsResponseSchema;
   },
   /**
    * The last sequence of an idempotent producer.
