@@ -1,3 +1,4 @@
+import type { PreEncoded } from './pre-encoded.ts';
 import type {
   DescMethod,
   DescMethodBiDiStreaming,
@@ -45,12 +46,12 @@ type ClientMethod<M> =
       ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
       : M extends DescMethodClientStreaming<infer I, infer O>
         ? (
-            requests: AsyncIterable<MessageInitShape<I>>,
+            requests: AsyncIterable<MessageInitShape<I> | PreEncoded>,
             options?: CallOptions,
           ) => Promise<MessageShape<O>>
         : M extends DescMethodBiDiStreaming<infer I, infer O>
           ? (
-              requests: AsyncIterable<MessageInitShape<I>>,
+              requests: AsyncIterable<MessageInitShape<I> | PreEncoded>,
               options?: CallOptions,
             ) => AsyncIterable<MessageShape<O>>
           : never;

@@ -57,13 +57,13 @@ export function localTransport(router: Router, metadata: Record<string, string> 
   };
 }
 
-function decoded(schema: DescMessage, reply: unknown): unknown {
-  if (reply instanceof PreEncoded) return fromBinary(schema, reply.bytes);
-  return create(schema, reply as never);
+function decoded(schema: DescMessage, message: unknown): unknown {
+  if (message instanceof PreEncoded) return fromBinary(schema, message.bytes);
+  return create(schema, message as never);
 }
 
 async function* created(schema: DescMessage, input: AsyncIterable<unknown>): AsyncGenerator {
-  for await (const message of input) yield create(schema, message as never);
+  for await (const message of input) yield decoded(schema, message);
 }
 
 async function first(requests: AsyncIterable<unknown>): Promise<unknown> {

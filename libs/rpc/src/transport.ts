@@ -10,6 +10,8 @@ export interface GrpcTransportOptions {
   /** `host:port`. */
   readonly address: string;
   readonly tls?: TlsFiles;
+  /** Name that the server's certificate must be of. Default: the host of the address. */
+  readonly serverName?: string;
   /** Sent with every call, such as `authorization`. Asked anew for each call. */
   readonly metadata?: () => Readonly<Record<string, string>>;
   /** Deadline of unary calls that state none, in milliseconds. Default 10,000. */
@@ -23,7 +25,11 @@ interface Codec {
 
 /** Calls over one gRPC channel, which connects on first use and reconnects with backoff. */
 export function grpcTransport(options: GrpcTransportOptions): Transport {
-  const client = new GrpcClient(options.address, channelCredentials(options.tls), CHANNEL_OPTIONS);
+  const { address, tls, serverName } = options;
+  const client = new GrpcClient(address, channelCredentials(tls), {
+    ...CHANNEL_OPTIONS,
+    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
+  });
   const codecs = new Map<DescMethod, Codec>();
 
   const codec = (method: DescMethod): Codec => {

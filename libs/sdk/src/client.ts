@@ -1,16 +1,19 @@
 import { SubscriberService, type Filter } from '@eventmesh/proto-gen/subscriber';
+import { MeshError } from '@eventmesh/errors';
+import { EventView } from '@eventmesh/event';
 import { PublisherService } from '@eventmesh/proto-gen/publisher';
 import {
   PublisherService as WirePublisherService,
   SubscriberService as WireSubscriberService,
 } from '@eventmesh/proto-gen/wire';
 import { createClient, grpcTransport, type TlsFiles, type Transport } from '@eventmesh/rpc';
-import { StreamPublisher } from './stream-publisher.ts';
-import { Subscriber, type SubscribeOptions } from './subscriber.ts';
+import { StreamPublisher, type PublisherOptions } from './stream-publisher.ts';
+import { Subscriber, type Delivery, type SubscribeOptions } from './subscriber.ts';
 import {
   encode,
   toReceipt,
   type EventInput,
+  type EventLike,
   type PublishOptions,
   type Receipt,
 } from './event-input.ts';
@@ -32,6 +35,16 @@ export interface ConnectOptions {
   /** Deadline of single calls in ms. Default 10,000. */
   readonly timeoutMs?: number;
 }
+
+export interface RequestOptions {
+  /** How long to wait for the reply, 1 to 300,000 ms. Default 30,000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  /** Of the request. Default: what the topic's catalogue entry says, else durable. */
+  readonly deliveryClass?: 'durable' | 'direct';
+}
+
+const REQUEST_MS = 30_000;
 
 /** A connection to the mesh; cheap to keep, reconnects by itself. */
 export class MeshClient {
@@ -55,10 +68,59 @@ export class MeshClient {
   }
 
   /** Opens a publish stream: many events in flight, receipts in order. The fast way. */
-  publisher(): StreamPublisher {
+  publisher(options: PublisherOptions = {}): StreamPublisher {
     return new StreamPublisher(
       createClient(WirePublisherService, this.#transport, PublisherService),
+      options,
     );
+  }
+
+  /**
+   * Publishes a request and resolves with the event that answers it.
+   *
+   * @throws MeshError DeadlineExceeded when nobody answers in time, FailedPrecondition (NO_INTEREST)
+   *   when nobody wants the topic, AlreadyExists when the event's id was used before.
+   */
+  async request(
+    topic: string,
+    event: EventInput,
+    options: RequestOptions = {},
+  ): Promise<EventView> {
+    const { timeoutMs = REQUEST_MS, signal, deliveryClass } = options;
+    const client = createClient(WirePublisherService, this.#transport, PublisherService);
+    const wanted = encode(topic, event, deliveryClass === undefined ? {} : { deliveryClass });
+    const call = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+    const { reply } = await client.request(
+      { topic, event: wanted.event, deliveryClass: wanted.deliveryClass },
+      call,
+    );
+    return new EventView(reply);
+  }
+
+  /**
+   * Answers a request that was delivered: publishes the event to the requester's inbox, with the
+   * request's `correlationid` when it has none. A receipt with `noInterest` says that nobody waits
+   * any more; at another site that cannot be told.
+   *
+   * @throws MeshError InvalidArgument when the delivery is no request.
+   */
+  async reply({ event: request }: Pick<Delivery, 'event'>, event: EventLike): Promise<Receipt> {
+    const address = request.text('replyto');
+    if (address === undefined) {
+      throw new MeshError(
+        'InvalidArgument',
+        'replyto: the delivery has none, so it is no request',
+        {
+          field: 'replyto',
+        },
+      );
+    }
+    const correlationid = request.text('correlationid');
+    const extensions = {
+      ...(correlationid === undefined ? {} : { correlationid }),
+      ...event.extensions,
+    };
+    return this.publish(address, { ...event, extensions }, { deliveryClass: 'direct' });
   }
 
   /** Consumes a subscription, made when missing. Iterate it, and settle each delivery. */

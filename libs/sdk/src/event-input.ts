@@ -3,6 +3,7 @@ import { MeshError } from '@eventmesh/errors';
 import {
   DeliveryClass,
   DurabilityClass,
+  LatePolicy,
   type Receipt as ProtoReceipt,
 } from '@eventmesh/proto-gen/event';
 
@@ -28,8 +29,14 @@ export interface EventLike {
 export interface PublishOptions {
   /** Default: what the topic's catalogue entry says, else durable. */
   readonly deliveryClass?: 'durable' | 'direct';
-  /** Life from acceptance in ms. */
+  /** Life in ms from acceptance, or from when it is due. */
   readonly expiresAfterMs?: number;
+  /** Publish it not before this: a Date, or ms since the epoch. At most 366 days ahead. */
+  readonly deliverAt?: Date | number;
+  /** The same as a delay in ms; not together with `deliverAt`. */
+  readonly deliverAfterMs?: number;
+  /** When its time has passed long since, as after a stop of the mesh. Default `fire`. */
+  readonly latePolicy?: 'fire' | 'skip' | 'dead-letter';
 }
 
 /** What the mesh had done for the event when it answered. */
@@ -42,7 +49,15 @@ export interface Receipt {
   readonly durability: string | undefined;
   readonly noInterest: boolean;
   readonly destinations: readonly string[];
+  /** When a scheduled event will be published, ms since the epoch; undefined for any other. */
+  readonly deliverAtMs: number | undefined;
 }
+
+const LATE = Object.freeze({
+  fire: LatePolicy.FIRE,
+  skip: LatePolicy.SKIP,
+  'dead-letter': LatePolicy.DEAD_LETTER,
+});
 
 export function encode(topic: string, event: EventInput, options: PublishOptions) {
   return {
@@ -55,6 +70,11 @@ export function encode(topic: string, event: EventInput, options: PublishOptions
           ? DeliveryClass.DURABLE
           : DeliveryClass.UNSPECIFIED,
     expiresAfterMs: BigInt(options.expiresAfterMs ?? 0),
+    deliverAtMs: BigInt(Number(options.deliverAt ?? 0)),
+    deliverAfterMs: BigInt(options.deliverAfterMs ?? 0),
+    latePolicy:
+      options.latePolicy === undefined ? LatePolicy.UNSPECIFIED : LATE[options.latePolicy],
+    sequence: 0n,
   };
 }
 
@@ -115,5 +135,6 @@ export function toReceipt(receipt: ProtoReceipt | undefined): Receipt {
     durability: DURABILITY[receipt.durability],
     noInterest: receipt.noInterest,
     destinations: receipt.destinations,
+    deliverAtMs: receipt.deliverAtMs === 0n ? undefined : Number(receipt.deliverAtMs),
   };
 }

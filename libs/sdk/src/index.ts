@@ -1,7 +1,19 @@
-export { MeshClient, type ConnectOptions } from './client.ts';
+export { MeshClient, type ConnectOptions, type RequestOptions } from './client.ts';
 export type { EventInput, EventLike, PublishOptions, Receipt } from './event-input.ts';
-export { StreamPublisher, type PublishEntry } from './stream-publisher.ts';
-export { Subscriber, type Delivery, type SubscribeOptions } from './subscriber.ts';
+export { StreamPublisher, type PublishEntry, type PublisherOptions } from './stream-publisher.ts';
+export {
+  Subscriber,
+  replayToProto,
+  type Delivery,
+  type ReplayInput,
+  type SubscribeOptions,
+} from './subscriber.ts';
 export { EventView } from '@eventmesh/event';
 export { MeshError } from '@eventmesh/errors';
-export type { SubscriptionInput } from '@eventmesh/delivery';
+export {
+  START_FORMS,
+  startFromText,
+  timeFromText,
+  type Start,
+  type SubscriptionInput,
+} from '@eventmesh/delivery';

@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError } from '@eventmesh/errors';
 import type { PublishOutcome } from '@eventmesh/proto-gen/publisher';
 import type { PublisherService } from '@eventmesh/proto-gen/wire';
-import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
+import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
+import { encodeFrame } from './encode-frame.ts';
 import {
   encode,
   toReceipt,
@@ -9,13 +11,30 @@ import {
   type PublishOptions,
   type Receipt,
 } from './event-input.ts';
-
-type Item = ReturnType<typeof encode>;
+import { PublishFrames, type Item } from './publish-frames.ts';
 
 /** An event of a call to `publishMany`. */
 export interface PublishEntry extends PublishOptions {
   readonly topic: string;
   readonly event: EventInput;
+}
+
+export interface PublisherOptions {
+  /**
+   * Numbers the events, so that each is stored once however often it is sent, and sends again what
+   * is not answered when the stream breaks.
+   */
+  readonly producer?: {
+    /** 1 to 128 letters, digits, `-`, `_`, `.`; unique in the tenant. */
+    readonly id: string;
+    /**
+     * Must rise with each start of this producer, 1 to 2^31 - 1: numbering begins anew with it, and
+     * an older one is shut out. Keep it with the producer's own state.
+     */
+    readonly epoch: number;
+  };
+  /** With a producer: how long to try without an answer before giving up, in ms. Default 60,000. */
+  readonly giveUpAfterMs?: number;
 }
 
 /** One call that waits for the outcomes of its events. */
@@ -26,32 +45,43 @@ interface Waiting {
   readonly reject: (error: MeshError) => void;
 }
 
-/** Events and bytes of one frame; big enough that the cost of a frame does not matter. */
-const FRAME_EVENTS = 512;
-const FRAME_BYTES = 256 * 1024;
+const PAUSE_MS_MAX = 2000;
 
 /**
  * A publish stream. Whatever is published while the previous frame is on its way goes into the next
- * one, so an idle stream is quick and a busy one sends big frames. After a failure every open
- * promise is rejected and the stream is over: whether those events were stored is unknown, and
- * publishing them again with the same ids is safe within the duplicate window.
+ * one, so an idle stream is quick and a busy one sends big frames. Without a producer a failure
+ * rejects every open promise and the stream is over: whether those events were stored is unknown,
+ * and publishing them again with the same ids is safe within the duplicate window. With one it goes
+ * on: what is not answered is sent again under its number. An event that is refused for a reason of
+ * its own is not stored and rejects its promise either way; publish it again as a new one.
  */
 export class StreamPublisher {
-  readonly #frames = new AsyncQueue<{ events: Item[] }>();
-  #queued: Item[] = [];
+  readonly #client: Client<typeof PublisherService>;
+  readonly #options: PublisherOptions;
+  readonly #events: PublishFrames;
+  #frames: AsyncQueue<PreEncoded>;
   #waiting: Waiting[] = [];
   /** Calls at the head of `#waiting` that have all their outcomes. */
   #answered = 0;
   #pending = 0;
-  /** Events sent and not answered. */
-  #unanswered = 0;
+  #sequence = 0n;
   #windowEvents = 1;
+  /** The first frame of a stream says who numbers its events. */
+  #first = true;
   #scheduled = false;
+  #closing = false;
+  #wake: (() => void) | undefined;
   #failure: MeshError | undefined;
+  /** When something was answered last. */
+  #heardAt = performance.now();
   readonly #done: Promise<void>;
 
-  constructor(client: Client<typeof PublisherService>) {
-    this.#done = this.#receive(client);
+  constructor(client: Client<typeof PublisherService>, options: PublisherOptions = {}) {
+    this.#client = client;
+    this.#options = options;
+    this.#events = new PublishFrames(options.producer !== undefined);
+    this.#frames = new AsyncQueue();
+    this.#done = this.#run();
   }
 
   /** Resolves with the receipt; rejects with why the event was refused. */
@@ -81,6 +111,8 @@ export class StreamPublisher {
     while (this.#failure === undefined && this.pending > 0) {
       await new Promise((resolve) => setImmediate(resolve));
     }
+    this.#closing = true;
+    this.#wake?.();
     this.#frames.end();
     await this.#done;
   }
@@ -88,9 +120,14 @@ export class StreamPublisher {
   #enqueue(items: readonly Item[]): Promise<(Receipt | MeshError)[]> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
-      for (const item of items) this.#queued.push(item);
+      if (this.#pending === 0) this.#heardAt = performance.now();
+      const numbered = this.#options.producer !== undefined;
+      for (const item of items) {
+        this.#events.push(numbered ? { ...item, sequence: ++this.#sequence } : item);
+      }
       this.#waiting.push({ events: items.length, outcomes: [], resolve, reject });
       this.#pending += items.length;
+      this.#wake?.();
       this.#schedule();
     });
   }
@@ -106,49 +143,91 @@ export class StreamPublisher {
   }
 
   #send(): void {
-    let start = 0;
-    while (start < this.#queued.length && this.#unanswered < this.#windowEvents) {
-      const room = Math.min(FRAME_EVENTS, this.#windowEvents - this.#unanswered);
-      const events: Item[] = [];
-      let bytes = 0;
-      while (start < this.#queued.length && events.length < room && bytes < FRAME_BYTES) {
-        const item = this.#queued[start++];
-        if (item === undefined) break;
-        events.push(item);
-        bytes += item.event.length;
-      }
-      this.#unanswered += events.length;
-      this.#frames.push({ events });
+    const { producer } = this.#options;
+    for (const events of this.#events.take(this.#windowEvents)) {
+      const named = this.#first && producer !== undefined;
+      this.#first = false;
+      this.#frames.push(encodeFrame(events, named ? producer : undefined));
     }
-    if (start > 0) this.#queued = this.#queued.slice(start);
   }
 
-  async #receive(client: Client<typeof PublisherService>): Promise<void> {
+  async #run(): Promise<void> {
+    const { producer, giveUpAfterMs = 60_000 } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      const heardAt = this.#heardAt;
+      const failure = await this.#stream();
+      if (this.#heardAt !== heardAt) attempt = 0;
+      const waited = performance.now() - this.#heardAt;
+      const over = this.#closing || producer === undefined || !mayPass(failure);
+      if (over || (this.#pending > 0 && waited >= giveUpAfterMs)) {
+        this.#fail(failure);
+        return;
+      }
+      // Nothing to say: a stream that nobody uses is not opened again.
+      if (this.#pending === 0) await this.#used();
+      const pauseMs = Math.min(PAUSE_MS_MAX, 50 * 2 ** Math.min(attempt, 10));
+      await delay(pauseMs * (0.5 + Math.random() / 2));
+      this.#startOver();
+    }
+  }
+
+  /** Until something is published, or the publisher closed. */
+  #used(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #startOver(): void {
+    this.#frames = new AsyncQueue();
+    // Closed while it paused.
+    if (this.#closing) this.#frames.end();
+    this.#first = true;
+    this.#windowEvents = 1;
+    this.#events.startOver();
+    this.#schedule();
+  }
+
+  /** One stream, until it ends; answers why. */
+  async #stream(): Promise<MeshError> {
+    const stop = new AbortController();
+    const frames = this.#frames;
+    const { signal } = stop;
     try {
-      for await (const { outcomes, windowEvents } of client.publishStream(this.#frames)) {
-        this.#windowEvents = windowEvents;
-        this.#unanswered -= outcomes.length;
-        for (const outcome of outcomes) this.#answer(outcome);
+      for await (const response of this.#client.publishStream(frames, { signal })) {
+        this.#windowEvents = response.windowEvents;
+        for (const outcome of response.outcomes) this.#answer(outcome);
         this.#compact();
         this.#send();
       }
-      this.#fail(new MeshError('Unavailable', 'the publish stream has ended'));
+      return new MeshError('Unavailable', 'the publish stream has ended');
     } catch (error) {
-      this.#fail(MeshError.from(error));
+      return MeshError.from(error);
+    } finally {
+      frames.end();
+      stop.abort();
     }
   }
 
+  /** @throws MeshError when the event and those after it must be sent again on a new stream. */
   #answer({ outcome }: PublishOutcome): void {
     const waiting = this.#waiting[this.#answered];
     if (waiting === undefined) return;
+    const result =
+      outcome.case === 'receipt'
+        ? toReceipt(outcome.value)
+        : outcome.case === 'failure'
+          ? fromFailure(outcome.value)
+          : new MeshError('Internal', 'the answer has no outcome');
+    const numbered = this.#options.producer !== undefined;
+    if (numbered && result instanceof MeshError && mayBeStored(result)) throw result;
+    this.#heardAt = performance.now();
+    this.#events.answered();
     this.#pending--;
-    const { outcomes } = waiting;
-    if (outcome.case === 'receipt') outcomes.push(toReceipt(outcome.value));
-    else if (outcome.case === 'failure') outcomes.push(fromFailure(outcome.value));
-    else outcomes.push(new MeshError('Internal', 'the answer has no outcome'));
-    if (outcomes.length < waiting.events) return;
+    waiting.outcomes.push(result);
+    if (waiting.outcomes.length < waiting.events) return;
     this.#answered++;
-    waiting.resolve(outcomes);
+    waiting.resolve(waiting.outcomes);
   }
 
   #compact(): void {
@@ -166,3 +245,11 @@ export class StreamPublisher {
     for (const { reject } of open) reject(error);
   }
 }
+
+/** Whether it is not known that the event was refused; those behind it wait for it. */
+const mayBeStored = ({ code, reason }: MeshError): boolean =>
+  code === 'Unavailable' || code === 'DeadlineExceeded' || reason === 'PRODUCER_INTERRUPTED';
+
+/** Whether a new stream may do better. */
+const mayPass = (error: MeshError): boolean =>
+  mayBeStored(error) || error.code === 'Internal' || error.code === 'Cancelled';

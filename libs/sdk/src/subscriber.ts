@@ -1,4 +1,4 @@
-import type { SubscriptionInput } from '@eventmesh/delivery';
+import type { Start, SubscriptionInput } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import { EventView } from '@eventmesh/event';
 import {
@@ -9,7 +9,7 @@ import {
 } from '@eventmesh/proto-gen/subscriber';
 import type { Delivery as WireDelivery, SubscriberService } from '@eventmesh/proto-gen/wire';
 import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
-import { subscriptionInputToProto } from '@eventmesh/wire';
+import { startToProto, subscriptionInputToProto } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { SubscribeRequestSchema } from '@eventmesh/proto-gen/subscriber';
 
@@ -21,10 +21,34 @@ export interface SubscribeOptions {
   readonly credit?: number;
   /** Wait for every reachable site to know of the interest, at most this long. Default 0. */
   readonly convergeMs?: number;
+  /** A replay lane instead of the live deliveries; the subscription is then given by name. */
+  readonly replay?: ReplayInput;
   /** Told of positions that are no longer in the store. */
   readonly onGap?: (gap: Gap) => void;
   readonly signal?: AbortSignal;
 }
+
+/**
+ * A part of a subscription's past, delivered beside its live deliveries and without touching them.
+ * Each event carries the attribute `meshreplay`. The iteration ends when the replay is through.
+ */
+export interface ReplayInput {
+  readonly from: Start;
+  /** Up to events stored before this, ms since the epoch. Default: what is stored now. */
+  readonly toMs?: number;
+  /** Events a second at most. Default: as fast as they are settled. */
+  readonly rateMax?: number;
+  /** Deliver events whose life has ended, too. Default false: they are skipped and counted. */
+  readonly expired?: boolean;
+}
+
+/** A replay in its gRPC form. */
+export const replayToProto = ({ from, toMs = 0, rateMax = 0, expired = false }: ReplayInput) => ({
+  from: startToProto(from),
+  toMs: BigInt(toMs),
+  rateMax,
+  expired,
+});
 
 /** An event, to be settled exactly once. */
 export interface Delivery {
@@ -99,6 +123,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
         } else if (message.case === 'gap') this.#options.onGap?.(message.value);
         else if (message.case === 'ended') {
           const { reason } = message.value;
+          if (reason?.status === 0) return;
           throw reason === undefined
             ? new MeshError('Unavailable', 'the subscription ended')
             : fromFailure(reason);
@@ -120,7 +145,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
   }
 
   #open() {
-    const { subscription, consumer = '', convergeMs = 0 } = this.#options;
+    const { subscription, consumer = '', convergeMs = 0, replay } = this.#options;
     return {
       subscription:
         typeof subscription === 'string'
@@ -129,6 +154,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
       consumer,
       convergeMs: BigInt(convergeMs),
       credit: { events: this.#credit },
+      ...(replay === undefined ? {} : { replay: replayToProto(replay) }),
     };
   }
 
