@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import {
   ConfigError,
+  boolean,
   choice,
   duration,
   integer,
@@ -16,17 +17,19 @@ import {
 } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import type { Kv, KvOperation } from '@eventmesh/kv-api';
-import { DeliveryClass, DurabilityClass } from '@eventmesh/proto-gen/event';
+import { DeliveryClass, DurabilityClass, LatePolicy } from '@eventmesh/proto-gen/event';
 import {
   EventTypeSchema,
   EventType_Enforcement as Enforcement,
   QuotaSchema,
+  ScheduleSchema,
   TopicSchema,
 } from '@eventmesh/proto-gen/governance';
 import { parse } from 'yaml';
 import { NAME_PATTERN, TENANT_PATTERN, checkEventType, checkQuota, checkTopic } from './checks.ts';
-import { putEventType, putQuota, putTopic } from './entries.ts';
+import { putEventType, putQuota, putSchedule, putTopic } from './entries.ts';
 import type { PolicyState } from './policy-state.ts';
+import { SCHEDULE_NAME_PATTERN, checkSchedule } from './schedule-checks.ts';
 
 const tenant = text('Tenant.', { pattern: TENANT_PATTERN, default: 'default' });
 const DELIVERY = Object.freeze({
@@ -40,13 +43,18 @@ const DURABILITY = Object.freeze({
   'quorum-memory': DurabilityClass.QUORUM_MEMORY,
   'quorum-fsync': DurabilityClass.QUORUM_FSYNC,
 });
+const LATE = Object.freeze({
+  fire: LatePolicy.FIRE,
+  skip: LatePolicy.SKIP,
+  'dead-letter': LatePolicy.DEAD_LETTER,
+});
 const ENFORCEMENT = Object.freeze({ refuse: Enforcement.REFUSE, warn: Enforcement.WARN });
 const names = <K extends string>(of: Readonly<Record<K, number>>): K[] => Object.keys(of) as K[];
 const count = (about: string) =>
   integer(about, { min: 0, max: Number.MAX_SAFE_INTEGER, default: 0 });
 
-/** Topics, event types and quotas to begin with. */
-const bootstrapSpec = section('The topics, event types and quotas to begin with.', {
+/** Topics, event types, quotas and schedules to begin with. */
+const bootstrapSpec = section('The topics, event types, quotas and schedules to begin with.', {
   topics: list(
     'Catalogue entries.',
     section('The topics that a filter matches; the most specific entry applies.', {
@@ -85,6 +93,28 @@ const bootstrapSpec = section('The topics, event types and quotas to begin with.
       bytesPerSecond: size('Bytes a second.', { default: '0B' }),
       eventBytesMax: size('Largest event.', { default: '0B' }),
       subscriptionsMax: count('Most subscriptions.'),
+    }),
+  ),
+  schedules: list(
+    'Events that are published again and again, by the calendar.',
+    section('A schedule.', {
+      tenant,
+      name: text('Name.', { pattern: SCHEDULE_NAME_PATTERN }),
+      description: text('For people.', { default: '' }),
+      cron: text('Minute, hour, day of month, month, day of week; seconds may stand before them.'),
+      timeZone: text('IANA time zone.', { default: 'UTC' }),
+      topic: text('Topic to publish to.'),
+      owner: text('Who it publishes as, `user:NAME` or `api-key:NAME`.', {
+        pattern: '^(user|api-key|service):[A-Za-z0-9._@:-]{1,128}$',
+      }),
+      type: text('CloudEvents `type`.'),
+      source: text('CloudEvents `source`; default `/schedules/NAME`.', { default: '' }),
+      data: text('The data, as text.', { default: '', maxLength: 65_536 }),
+      contentType: text('Content type of the data.', { default: 'application/json' }),
+      key: text('Order key (partitionkey).', { default: '' }),
+      deliveryClass: choice('Delivery class.', names(DELIVERY), { default: 'durable' }),
+      latePolicy: choice('What becomes of late occurrences.', names(LATE), { default: 'fire' }),
+      paused: boolean('Made, but not running.', false),
     }),
   ),
 });
@@ -139,6 +169,9 @@ export function parseBootstrap(source: string, dir: string): Bootstrap {
     add(`eventTypes[${index}]`, () => typeEntry(type, dir)),
   );
   given.quotas.forEach((quota, index) => add(`quotas[${index}]`, () => quotaEntry(quota)));
+  given.schedules.forEach((schedule, index) =>
+    add(`schedules[${index}]`, () => scheduleEntry(schedule)),
+  );
   if (problems.length > 0) throw new ConfigError(problems);
   return { entries: [...entries.values()] };
 }
@@ -209,6 +242,32 @@ function quotaEntry(quota: Given['quotas'][number]): KvOperation {
         subscriptionsMax: BigInt(quota.subscriptionsMax),
       }),
       'quota',
+    ),
+  );
+}
+
+/** Without `since_ms`, so that the same file makes the same entry: it begins when it is first kept. */
+function scheduleEntry(schedule: Given['schedules'][number]): KvOperation {
+  const { type, source, data, contentType, key, deliveryClass, latePolicy, ...rest } = schedule;
+  const attributes = {
+    ...(data === '' ? {} : { datacontenttype: contentType }),
+    ...(key === '' ? {} : { partitionkey: key }),
+  };
+  return putSchedule(
+    checkSchedule(
+      create(ScheduleSchema, {
+        ...rest,
+        event: {
+          type,
+          source,
+          attributes,
+          ...(data === '' ? {} : { data: { case: 'text', value: data } }),
+        },
+        deliveryClass: DELIVERY[deliveryClass],
+        latePolicy: LATE[latePolicy],
+      }),
+      'schedule',
+      Date.now(),
     ),
   );
 }

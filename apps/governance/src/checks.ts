@@ -80,7 +80,7 @@ export function checkType(type: string, field: string): string {
   return checkText(type, TYPE_BYTES_MAX, field);
 }
 
-function checkText(text: string, bytesMax: number, field: string): string {
+export function checkText(text: string, bytesMax: number, field: string): string {
   if (Buffer.byteLength(text) > bytesMax) {
     throw invalid(field, `is longer than ${bytesMax} bytes`, { limit: `${bytesMax} bytes` });
   }
@@ -96,6 +96,6 @@ function checkCount(count: bigint, field: string): void {
   }
 }
 
-function checkKnown(value: number, known: readonly number[], field: string): void {
+export function checkKnown(value: number, known: readonly number[], field: string): void {
   if (!known.includes(value)) throw invalid(field, `${value} is not one of its values`);
 }

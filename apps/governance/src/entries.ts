@@ -5,9 +5,11 @@ import { MeshError } from '@eventmesh/errors';
 import {
   EventTypeSchema,
   QuotaSchema,
+  ScheduleSchema,
   TopicSchema,
   type EventType,
   type Quota,
+  type Schedule,
   type Topic,
   type WatchPolicyResponse,
 } from '@eventmesh/proto-gen/governance';
@@ -16,7 +18,8 @@ import {
 export type Entry =
   | { readonly kind: 'topic'; readonly value: Topic; readonly bytes: number }
   | { readonly kind: 'type'; readonly value: EventType; readonly bytes: number }
-  | { readonly kind: 'quota'; readonly value: Quota; readonly bytes: number };
+  | { readonly kind: 'quota'; readonly value: Quota; readonly bytes: number }
+  | { readonly kind: 'schedule'; readonly value: Schedule; readonly bytes: number };
 
 type PutOperation = Extract<KvOperation, { type: 'put' }>;
 export type PolicyChange = WatchPolicyResponse['change'];
@@ -29,6 +32,7 @@ export const topicKey = (tenant: string, filter: string): string =>
 export const typeKey = (tenant: string, type: string): string => `type/${tenant}/${digest(type)}`;
 export const quotaKey = (tenant: string, principal: string): string =>
   `quota/${tenant}/${principal}`;
+export const scheduleKey = (tenant: string, name: string): string => `schedule/${tenant}/${name}`;
 
 /** The stored form has no revision: the store's own is the one. */
 export const putTopic = (topic: Topic): PutOperation => ({
@@ -49,6 +53,12 @@ export const putQuota = (quota: Quota): PutOperation => ({
   value: toBinary(QuotaSchema, create(QuotaSchema, { ...quota, revision: 0n })),
 });
 
+export const putSchedule = (schedule: Schedule): PutOperation => ({
+  type: 'put',
+  key: scheduleKey(schedule.tenant, schedule.name),
+  value: toBinary(ScheduleSchema, create(ScheduleSchema, { ...schedule, revision: 0n })),
+});
+
 /** @throws MeshError DataLoss to leave the key out. */
 export function decodeEntry(value: Uint8Array, key: string): Entry {
   const kind = key.slice(0, key.indexOf('/'));
@@ -61,6 +71,8 @@ export function decodeEntry(value: Uint8Array, key: string): Entry {
         return { kind, value: fromBinary(EventTypeSchema, value), bytes };
       case 'quota':
         return { kind, value: fromBinary(QuotaSchema, value), bytes };
+      case 'schedule':
+        return { kind, value: fromBinary(ScheduleSchema, value), bytes };
     }
   } catch (error) {
     throw new MeshError('DataLoss', `the entry ${key} is malformed; write it anew`, {}, error);
@@ -77,6 +89,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toBinary(EventTypeSchema, entry.value);
     case 'quota':
       return toBinary(QuotaSchema, entry.value);
+    case 'schedule':
+      return toBinary(ScheduleSchema, entry.value);
   }
 }
 
@@ -89,6 +103,8 @@ export function changeOf(entry: Entry, deleted: boolean): PolicyChange {
       return { case: deleted ? 'eventTypeDeleted' : 'eventType', value: entry.value };
     case 'quota':
       return { case: deleted ? 'quotaDeleted' : 'quota', value: entry.value };
+    case 'schedule':
+      return { case: deleted ? 'scheduleDeleted' : 'schedule', value: entry.value };
   }
 }
 
@@ -102,5 +118,7 @@ export function withRevision(entry: Entry, revision: number): Entry {
       return { ...entry, value: create(EventTypeSchema, { ...entry.value, ...at }) };
     case 'quota':
       return { ...entry, value: create(QuotaSchema, { ...entry.value, ...at }) };
+    case 'schedule':
+      return { ...entry, value: create(ScheduleSchema, { ...entry.value, ...at }) };
   }
 }

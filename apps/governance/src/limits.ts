@@ -9,3 +9,9 @@ export const TOPIC_EVENT_TYPES_MAX = 1000;
 /** Longest CloudEvents `type`, in bytes. */
 export const TYPE_BYTES_MAX = 256;
 export const DESCRIPTION_BYTES_MAX = 4096;
+/** Data of the event of a schedule, in bytes. */
+export const SCHEDULE_DATA_BYTES_MAX = 64 * 1024;
+/** Attributes of the event of a schedule. */
+export const SCHEDULE_ATTRIBUTES_MAX = 32;
+/** Times that one preview tells. */
+export const PREVIEW_TIMES_MAX = 100;

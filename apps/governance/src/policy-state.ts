@@ -15,6 +15,7 @@ import {
   type EventType,
   type PolicySnapshot,
   type Quota,
+  type Schedule,
   type Topic,
 } from '@eventmesh/proto-gen/governance';
 import {
@@ -102,9 +103,14 @@ export class PolicyState {
     return this.#all('quota', tenant) as Quota[];
   }
 
+  schedules(tenant?: string): Schedule[] {
+    return this.#all('schedule', tenant) as Schedule[];
+  }
+
   snapshot(): PolicySnapshot {
     const [topics, eventTypes, quotas] = [this.topics(), this.types(), this.quotas()];
-    return create(PolicySnapshotSchema, { topics, eventTypes, quotas });
+    const schedules = this.schedules();
+    return create(PolicySnapshotSchema, { topics, eventTypes, quotas, schedules });
   }
 
   /** The changes after a version, or undefined when they are not all known any more. */

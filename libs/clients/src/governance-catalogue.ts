@@ -92,6 +92,11 @@ export class Catalogue {
     return found;
   }
 
+  /** The entries of a tenant, the most specific first. */
+  topicPolicies(tenant: string): readonly TopicPolicy[] {
+    return this.#of(tenant);
+  }
+
   checkSchema(
     tenant: string,
     type: string,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, unavailable } from '@eventmesh/errors';
-import type { PolicyService, WatchPolicyResponse } from '@eventmesh/proto-gen/governance';
+import type { PolicyService, Schedule, WatchPolicyResponse } from '@eventmesh/proto-gen/governance';
 import type { Client } from '@eventmesh/rpc';
 import { createAuditSpool, type AuditSink, type AuditSpool } from './governance-audit.ts';
 import { Catalogue, type SchemaVerdict, type TopicPolicy } from './governance-catalogue.ts';
@@ -34,6 +34,8 @@ export interface GovernanceView {
   readonly connected: boolean;
   /** The most specific catalogue entry of a topic, or undefined when there is none. */
   topicPolicy(tenant: string, topic: string): TopicPolicy | undefined;
+  /** All catalogue entries of a tenant, the most specific first. */
+  topicPolicies(tenant: string): readonly TopicPolicy[];
   /** Checks JSON data against the schema of its event type; other content is always ok. */
   checkSchema(
     tenant: string,
@@ -43,6 +45,12 @@ export interface GovernanceView {
   ): SchemaVerdict;
   /** The limits of a principal, by name; worth holding as long as its connection. */
   quota(tenant: string, principal: string): QuotaHandle;
+  /** The schedules of a tenant. Throws Unavailable before the first policy. */
+  schedules(tenant: string): readonly Schedule[];
+  /** Tenants that have schedules; none before the first policy. */
+  scheduleTenants(): readonly string[];
+  /** Told after each change of schedules; answers how to stop that. */
+  onSchedules(listener: () => void): () => void;
   /** Notes a refusal or change; never waits, never throws. */
   readonly audit: AuditSink;
   readonly auditSpool: Pick<AuditSpool, 'size' | 'dropped' | 'flush'>;
@@ -68,6 +76,8 @@ class PolicyView implements GovernanceView {
   readonly #options: GovernanceViewOptions;
   readonly #catalogue: Catalogue;
   readonly #quotas: QuotaBook;
+  readonly #schedules = new Map<string, Schedule>();
+  readonly #scheduleListeners = new Set<() => void>();
   readonly #closing = new AbortController();
   readonly #following: Promise<void>;
   #loaded = false;
@@ -102,6 +112,11 @@ class PolicyView implements GovernanceView {
     return this.#catalogue.topicPolicy(tenant, topic);
   }
 
+  topicPolicies(tenant: string): readonly TopicPolicy[] {
+    this.#checkLoaded();
+    return this.#catalogue.topicPolicies(tenant);
+  }
+
   checkSchema(
     tenant: string,
     type: string,
@@ -115,6 +130,20 @@ class PolicyView implements GovernanceView {
   quota(tenant: string, principal: string): QuotaHandle {
     this.#checkLoaded();
     return this.#quotas.handle(tenant, principal);
+  }
+
+  schedules(tenant: string): readonly Schedule[] {
+    this.#checkLoaded();
+    return [...this.#schedules.values()].filter((schedule) => schedule.tenant === tenant);
+  }
+
+  scheduleTenants(): readonly string[] {
+    return [...new Set([...this.#schedules.values()].map(({ tenant }) => tenant))];
+  }
+
+  onSchedules(listener: () => void): () => void {
+    this.#scheduleListeners.add(listener);
+    return () => this.#scheduleListeners.delete(listener);
   }
 
   async close(deadlineMs: number): Promise<void> {
@@ -155,6 +184,8 @@ class PolicyView implements GovernanceView {
       case 'snapshot':
         this.#catalogue.reset(change.value.topics, change.value.eventTypes);
         this.#quotas.reset(change.value.quotas);
+        this.#schedules.clear();
+        for (const schedule of change.value.schedules) this.#setSchedule(schedule);
         this.#loaded = true;
         this.#resolveReady();
         break;
@@ -176,13 +207,27 @@ class PolicyView implements GovernanceView {
       case 'quotaDeleted':
         this.#quotas.delete(change.value);
         break;
+      case 'schedule':
+        this.#setSchedule(change.value);
+        break;
+      case 'scheduleDeleted':
+        this.#schedules.delete(scheduleKey(change.value));
+        break;
       case undefined:
         // Only the revision: we are up to date.
         break;
     }
     this.revision = Number(revision);
+    const { case: kind } = change;
+    if (kind === 'snapshot' || kind === 'schedule' || kind === 'scheduleDeleted') {
+      for (const listener of this.#scheduleListeners) listener();
+    }
     this.#compileSoon();
     this.#options.onChange?.(this.revision);
+  }
+
+  #setSchedule(schedule: Schedule): void {
+    this.#schedules.set(scheduleKey(schedule), schedule);
   }
 
   /** One schema a turn, so that no event waits for more than one. */
@@ -196,3 +241,5 @@ class PolicyView implements GovernanceView {
     setImmediate(next);
   }
 }
+
+const scheduleKey = ({ tenant, name }: Schedule): string => `${tenant}/${name}`;

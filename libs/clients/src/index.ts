@@ -21,6 +21,7 @@ export {
 } from './governance-audit.ts';
 export type { SchemaVerdict, TopicPolicy } from './governance-catalogue.ts';
 export type { QuotaHandle } from './governance-quota.ts';
+export { compileCron, type CronTimes } from './governance-schedule.ts';
 export { SCHEMA_BYTES_MAX, compileSchema, type SchemaCheck } from './governance-schema.ts';
 export {
   createGovernanceView,
