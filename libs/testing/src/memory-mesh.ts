@@ -10,17 +10,24 @@ import {
 import type {
   AttachOptions,
   Attachment,
+  DeadLettersPort,
   DeliverySink,
   InspectPort,
-  LedgerLine,
   MeshPort,
   Principal,
   PublishItem,
   Receipt,
+  ReplayOptions,
+  RequestOptions,
   Session,
   SubscriptionWithStatus,
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
+import { MemoryDeadLetters } from './memory-dead-letters.ts';
+import { MemoryReplays } from './memory-replays.ts';
+import { MemoryRequests } from './memory-requests.ts';
+import { MemoryScheduled } from './memory-scheduled.ts';
+import { memoryInspect } from './memory-inspect.ts';
 import { MemoryConsumer, MemorySubscription, type MemoryRecord } from './memory-subscription.ts';
 
 /** Who may call, and what for. */
@@ -71,8 +78,10 @@ export class MemoryMesh implements MeshPort {
   readonly site: string;
   readonly eventBytesMax: number;
   readonly subscriptions: SubscriptionsPort;
-  readonly deadLetters = {} as never;
-  readonly replays = {} as never;
+  readonly deadLetters: DeadLettersPort;
+  readonly replays: MemoryReplays;
+  readonly requests = new MemoryRequests();
+  readonly scheduled = new MemoryScheduled();
   readonly inspect: InspectPort;
   readonly users: Record<string, MemoryUser>;
   /** Calls of `authenticate` so far. */
@@ -83,6 +92,7 @@ export class MemoryMesh implements MeshPort {
   readonly #seen = new Map<string, MemoryRecord>();
   readonly #subscriptions = new Map<string, MemorySubscription>();
   #revision = 0;
+  #deadLetters = 0;
 
   constructor(options: MemoryMeshOptions = {}) {
     this.site = options.site ?? 'memory';
@@ -92,6 +102,14 @@ export class MemoryMesh implements MeshPort {
     this.#log = Array.from({ length: partitions }, () => []);
     this.#trimmed = Array.from({ length: partitions }, () => 0);
     this.subscriptions = this.#subscriptionsPort();
+    this.deadLetters = new MemoryDeadLetters((tenant) =>
+      [...this.#subscriptions.values()].filter(({ spec }) => spec.tenant === tenant),
+    );
+    this.replays = new MemoryReplays({
+      site: this.site,
+      find: (session, name) => this.#find(session, name),
+      part: (tenant, options) => this.#part(tenant, options),
+    });
     this.inspect = this.#inspectPort();
   }
 
@@ -137,10 +155,13 @@ export class MemoryMesh implements MeshPort {
 
   #check(session: Session, item: PublishItem): EventView {
     if (this.draining.aborted) throw unavailable('the site is draining');
-    checkTopic(item.topic);
+    if (!this.requests.isInbox(item.topic)) checkTopic(item.topic);
     const view = checkEvent(item.event, { eventBytesMax: this.eventBytesMax, attributesMax: 64 });
     const { publish } = this.#rights(session);
-    if (!publish.some((filter) => topicMatches(filter, item.topic))) {
+    const mayPublish =
+      this.requests.isInbox(item.topic) ||
+      publish.some((filter) => topicMatches(filter, item.topic));
+    if (!mayPublish) {
       throw new MeshError('PermissionDenied', `topic: no right to publish to "${item.topic}"`, {
         field: 'topic',
       });
@@ -151,6 +172,9 @@ export class MemoryMesh implements MeshPort {
   #publishOne(session: Session, item: PublishItem): Receipt {
     const view = this.#check(session, item);
     const { tenant } = session.principal;
+    if (this.requests.isInbox(item.topic)) return this.#reply(tenant, item);
+    const later = this.scheduled.keep(session, this.site, item);
+    if (later !== undefined) return later;
     const direct = item.deliveryClass === 'direct';
     const key = JSON.stringify([tenant, view.source, view.id]);
     const first = this.#seen.get(key);
@@ -166,10 +190,17 @@ export class MemoryMesh implements MeshPort {
     }
     for (const subscription of this.#subscriptions.values()) {
       const { spec } = subscription;
-      if (spec.tenant !== tenant || (direct && spec.deliveryClass !== 'direct')) continue;
+      if (spec.tenant !== tenant || spec.mode === 'broadcast') continue;
+      if (direct && spec.deliveryClass !== 'direct') continue;
       subscription.offer(record);
     }
     return this.#receipt(record, false, direct);
+  }
+
+  #reply(tenant: string, { topic, event }: PublishItem): Receipt {
+    const noInterest = !this.requests.answer(tenant, topic, event);
+    const place = { site: this.site, partition: 0, position: 0, destinations: [] };
+    return { ...place, duplicate: false, durability: undefined, noInterest };
   }
 
   #receipt(record: MemoryRecord, duplicate: boolean, direct: boolean): Receipt {
@@ -191,14 +222,23 @@ export class MemoryMesh implements MeshPort {
     };
   }
 
-  request(): Promise<Uint8Array> {
-    return Promise.reject(new MeshError('Unimplemented', 'request and reply is not there yet'));
+  async request(session: Session, item: PublishItem, options: RequestOptions): Promise<Uint8Array> {
+    const { tenant } = session.principal;
+    return this.requests.request(tenant, this.site, item, options, async (stamped) => {
+      const [outcome] = await this.publish(session, [stamped]);
+      if (outcome === undefined || outcome instanceof MeshError) {
+        throw outcome ?? new MeshError('Internal', 'a publish without an outcome');
+      }
+      return outcome;
+    });
   }
 
   async attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
     await Promise.resolve();
     if (this.draining.aborted) throw unavailable('the site is draining');
-    const subscription = this.#open(session, options.subscription);
+    if (options.replay !== undefined) return this.replays.open(session, options, sink);
+    const whole = this.#open(session, options.subscription);
+    const subscription = this.#consumed(whole, options.consumer);
     const { spec } = subscription;
     if (spec.mode === 'exclusive' && subscription.consumers.length > 0) {
       throw new MeshError(
@@ -211,6 +251,7 @@ export class MemoryMesh implements MeshPort {
       );
     }
     const consumer = new MemoryConsumer(subscription, {
+      subscription: whole,
       consumer: options.consumer ?? `consumer-${++this.#revision}`,
       sink,
       site: this.site,
@@ -221,6 +262,21 @@ export class MemoryMesh implements MeshPort {
     subscription.consumers.push(consumer);
     queueMicrotask(() => consumer.credit(options.creditEvents ?? 0, options.creditBytes ?? 0));
     return consumer;
+  }
+
+  /** Of a broadcast each consumer has a part of its own; one with a name keeps it. */
+  #consumed(whole: MemorySubscription, consumer: string | undefined): MemorySubscription {
+    if (whole.spec.mode !== 'broadcast') return whole;
+    const { tenant, ephemeral, start, deliveryClass } = whole.spec;
+    const name = `${whole.spec.name}:${consumer ?? `unnamed-${++this.#revision}`}`;
+    const found = this.#subscriptions.get(keyOf(tenant, name));
+    if (found !== undefined) return found;
+    const mesh = { name, mode: 'shared', broadcastOf: whole.spec.name } as const;
+    const spec = { ...whole.spec, ...mesh, ephemeral: ephemeral || consumer === undefined };
+    const part = new MemorySubscription(spec, this.site, () => ++this.#deadLetters);
+    this.#subscriptions.set(keyOf(tenant, name), part);
+    if (deliveryClass === 'durable') this.#replay(part, start);
+    return part;
   }
 
   #open(session: Session, wanted: string | SubscriptionInput): MemorySubscription {
@@ -242,7 +298,7 @@ export class MemoryMesh implements MeshPort {
     const about = { tenant, owner, site: this.site, createdMs: Date.now() };
     const revision = ++this.#revision;
     const full: Subscription = { ...spec, ...about, revision, broadcastOf: '' };
-    const subscription = new MemorySubscription(full, this.site);
+    const subscription = new MemorySubscription(full, this.site, () => ++this.#deadLetters);
     this.#subscriptions.set(keyOf(tenant, spec.name), subscription);
     if (spec.deliveryClass === 'durable') this.#replay(subscription, spec.start);
     return subscription;
@@ -257,6 +313,21 @@ export class MemoryMesh implements MeshPort {
         if (record.tenant === subscription.spec.tenant) subscription.offer(record);
       }
     }
+  }
+
+  #part(tenant: string, { from, toMs }: ReplayOptions) {
+    const records: MemoryRecord[] = [];
+    const gaps: { partition: number; from: number; to: number }[] = [];
+    for (const [partition, all] of this.#log.entries()) {
+      const first = firstPosition(from, partition, all);
+      const kept = (this.#trimmed[partition] ?? 0) + 1;
+      if (first < kept) gaps.push({ partition, from: Math.max(1, first), to: kept - 1 });
+      for (const record of all.slice(Math.max(first, kept) - 1)) {
+        const late = toMs !== 0 && record.ingressTimeUs >= toMs * 1000;
+        if (record.tenant === tenant && !late) records.push(record);
+      }
+    }
+    return { records, gaps };
   }
 
   #find(session: Session, name: string): MemorySubscription {
@@ -323,58 +394,29 @@ export class MemoryMesh implements MeshPort {
       },
       delete: async (session, name) => {
         const found = this.#find(session, name);
-        this.#subscriptions.delete(keyOf(session.principal.tenant, name));
-        this.#end(found, new MeshError('NotFound', `subscription "${name}" was deleted`));
+        const { tenant } = session.principal;
+        for (const one of [...this.#subscriptions.values()]) {
+          const { spec } = one;
+          if (one !== found && (spec.tenant !== tenant || spec.broadcastOf !== name)) continue;
+          this.#subscriptions.delete(keyOf(tenant, spec.name));
+          this.#end(one, new MeshError('NotFound', `subscription "${name}" was deleted`));
+        }
       },
     };
   }
 
   #inspectPort(): InspectPort {
-    const own = (session: Session): MemoryRecord[] =>
-      this.#log.flat().filter(({ tenant }) => tenant === session.principal.tenant);
-    return {
-      trace: async (session, eventId, source) => ({
-        steps: own(session)
-          .filter(({ view }) => view.id === eventId && (source ?? view.source) === view.source)
-          .map(({ view, topic, partition, position, ingressTimeUs }) => ({
-            site: this.site,
-            timeUs: ingressTimeUs,
-            step: 'stored',
-            subject: '',
-            detail: '',
-            partition,
-            position,
-            source: view.source,
-            topic,
-          })),
-        unreachableSites: [],
-      }),
-      sites: async () => ({
-        site: this.site,
-        sites: [{ site: this.site, links: [], interest: [], httpAddress: '' }],
-        routes: [],
-      }),
-      ledger: async (session) => this.#ledger(session, own(session).length),
-      topics: async (session) =>
-        [...Map.groupBy(own(session), ({ topic }) => topic)].map(([topic, records]) => ({
-          topic,
-          events: records.length,
-          lastTimeMs: Math.floor((records.at(-1)?.ingressTimeUs ?? 0) / 1000),
+    return memoryInspect({
+      site: this.site,
+      records: (tenant) => this.#log.flat().filter((record) => record.tenant === tenant),
+      subscriptions: (tenant) =>
+        [...this.#subscriptions.values()].filter(({ spec }) => spec.tenant === tenant),
+      partitions: () =>
+        this.#log.map((records, partition) => ({
+          first: (this.#trimmed[partition] ?? 0) + 1,
+          last: records.length,
         })),
-    };
-  }
-
-  #ledger(session: Session, accepted: number): LedgerLine[] {
-    const { tenant } = session.principal;
-    const none = { delivered: 0, filtered: 0, expired: 0, deadLettered: 0, dropped: 0, held: 0 };
-    const lines: LedgerLine[] = [{ tenant, subscription: '', accepted, ...none }];
-    for (const one of this.#subscriptions.values()) {
-      if (one.spec.tenant !== tenant) continue;
-      const { delivered, filtered, expired, deadLettered, dropped, held } = one.status();
-      const counts = { delivered, filtered, expired, deadLettered, dropped, held };
-      lines.push({ tenant, subscription: one.spec.name, accepted: 0, ...counts });
-    }
-    return lines;
+    });
   }
 
   /** The subscription behind the port, for assertions and faults. */

@@ -22,8 +22,12 @@ export interface MemoryRecord {
 }
 
 export interface MemoryDeadLetter {
+  /** From 1, unique in the mesh. */
+  readonly id: number;
   readonly record: MemoryRecord;
   readonly reason: string;
+  readonly attempts: number;
+  readonly deadMs: number;
 }
 
 interface Queued {
@@ -49,12 +53,21 @@ export class MemorySubscription {
   readonly #ready: Queued[] = [];
   readonly #inFlight = new Map<number, InFlight>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #books = { considered: 0, delivered: 0, filtered: 0, dropped: 0, redelivered: 0 };
+  readonly #books = {
+    considered: 0,
+    delivered: 0,
+    filtered: 0,
+    deadLettered: 0,
+    dropped: 0,
+    redelivered: 0,
+  };
+  readonly #nextDeadId: () => number;
   #lastId = 0;
   #pumping = false;
 
-  constructor(spec: Subscription, site: string) {
+  constructor(spec: Subscription, site: string, nextDeadId: () => number) {
     this.spec = spec;
+    this.#nextDeadId = nextDeadId;
     this.#site = site;
     this.#matches = compileFilters(spec.filters);
   }
@@ -151,12 +164,14 @@ export class MemorySubscription {
     if (outcome.kind === 'renew') return;
     this.#inFlight.delete(id);
     if (outcome.kind === 'accept') this.#books.delivered++;
-    else if (outcome.kind === 'reject') this.#bury(flight.record, outcome.reason);
+    else if (outcome.kind === 'reject') this.#bury(flight, outcome.reason);
     else this.#release(flight, outcome.delayMs);
   }
 
-  #bury(record: MemoryRecord, reason: string): void {
-    this.deadLetters.push({ record, reason });
+  #bury({ record, attempt }: Queued, reason: string): void {
+    const id = this.#nextDeadId();
+    this.deadLetters.push({ id, record, reason, attempts: attempt, deadMs: Date.now() });
+    this.#books.deadLettered++;
   }
 
   #release(flight: InFlight, delayMs: number | undefined): void {
@@ -164,7 +179,7 @@ export class MemorySubscription {
     // A wished delay is no failure; a plain release is one.
     const attempt = flight.attempt + 1;
     if (delayMs === undefined && attempt > this.spec.retry.attemptsMax) {
-      this.#bury(record, 'too many attempts');
+      this.#bury(flight, 'too many attempts');
       return;
     }
     if (delayMs === undefined || delayMs === 0) {
@@ -204,7 +219,6 @@ export class MemorySubscription {
       ...this.#books,
       held,
       expired: 0,
-      deadLettered: this.deadLetters.length,
       lag: 0,
       consumers: this.consumers.length,
       ownerMember: 'memory',
@@ -232,6 +246,7 @@ export class MemoryConsumer implements Attachment {
   readonly convergedSites: readonly string[];
   readonly unreachableSites: readonly string[] = [];
   readonly #owner: MemorySubscription;
+  readonly #asked: MemorySubscription;
   readonly #gone: () => void;
   #events = 0;
   #bytes = Number.POSITIVE_INFINITY;
@@ -239,9 +254,17 @@ export class MemoryConsumer implements Attachment {
 
   constructor(
     owner: MemorySubscription,
-    options: { consumer: string; sink: DeliverySink; site: string; gone: () => void },
+    options: {
+      /** What was asked for, when the owner is a part of it: a broadcast. */
+      subscription?: MemorySubscription;
+      consumer: string;
+      sink: DeliverySink;
+      site: string;
+      gone: () => void;
+    },
   ) {
     this.#owner = owner;
+    this.#asked = options.subscription ?? owner;
     this.consumer = options.consumer;
     this.sink = options.sink;
     this.convergedSites = [options.site];
@@ -249,7 +272,7 @@ export class MemoryConsumer implements Attachment {
   }
 
   get subscription(): Subscription {
-    return this.#owner.spec;
+    return this.#asked.spec;
   }
 
   get hasCredit(): boolean {
@@ -288,7 +311,7 @@ export class MemoryConsumer implements Attachment {
   }
 
   /** The mesh's side of the end. */
-  end(reason: MeshError): void {
+  end(reason: MeshError | undefined): void {
     if (!this.#attached) return;
     this.#attached = false;
     this.#owner.remove(this);

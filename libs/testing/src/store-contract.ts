@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { StoreCapability } from '@eventmesh/store-api';
 import { describeAppend, describeDuplicates, describeProducers } from './store-contract/append.ts';
 import { describeRead } from './store-contract/read.ts';
+import { describeSessions } from './store-contract/sessions.ts';
 import { describeCursors, describeLife, describeLogs } from './store-contract/state.ts';
 import { Suite, type StoreUnderTest } from './store-contract/suite.ts';
 
@@ -27,6 +28,7 @@ export function describeStoreContract(
     describeAppend(suite);
     describeDuplicates(suite);
     describeProducers(suite);
+    describeSessions(suite);
     describeRead(suite, capabilities);
     describeCursors(suite);
     describeLogs(suite, capabilities);

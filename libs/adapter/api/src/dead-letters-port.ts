@@ -1,3 +1,4 @@
+import { invalid } from '@eventmesh/errors';
 import type { Session } from './mesh-port.ts';
 
 /** An event that a subscription could not deliver, with why. */
@@ -29,7 +30,27 @@ export interface DeadLetterSelection {
   readonly subscription?: string;
   /** Exactly this cause. */
   readonly cause?: string;
+  /** At most `DEAD_LETTER_IDS_MAX`. */
   readonly ids?: readonly number[];
+  /** Needed for a change when nothing else is given: every letter of the tenant. */
+  readonly all?: boolean;
+}
+
+export const DEAD_LETTER_IDS_MAX = 1000;
+/** Most events a second of a redrive. */
+export const REDRIVE_RATE_MAX = 1_000_000;
+
+/**
+ * Checks a selection of what is to be changed: nobody purges everything by leaving something out.
+ *
+ * @throws MeshError InvalidArgument that names the field.
+ */
+export function checkChange(selection: DeadLetterSelection): void {
+  const { subscription, cause, ids, all = false } = selection;
+  const given = subscription !== undefined || cause !== undefined || ids !== undefined;
+  if (given && all) throw invalid('selection.all', 'goes with nothing else of a selection');
+  if (given || all) return;
+  throw invalid('selection', 'names no dead letters; give a subscription, a cause, ids or all');
 }
 
 /** Dead letters of one subscription that share a cause. */
@@ -48,28 +69,56 @@ export interface DeadLetterStatus {
   /** The quota; at it, what cannot be delivered is held and not given up. */
   readonly bytesMax: number;
   readonly full: boolean;
+  /** When the oldest one died, ms since the epoch; 0 when there is none. */
+  readonly oldestMs: number;
 }
 
-/** The dead letters of the caller's tenant at this site. Errors: PermissionDenied, NotFound. */
+export interface RedriveOptions {
+  /** Events a second at most; 0: as fast as the store takes them. */
+  readonly rateMax: number;
+  /** Empty at first; then the `nextToken` of the call before. */
+  readonly token: string;
+  readonly signal?: AbortSignal;
+}
+
+/** What one call did. It works for some seconds; `nextToken` is empty when all is done. */
+export interface RedriveResult {
+  readonly redriven: number;
+  /** Stay where they are, for their subscription is gone. */
+  readonly missing: number;
+  readonly nextToken: string;
+}
+
+export interface PurgeResult {
+  readonly purged: number;
+  readonly nextToken: string;
+}
+
+/**
+ * The dead letters of the caller's tenant at this site, those that the caller may manage.
+ * Errors: PermissionDenied, NotFound, Unavailable (OWNED_ELSEWHERE: another emesher changes them).
+ */
 export interface DeadLettersPort {
+  /** A page may be short, even empty, while there is a next one. */
   list(
     session: Session,
     selection: DeadLetterSelection,
     page: { readonly size: number; readonly token: string },
   ): Promise<{ readonly items: readonly DeadLetter[]; readonly nextToken: string }>;
   get(session: Session, id: number): Promise<DeadLetter>;
+  /** At most 1,000; the rest is together in a last one without subscription and cause. */
   groups(session: Session, selection: DeadLetterSelection): Promise<readonly DeadLetterGroup[]>;
   status(session: Session): Promise<DeadLetterStatus>;
-  /**
-   * Gives dead letters back to the subscription that gave them up, and to no other.
-   * @param rateMax Events a second at most; 0: as fast as the store takes them.
-   * @returns what became of them; `missing` are those whose subscription is gone.
-   */
+  /** Gives dead letters back to the subscription that gave them up, and to no other. */
   redrive(
     session: Session,
     selection: DeadLetterSelection,
-    options: { readonly rateMax: number; readonly signal?: AbortSignal },
-  ): Promise<{ readonly redriven: number; readonly missing: number }>;
+    options: RedriveOptions,
+  ): Promise<RedriveResult>;
   /** Forgets dead letters for good. */
-  purge(session: Session, selection: DeadLetterSelection): Promise<{ readonly purged: number }>;
+  purge(
+    session: Session,
+    selection: DeadLetterSelection,
+    options: Pick<RedriveOptions, 'token' | 'signal'>,
+  ): Promise<PurgeResult>;
 }

@@ -20,12 +20,33 @@ export type {
   SubscriptionWithStatus,
   SubscriptionsPort,
 } from './mesh-port.ts';
-export type { InspectPort, LedgerLine, SiteView, TopicView, TraceStep } from './inspect-port.ts';
 export type {
-  DeadLetter,
-  DeadLetterGroup,
-  DeadLetterSelection,
-  DeadLetterStatus,
-  DeadLettersPort,
+  InspectPort,
+  LedgerFinding,
+  LedgerLine,
+  LogView,
+  SiteView,
+  StoreView,
+  TopicView,
+  TraceStep,
+  WhyAnswer,
+  WhyQuery,
+  WhyReport,
+  WhySearch,
+  WhyState,
+} from './inspect-port.ts';
+export {
+  DEAD_LETTER_IDS_MAX,
+  REDRIVE_RATE_MAX,
+  checkChange,
+  type DeadLetter,
+  type DeadLetterGroup,
+  type DeadLetterSelection,
+  type DeadLetterStatus,
+  type DeadLettersPort,
+  type PurgeResult,
+  type RedriveOptions,
+  type RedriveResult,
 } from './dead-letters-port.ts';
 export type { ReplayOptions, ReplayPreview, ReplayStatus, ReplaysPort } from './replays-port.ts';
+export type { ScheduledEvent, ScheduledEventsPort } from './scheduled-events-port.ts';

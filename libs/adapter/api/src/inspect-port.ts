@@ -31,6 +31,130 @@ export interface LedgerLine {
   readonly deadLettered: number;
   readonly dropped: number;
   readonly held: number;
+  /** When this line began to count, ms since the epoch; 0: with the subscription's start. */
+  readonly sinceMs: number;
+}
+
+/** One question to the books, and what came out. */
+export interface LedgerFinding {
+  readonly tenant: string;
+  /** Empty when it is about the tenant as a whole. */
+  readonly subscription: string;
+  /** What was compared: `outcomes`, `progress`, `stored` or `dead-letters`. */
+  readonly check: string;
+  /** What the store, or the other side of the sum, says. */
+  readonly expected: number;
+  /** What the counters say. */
+  readonly counted: number;
+  /** `ok`, `difference`, or `unknown` when there is nothing to compare with. */
+  readonly verdict: 'ok' | 'difference' | 'unknown';
+  /** What was compared with what, and what a difference may mean. */
+  readonly detail: string;
+}
+
+export type WhyState =
+  | 'refused'
+  | 'delivered'
+  | 'filtered'
+  | 'forbidden'
+  | 'expired'
+  | 'ready'
+  | 'out'
+  | 'backoff'
+  | 'key'
+  | 'burying'
+  | 'paused'
+  | 'not-read'
+  | 'scheduled'
+  | 'dead-lettered'
+  | 'dropped'
+  | 'before-start'
+  | 'settled'
+  | 'gone'
+  | 'not-here'
+  | 'on-link'
+  | 'link-accepted';
+
+/** What became of an event for one subscription, on one link, or at the gate; and why. */
+export interface WhyAnswer {
+  readonly site: string;
+  /** Name of a subscription; `link to <site>`; `publish` for a refusal at the gate. */
+  readonly subject: string;
+  readonly state: WhyState;
+  /** The same as a sentence, with what decided. */
+  readonly reason: string;
+  readonly source: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** Where the event lies at that site; 0 when it does not. */
+  readonly position: number;
+  /** Deliveries so far. */
+  readonly attempts: number;
+  /** Who has, or had, it last; empty for nobody. */
+  readonly consumer: string;
+  /** When it happened, microseconds since the epoch; 0 when that is not known. */
+  readonly timeUs: number;
+  /** When something happens next, ms since the epoch; 0 when that is not known. */
+  readonly nextMs: number;
+  /** Revisions by which the event was admitted, and those in force now; 0 when not known. */
+  readonly policyRevision: number;
+  readonly policyRevisionNow: number;
+  readonly grantsRevision: number;
+  readonly grantsRevisionNow: number;
+}
+
+/** Positions of a partition that were looked at for an event; `to` below `from`: none. */
+export interface WhySearch {
+  readonly site: string;
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+  /** First position still stored. */
+  readonly first: number;
+}
+
+export interface WhyQuery {
+  readonly eventId: string;
+  /** Only this source. */
+  readonly source?: string;
+  /** Only this subscription. */
+  readonly subscription?: string;
+}
+
+export interface WhyReport {
+  readonly answers: readonly WhyAnswer[];
+  readonly unreachableSites: readonly string[];
+  /** How far each site has looked in its store; empty for one that remembered the event. */
+  readonly searches: readonly WhySearch[];
+}
+
+export interface LogView {
+  readonly log: string;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  readonly partitions: readonly {
+    readonly partition: number;
+    readonly first: number;
+    readonly last: number;
+    readonly bytes: number;
+  }[];
+}
+
+/** A store, how strong it was found to be, and what that rules out. */
+export interface StoreView {
+  readonly site: string;
+  /** Name of the plugin. */
+  readonly store: string;
+  readonly durability: string;
+  /** How the class was found out, one fact a line. */
+  readonly evidence: readonly string[];
+  /** What keeps it from being stronger, and what to change. */
+  readonly warnings: readonly string[];
+  readonly recordBytesMax: number;
+  /** Logs of the caller's tenant. */
+  readonly logs: readonly LogView[];
+  /** Catalogued topics that demand more than the store does: publishing there is refused. */
+  readonly refusedTopics: readonly { readonly topicFilter: string; readonly demands: string }[];
 }
 
 /** A topic seen or catalogued here. */
@@ -60,5 +184,10 @@ export interface InspectPort {
     }[];
   }>;
   ledger(session: Session): Promise<readonly LedgerLine[]>;
+  /** Reconciles the books with the store; exact only while nothing is under way. */
+  checkLedger(session: Session): Promise<readonly LedgerFinding[]>;
+  /** @throws NotFound for a subscription that no known site has. */
+  why(session: Session, query: WhyQuery): Promise<WhyReport>;
+  store(session: Session): Promise<StoreView>;
   topics(session: Session): Promise<readonly TopicView[]>;
 }

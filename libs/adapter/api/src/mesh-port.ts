@@ -3,6 +3,7 @@ import type { DeliveryClass, Subscription, SubscriptionInput, Start } from '@eve
 import type { DeadLettersPort } from './dead-letters-port.ts';
 import type { InspectPort } from './inspect-port.ts';
 import type { ReplayOptions, ReplaysPort } from './replays-port.ts';
+import type { ScheduledEventsPort } from './scheduled-events-port.ts';
 
 /** The authenticated caller. */
 export interface Principal {
@@ -34,6 +35,8 @@ export interface PublishItem {
   readonly deliverAfterMs?: number;
   /** When its time has passed long since; default fire. */
   readonly latePolicy?: LatePolicy;
+  /** W3C trace context of the call; the event's own, if it has one, goes before it. */
+  readonly traceparent?: string;
   /** Its number, when the publish names a producer. */
   readonly sequence?: number;
 }
@@ -50,7 +53,10 @@ export interface Producer {
 export interface PublishOptions {
   /** All events or none; only when they fall into one partition. */
   readonly atomic?: boolean;
-  /** Who numbers these events. */
+  /**
+   * Who numbers these events. The same object for all calls of one stream: after a call of it that
+   * was not stored none is taken, since its events would pass as duplicates when sent again.
+   */
   readonly producer?: Producer;
 }
 
@@ -109,8 +115,11 @@ export interface DeliverySink {
   gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void;
   /** Settles that turned out late to be unknown or stale, as when the owner is another emesher. */
   refused(ids: readonly number[]): void;
-  /** The mesh ends the attachment; what was not settled is released. */
-  ended(reason: MeshError): void;
+  /**
+   * The mesh ends the attachment; what was not settled is released.
+   * @param reason Undefined: a replay lane that is through.
+   */
+  ended(reason: MeshError | undefined): void;
 }
 
 /** A consumer's hold on a subscription. */
@@ -242,6 +251,7 @@ export interface MeshPort {
   readonly deadLetters: DeadLettersPort;
   readonly replays: ReplaysPort;
   readonly inspect: InspectPort;
+  readonly scheduled: ScheduledEventsPort;
 }
 
 /**

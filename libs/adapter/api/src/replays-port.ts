@@ -1,18 +1,15 @@
-import type { Start } from '@eventmesh/delivery';
+import type { ReplayOptions } from '@eventmesh/delivery';
 import type { Session } from './mesh-port.ts';
 
-/** A lane through a subscription's past, beside its live deliveries. */
-export interface ReplayOptions {
-  readonly from: Start;
-  /** Up to events stored before this, ms since the epoch; 0: what is stored when the lane opens. */
-  readonly toMs: number;
-  /** Events a second at most; 0: as fast as credit allows. At most 1,000,000. */
-  readonly rateMax: number;
-}
+export type { ReplayOptions };
 
 export interface ReplayPreview {
+  /** What would be delivered, and its bytes without the mark of the lane. */
   readonly events: number;
   readonly bytes: number;
+  /** Match, but their life has ended; among `events` only when they are asked for. */
+  readonly expired: number;
+  /** Records looked at. */
   readonly considered: number;
   /** Positions asked for that are no longer in the store. */
   readonly gaps: readonly {
@@ -29,6 +26,8 @@ export interface ReplayStatus {
   readonly delivered: number;
   readonly filtered: number;
   readonly dropped: number;
+  readonly expired: number;
+  /** Records still to be looked at. */
   readonly lag: number;
   readonly rateMax: number;
   readonly startedMs: number;
@@ -36,7 +35,17 @@ export interface ReplayStatus {
 
 /** Replay lanes of the caller's tenant at this emesher; one is opened by `attach` with `replay`. */
 export interface ReplaysPort {
-  preview(session: Session, subscription: string, options: ReplayOptions): Promise<ReplayPreview>;
+  /**
+   * Counts what a lane would deliver; reads the store, so it takes as long as the part is large.
+   * @param signal Gives up, with Cancelled.
+   * @throws ResourceExhausted (REPLAYS_MAX): it counts as a lane while it reads.
+   */
+  preview(
+    session: Session,
+    subscription: string,
+    options: ReplayOptions,
+    signal?: AbortSignal,
+  ): Promise<ReplayPreview>;
   list(session: Session, subscription?: string): Promise<readonly ReplayStatus[]>;
   /** @throws NotFound when there is no such lane here. */
   stop(session: Session, id: string): Promise<void>;

@@ -1,12 +1,15 @@
 import type { MeshPort } from '@eventmesh/adapter-api';
-import { PublisherService } from '@eventmesh/proto-gen/publisher';
+import { DeadLetterService } from '@eventmesh/proto-gen/deadletter';
+import { PublisherService, ScheduledEventService } from '@eventmesh/proto-gen/publisher';
 import { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import {
   PublisherService as WirePublisherService,
   SubscriberService as WireSubscriberService,
 } from '@eventmesh/proto-gen/wire';
 import type { Router } from '@eventmesh/rpc';
+import { deadLettersService } from './dead-letters.ts';
 import { publisherService } from './publisher.ts';
+import { scheduledEventsService } from './scheduled-events.ts';
 import { subscribe } from './subscriber.ts';
 import { subscriptionsService } from './subscriptions.ts';
 
@@ -18,7 +21,7 @@ export interface GrpcAdapterOptions {
 export const GRPC_ADAPTER_DEFAULTS: GrpcAdapterOptions = Object.freeze({ windowEvents: 8192 });
 
 /**
- * The gRPC protocol: publisher and subscriber services on the emesher's own gRPC server. The
+ * The gRPC protocol: publisher, subscriber and dead letter services on the emesher's own gRPC server. The
  * streaming parts are served by wire twins, which leave the events as bytes.
  */
 export function addGrpcAdapter(
@@ -35,4 +38,6 @@ export function addGrpcAdapter(
     { as: SubscriberService },
   );
   router.service(SubscriberService, subscriptionsService(port), { except: ['Subscribe'] });
+  router.service(ScheduledEventService, scheduledEventsService(port));
+  router.service(DeadLetterService, deadLettersService(port));
 }

@@ -11,7 +11,8 @@ import { durabilityToWire } from './durability.ts';
  * Encodes a frame of outcomes (eventmesh.publisher.v1.PublishStreamResponse):
  *
  *   repeated PublishOutcome outcomes = 1 { Receipt receipt = 1 { site = 1, partition = 2,
- *     position = 3, duplicate = 4, durability = 5, no_interest = 6, destinations = 7 } }
+ *     position = 3, duplicate = 4, durability = 5, no_interest = 6, destinations = 7,
+ *     deliver_at_ms = 8 } }
  *   uint32 window_events = 2
  *
  * Receipts of one frame mostly differ in their position only, so the rest is encoded once and
@@ -74,11 +75,15 @@ function writePart(out: Buffer, start: number, { bytes, receipt, inner }: Part):
   at += bytes.length;
   at = writeNumberField(out, at, 2, receipt.partition);
   at = writeNumberField(out, at, 3, receipt.position);
-  return writeNumberField(out, at, 4, receipt.duplicate ? 1 : 0);
+  at = writeNumberField(out, at, 4, receipt.duplicate ? 1 : 0);
+  return writeNumberField(out, at, 8, receipt.deliverAtMs ?? 0);
 }
 
-const ownLength = ({ partition, position, duplicate }: Receipt): number =>
-  numberFieldLength(partition) + numberFieldLength(position) + (duplicate ? 2 : 0);
+const ownLength = ({ partition, position, duplicate, deliverAtMs = 0 }: Receipt): number =>
+  numberFieldLength(partition) +
+  numberFieldLength(position) +
+  (duplicate ? 2 : 0) +
+  numberFieldLength(deliverAtMs);
 
 const alike = (a: Receipt, b: Receipt): boolean =>
   a.destinations === b.destinations &&

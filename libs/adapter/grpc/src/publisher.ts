@@ -1,13 +1,24 @@
-import type { MeshPort, PublishItem, Receipt, Session } from '@eventmesh/adapter-api';
+import type {
+  MeshPort,
+  PublishItem,
+  PublishOptions,
+  Receipt,
+  Session,
+} from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
-import { DeliveryClass } from '@eventmesh/proto-gen/event';
-import type { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
-import { type PublishRequest } from '@eventmesh/proto-gen/wire';
+import { DeliveryClass, LatePolicy } from '@eventmesh/proto-gen/event';
+import type { Producer as WireProducer } from '@eventmesh/proto-gen/publisher';
+import type {
+  PublishRequest,
+  PublishStreamRequest,
+  PublisherService as WirePublisherService,
+} from '@eventmesh/proto-gen/wire';
 import { toFailure, type CallContext, type ServiceImpl } from '@eventmesh/rpc';
 import { durabilityToWire } from './durability.ts';
 import { encodeOutcomes } from './encode-outcomes.ts';
 import { drainingError } from './draining.ts';
 import { inOrder } from './in-order.ts';
+import { request } from './request.ts';
 import { until } from './until.ts';
 
 /** Most events of one PublishBatch or one PublishStream frame. */
@@ -21,19 +32,22 @@ export function publisherService(
   return {
     async publish(request, ctx) {
       const session = await port.authenticate(ctx.metadata.get('authorization'));
-      const [outcome] = await port.publish(session, [toItem(request)]);
+      const item = toItem(request, ctx.metadata.get('traceparent'));
+      if (item instanceof MeshError) throw item;
+      const [outcome] = await port.publish(session, [item]);
       if (outcome instanceof MeshError) throw outcome;
       return outcome === undefined ? {} : { receipt: toReceipt(outcome) };
     },
 
-    async publishBatch(request, ctx) {
+    async publishBatch({ events, atomic, producer }, ctx) {
       const session = await port.authenticate(ctx.metadata.get('authorization'));
-      checkFrame(request.events);
-      const outcomes = await port.publish(session, request.events.map(toItem), {
-        atomic: request.atomic,
-      });
+      const traceparent = ctx.metadata.get('traceparent');
+      const options = { atomic, ...withProducer(producer) };
+      const outcomes = await publishFrame(port, session, events, options, traceparent);
       return { outcomes: outcomes.map(toOutcome) };
     },
+
+    request: (given, ctx) => request(port, given, ctx),
 
     publishStream: (requests, ctx) => publishStream(port, requests, ctx, windowEvents),
   };
@@ -45,15 +59,23 @@ export function publisherService(
  */
 async function* publishStream(
   port: MeshPort,
-  requests: AsyncIterable<{ events: PublishRequest[] }>,
+  requests: AsyncIterable<PublishStreamRequest>,
   ctx: CallContext,
   windowEvents: number,
 ) {
   const session = await port.authenticate(ctx.metadata.get('authorization'));
   yield { windowEvents, outcomes: [] };
+  let options: PublishOptions | undefined;
   const answers = inOrder(
     until(requests, ctx.draining),
-    async ({ events }) => publishFrame(port, session, events),
+    async ({ events, producer }) => {
+      if (options !== undefined && producer !== undefined) {
+        throw invalid('producer', 'can be in the first frame of a stream only');
+      }
+      // One object for the whole stream: it is what orders the appends of a producer.
+      options ??= withProducer(producer);
+      return publishFrame(port, session, events, options);
+    },
     ({ events }) => events.length,
     windowEvents,
   );
@@ -62,13 +84,36 @@ async function* publishStream(
   if (ctx.draining.aborted) throw drainingError();
 }
 
-async function publishFrame(port: MeshPort, session: Session, events: PublishRequest[]) {
-  if (port.draining.aborted) {
-    throw drainingError();
-  }
+/** An event that cannot even be handed on has its outcome like any other. */
+async function publishFrame(
+  port: MeshPort,
+  session: Session,
+  events: readonly PublishRequest[],
+  options: PublishOptions,
+  traceparent?: string,
+): Promise<readonly (Receipt | MeshError)[]> {
+  if (port.draining.aborted) throw drainingError();
   checkFrame(events);
-  return port.publish(session, events.map(toItem));
+  const items = events.map((event) => toItem(event, traceparent));
+  const fault = items.find((item) => item instanceof MeshError);
+  if (fault === undefined) return port.publish(session, items.filter(isItem), options);
+  if (options.atomic === true) {
+    const text = `the atomic batch is refused as a whole: ${fault.message}`;
+    const whole = new MeshError(fault.code, text, fault.details);
+    return items.map(() => whole);
+  }
+  const good = items.filter(isItem);
+  const outcomes = good.length === 0 ? [] : await port.publish(session, good, options);
+  let next = 0;
+  return items.map((item) => (isItem(item) ? (outcomes[next++] ?? noOutcome()) : item));
 }
+
+const isItem = (item: PublishItem | MeshError): item is PublishItem => !(item instanceof MeshError);
+
+const noOutcome = () => new MeshError('Internal', 'the mesh gave no outcome');
+
+const withProducer = (producer: WireProducer | undefined): PublishOptions =>
+  producer === undefined ? {} : { producer: { id: producer.id, epoch: Number(producer.epoch) } };
 
 function checkFrame(events: readonly unknown[]): void {
   if (events.length === 0 || events.length > FRAME_EVENTS_MAX) {
@@ -78,20 +123,46 @@ function checkFrame(events: readonly unknown[]): void {
   }
 }
 
-function toItem(request: PublishRequest): PublishItem {
-  const item = { topic: request.topic, event: request.event };
-  const life =
-    request.expiresAfterMs === 0n ? {} : { expiresAfterMs: Number(request.expiresAfterMs) };
-  switch (request.deliveryClass) {
-    case DeliveryClass.UNSPECIFIED:
-      return { ...item, ...life };
-    case DeliveryClass.DURABLE:
-      return { ...item, ...life, deliveryClass: 'durable' };
-    case DeliveryClass.DIRECT:
-      return { ...item, ...life, deliveryClass: 'direct' };
-    default:
-      throw invalid('delivery_class', `${request.deliveryClass} is not known`);
+const CLASSES = new Map<DeliveryClass, Pick<PublishItem, 'deliveryClass'>>([
+  [DeliveryClass.UNSPECIFIED, {}],
+  [DeliveryClass.DURABLE, { deliveryClass: 'durable' }],
+  [DeliveryClass.DIRECT, { deliveryClass: 'direct' }],
+]);
+const LATE = new Map<LatePolicy, Pick<PublishItem, 'latePolicy'>>([
+  [LatePolicy.UNSPECIFIED, {}],
+  [LatePolicy.FIRE, { latePolicy: 'fire' }],
+  [LatePolicy.SKIP, { latePolicy: 'skip' }],
+  [LatePolicy.DEAD_LETTER, { latePolicy: 'dead-letter' }],
+]);
+
+/** Nothing but an event and its class: the usual case, which need not pay for the others. */
+const isPlain = (request: PublishRequest): boolean =>
+  request.sequence === 0n &&
+  request.expiresAfterMs === 0n &&
+  request.deliverAtMs === 0n &&
+  request.deliverAfterMs === 0n;
+
+function toItem(request: PublishRequest, traceparent?: string): PublishItem | MeshError {
+  const { topic, event, expiresAfterMs, deliverAtMs, deliverAfterMs, sequence } = request;
+  const deliveryClass = CLASSES.get(request.deliveryClass);
+  if (deliveryClass === undefined) {
+    return invalid('delivery_class', `${request.deliveryClass} is not known`);
   }
+  const late = LATE.get(request.latePolicy);
+  if (late === undefined) return invalid('late_policy', `${request.latePolicy} is not known`);
+  const item = { topic, event, ...deliveryClass };
+  if (traceparent === undefined && isPlain(request)) {
+    return { ...item, ...late };
+  }
+  return {
+    ...item,
+    ...late,
+    expiresAfterMs: Number(expiresAfterMs),
+    deliverAtMs: Number(deliverAtMs),
+    deliverAfterMs: Number(deliverAfterMs),
+    sequence: Number(sequence),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
 }
 
 function toReceipt(receipt: Receipt) {
@@ -103,6 +174,7 @@ function toReceipt(receipt: Receipt) {
     durability: durabilityToWire(receipt.durability),
     noInterest: receipt.noInterest,
     destinations: [...receipt.destinations],
+    deliverAtMs: BigInt(receipt.deliverAtMs ?? 0),
   };
 }
 

@@ -9,6 +9,7 @@ import type { MeshError } from '@eventmesh/errors';
 import { invalid } from '@eventmesh/errors';
 import {
   Settle_Outcome,
+  type Credit,
   type Open,
   type Settle,
   type SubscribeRequest,
@@ -16,9 +17,11 @@ import {
 import { AsyncQueue, toFailure, type CallContext, type PreEncoded } from '@eventmesh/rpc';
 import { drainingError } from './draining.ts';
 import { encodeDeliveries } from './encode-deliveries.ts';
+import { gapToProto, toReplayOptions } from './replay-wire.ts';
 import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
-type Out = AsyncQueue<PreEncoded | { message: { case: string; value: object } }>;
+/** What goes out on a consuming stream. */
+export type ConsumerOut = AsyncQueue<PreEncoded | { message: { case: string; value: object } }>;
 
 /** The consuming stream: `open` first, then credit and settles in, deliveries out. */
 export async function* subscribe(
@@ -32,9 +35,9 @@ export async function* subscribe(
   if (first.done === true || first.value.message.case !== 'open') {
     throw invalid('open', 'must be the first message of the stream');
   }
-  const out: Out = new AsyncQueue();
+  const out: ConsumerOut = new AsyncQueue();
   const open = first.value.message.value;
-  const toConsumer = sink(out);
+  const toConsumer = consumerSink(out);
   const attachment = await port.attach(session, attachOptions(open), toConsumer);
   out.push(opened(attachment));
   if (open.credit !== undefined) {
@@ -55,10 +58,20 @@ export async function* subscribe(
   }
 }
 
-async function takeInputs(
-  inputs: AsyncIterator<SubscribeRequest>,
-  attachment: Attachment,
-  out: Out,
+/** What a consumer says; `open` comes first and once. */
+interface ConsumerInput {
+  readonly message:
+    | { readonly case: 'open'; readonly value: object }
+    | { readonly case: 'credit'; readonly value: Credit }
+    | { readonly case: 'settle'; readonly value: Settle }
+    | { readonly case: undefined };
+}
+
+/** Hands credit and settles to an attachment until the consumer closes its side. */
+export async function takeInputs(
+  inputs: AsyncIterator<ConsumerInput>,
+  attachment: Pick<Attachment, 'credit' | 'settle'>,
+  out: ConsumerOut,
 ): Promise<void> {
   for (;;) {
     const next = await inputs.next();
@@ -88,7 +101,7 @@ function milliseconds(field: string, value: bigint, max: number): number {
   return Number(value);
 }
 
-function settle(attachment: Attachment, request: Settle, out: Out): void {
+function settle(attachment: Pick<Attachment, 'settle'>, request: Settle, out: ConsumerOut): void {
   const { length } = request.ids;
   if (length < 1 || length > SETTLE_IDS_MAX) {
     throw invalid('ids', `there are ${length}`, { limit: `1 to ${SETTLE_IDS_MAX} ids` });
@@ -139,6 +152,7 @@ function attachOptions(open: Open): AttachOptions {
       subscription.case === 'name' ? subscription.value : toSubscriptionInput(subscription.value),
     ...(open.consumer === '' ? {} : { consumer: open.consumer }),
     convergeMs: milliseconds('converge_ms', open.convergeMs, CONVERGE_MS_MAX),
+    ...(open.replay === undefined ? {} : { replay: toReplayOptions(open.replay) }),
   };
 }
 
@@ -151,29 +165,24 @@ function opened(attachment: Attachment) {
         consumer: attachment.consumer,
         convergedSites: [...attachment.convergedSites],
         unreachableSites: [...attachment.unreachableSites],
+        replayId: attachment.replayId ?? '',
       },
     },
   };
 }
 
-function sink(out: Out): DeliverySink {
+/** A replay lane that is through: the status of gRPC's OK. */
+const COMPLETE = Object.freeze({ status: 0, reason: 'COMPLETE', message: 'the replay is through' });
+
+/** Turns what a consumer is told into the messages of its stream. */
+export function consumerSink(out: ConsumerOut): DeliverySink {
   return {
     deliver: (deliveries) => out.push(encodeDeliveries(deliveries)),
-    gap: ({ partition, from, to }) =>
-      out.push({
-        message: {
-          case: 'gap',
-          value: {
-            partition,
-            fromPosition: BigInt(from),
-            toPosition: BigInt(to),
-            reason: 'no longer in the store',
-          },
-        },
-      }),
+    gap: (gap) => out.push({ message: { case: 'gap', value: gapToProto(gap) } }),
     refused: (ids) => out.push(settleRefused(ids)),
-    ended(reason: MeshError) {
-      out.push({ message: { case: 'ended', value: { reason: toFailure(reason) } } });
+    ended(reason: MeshError | undefined) {
+      const why = reason === undefined ? COMPLETE : toFailure(reason);
+      out.push({ message: { case: 'ended', value: { reason: why } } });
       out.end();
     },
   };

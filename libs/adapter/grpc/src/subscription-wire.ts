@@ -25,5 +25,6 @@ export function fromStatus(status: SubscriptionStatus) {
     epoch: BigInt(status.epoch),
     redelivered: BigInt(status.redelivered),
     filterErrors: BigInt(status.filterErrors),
+    stuckKeys: status.stuckKeys.map((stuck) => ({ ...stuck, heldMs: BigInt(stuck.heldMs) })),
   };
 }

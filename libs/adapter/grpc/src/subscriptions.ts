@@ -4,6 +4,7 @@ import { invalid } from '@eventmesh/errors';
 import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto } from '@eventmesh/wire';
+import { fromPreview, fromReplayStatus, toReplayOptions } from './replay-wire.ts';
 import { fromStatus, fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
 type Unary = Omit<ServiceImpl<typeof SubscriberService>, 'subscribe'>;
@@ -57,6 +58,19 @@ export function subscriptionsService(port: MeshPort): Unary {
       const to = checkStart(startFromProto(needed('start', start)));
       const updated = await port.subscriptions.seek(await session(ctx), name, to);
       return { subscription: fromSubscription(updated) };
+    },
+    async previewReplay({ name, replay }, ctx) {
+      const options = toReplayOptions(needed('replay', replay));
+      const caller = await session(ctx);
+      return fromPreview(await port.replays.preview(caller, name, options, ctx.signal));
+    },
+    async listReplays({ name }, ctx) {
+      const found = await port.replays.list(await session(ctx), name === '' ? undefined : name);
+      return { replays: found.map(fromReplayStatus) };
+    },
+    async stopReplay({ id }, ctx) {
+      await port.replays.stop(await session(ctx), id);
+      return {};
     },
     async deleteSubscription({ name }, ctx) {
       await port.subscriptions.delete(await session(ctx), name);

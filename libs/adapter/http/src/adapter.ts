@@ -5,9 +5,13 @@ import { MeshError, unavailable } from '@eventmesh/errors';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
 import { Consumers } from './consumers.ts';
 import { fail, notHere, type HttpContext } from './context.ts';
-import { registerInspection, registerSubscriptions } from './handlers/manage.ts';
+import { registerDeadLetters } from './handlers/dead-letters.ts';
+import { registerInspection } from './handlers/inspect.ts';
+import { registerSubscriptions } from './handlers/manage.ts';
 import { registerPublish } from './handlers/publish.ts';
 import { registerPull } from './handlers/pull.ts';
+import { registerReplays } from './handlers/replays.ts';
+import { registerScheduled } from './handlers/scheduled.ts';
 import { registerSettle } from './handlers/settle.ts';
 import { registerStreams } from './handlers/stream.ts';
 import { HttpMetrics } from './metrics.ts';
@@ -109,8 +113,11 @@ class HttpAdapter implements ProtocolAdapter {
     registerPublish(app, context);
     registerStreams(app, context, new ResumeMemory());
     registerPull(app, context);
+    registerScheduled(app, context);
     registerSettle(app, context);
     registerSubscriptions(app, context);
+    registerReplays(app, context);
+    registerDeadLetters(app, context);
     registerInspection(app, context);
     await registerDocs(app, context.options);
   }

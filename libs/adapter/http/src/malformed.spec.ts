@@ -231,6 +231,18 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
     501,
     'filters[0].regex',
   ],
+  [
+    'a filter whose SQL is none',
+    { path: `/v1/events?topic=a&filter=${encodeURIComponent('{"sql":"a = "}')}` },
+    400,
+    'filters[0].sql',
+  ],
+  [
+    'a data filter without a test',
+    { path: `/v1/events?topic=a&filter=${encodeURIComponent('{"data":{"path":"$"}}')}` },
+    400,
+    'filters[0].data',
+  ],
   ['a filter that is a number', { path: '/v1/events?topic=a&filter=5' }, 400, 'filter[0]'],
   ['no credit', { path: '/v1/events?topic=a&credit=0' }, 400, 'credit'],
   [

@@ -35,7 +35,12 @@ const api = async (
   });
   return [answer.status, answer.text === '' ? undefined : JSON.parse(answer.text)];
 };
-const spec = { name: 'work', topicFilters: ['orders/#'], filters: [{ exact: { type: 't' } }] };
+const filters = [
+  { exact: { type: 't' } },
+  { sql: "region IN ('eu', 'us')" },
+  { not: { data: { path: '$.total', equals: null } } },
+];
+const spec = { name: 'work', topicFilters: ['orders/#'], filters };
 
 describe('/v1/subscriptions', () => {
   it('creates, shows, lists, updates and deletes', async () => {
@@ -111,12 +116,51 @@ describe('looking at the mesh', () => {
     ]);
   });
 
-  it.each(['/v1/sites', '/v1/ledger', '/v1/topics', '/v1/trace/1', '/v1/subscriptions'])(
-    'asks for credentials on %s',
-    async (path) => {
-      expect((await api('GET', path, undefined, { authorization: undefined }))[0]).toBe(401);
-    },
-  );
+  it('says why, reconciles the ledger, and shows the store', async () => {
+    const headers = { 'ce-specversion': '1.0', 'ce-id': 'a/b', 'ce-source': '/s', 'ce-type': 't' };
+    await api('POST', '/v1/subscriptions', { name: 'work', topicFilters: ['orders/#'] });
+    await api('POST', '/v1/subscriptions', { name: 'bills', topicFilters: ['bills/#'] });
+    await call(address, { path: '/v1/topics/orders/eu', method: 'POST', headers });
+    expect(await api('GET', '/v1/why/a%2Fb?source=/s')).toMatchObject([
+      200,
+      {
+        answers: [
+          { subject: 'work', state: 'ready', topic: 'orders/eu', position: 1 },
+          { subject: 'bills', state: 'filtered' },
+        ],
+        unreachableSites: [],
+        searches: [],
+      },
+    ]);
+    const one = await api('GET', '/v1/why/a%2Fb?subscription=bills');
+    expect(one).toMatchObject([200, { answers: [{ subject: 'bills' }] }]);
+    expect(await api('GET', '/v1/why/a%2Fb?subscription=none')).toMatchObject([
+      404,
+      { field: 'subscription' },
+    ]);
+    expect((await api('GET', '/v1/why/a%2Fb?sub=bills'))[0]).toBe(400);
+    expect(await api('GET', '/v1/ledger/check')).toMatchObject([
+      200,
+      { findings: [{ check: 'outcomes', verdict: 'ok' }, {}] },
+    ]);
+    expect(await api('GET', '/v1/store')).toMatchObject([
+      200,
+      { durability: 'memory', logs: [{ partitions: [{ first: 1, last: 1 }] }] },
+    ]);
+  });
+
+  it.each([
+    '/v1/store',
+    '/v1/ledger/check',
+    '/v1/why/1',
+    '/v1/sites',
+    '/v1/ledger',
+    '/v1/topics',
+    '/v1/trace/1',
+    '/v1/subscriptions',
+  ])('asks for credentials on %s', async (path) => {
+    expect((await api('GET', path, undefined, { authorization: undefined }))[0]).toBe(401);
+  });
 });
 
 describe('the OpenAPI document', () => {
@@ -129,15 +173,29 @@ describe('the OpenAPI document', () => {
       Object.keys(methods).map((method) => `${method} ${path}`),
     );
     expect(calls.sort()).toEqual([
+      'delete /v1/replays/{id}',
+      'delete /v1/scheduled/{id}',
       'delete /v1/subscriptions/{name}',
+      'get /v1/dead-letters',
+      'get /v1/dead-letters/groups',
+      'get /v1/dead-letters/status',
+      'get /v1/dead-letters/{id}',
       'get /v1/events',
       'get /v1/ledger',
+      'get /v1/ledger/check',
+      'get /v1/replays',
+      'get /v1/scheduled',
       'get /v1/sites',
+      'get /v1/store',
       'get /v1/subscriptions',
       'get /v1/subscriptions/{name}',
       'get /v1/subscriptions/{name}/events',
+      'get /v1/subscriptions/{name}/replay',
       'get /v1/topics',
       'get /v1/trace/{id}',
+      'get /v1/why/{id}',
+      'post /v1/dead-letters/purge',
+      'post /v1/dead-letters/redrive',
       'post /v1/subscriptions',
       'post /v1/subscriptions/{name}/pause',
       'post /v1/subscriptions/{name}/pull',

@@ -1,29 +1,31 @@
 import type { FastifyInstance, FastifySchema } from 'fastify';
+import { START_FORMS } from '@eventmesh/delivery';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
+import { filtersSchema } from './filter-schema.ts';
 
 /**
  * What the OpenAPI document says of each route. Nothing is validated by these schemas: the handlers
  * do that, with errors that name the field.
  */
-type Shape = Readonly<Record<string, unknown>>;
+export type Shape = Readonly<Record<string, unknown>>;
 
-const text = (description: string): Shape => ({ type: 'string', description });
-const integer = (description: string, minimum: number, maximum: number): Shape => ({
+export const text = (description: string): Shape => ({ type: 'string', description });
+export const integer = (description: string, minimum: number, maximum: number): Shape => ({
   type: 'integer',
   description,
   minimum,
   maximum,
 });
-const flag = (description: string): Shape => ({ type: 'boolean', description });
-const choice = (description: string, ...values: string[]): Shape => ({
+export const flag = (description: string): Shape => ({ type: 'boolean', description });
+export const choice = (description: string, ...values: string[]): Shape => ({
   type: 'string',
   description,
   enum: values,
 });
 
-const schema = (
-  tag: 'publish' | 'subscribe' | 'subscriptions' | 'inspect',
+export const schema = (
+  tag: 'publish' | 'subscribe' | 'subscriptions' | 'dead-letters' | 'inspect',
   summary: string,
   description: string,
   parts: {
@@ -61,13 +63,27 @@ export const publishSchema = schema(
   'Takes a CloudEvent in binary, structured or batch mode of the HTTP binding 1.0.2; anything else ' +
     'becomes an event of type eventmesh.message. Every level of the topic is percent-encoded on its ' +
     'own. 200: stored as durably as the receipt says; 202: handed over (direct); 207: a batch of ' +
-    'which some were refused; problems are application/problem+json.',
+    'which some were refused; problems are application/problem+json. With reply=wait the answer is ' +
+    'the event that answers the request, in binary mode or as Accept says (application/cloudevents+json ' +
+    'or +protobuf); 504: nobody answered in time; 400 with reason NO_INTEREST: nobody wants the topic.',
   {
     params: { '*': text('The topic, such as orders/eu/created.') },
     query: {
       delivery: choice('Delivery class; default as the topic says.', 'durable', 'direct'),
       expiresAfterMs: integer('Life of the event in ms.', 1, Number.MAX_SAFE_INTEGER),
+      deliverAtMs: integer(
+        'Publish it not before this, ms since the epoch; also as header ce-delivertime (RFC 3339).',
+        1,
+        Number.MAX_SAFE_INTEGER,
+      ),
+      deliverAfterMs: integer('The same as a delay.', 1, Number.MAX_SAFE_INTEGER),
+      late: choice(
+        'What becomes of a scheduled event that is late, as after a stop. Default: fire.',
+        ...['fire', 'skip', 'dead-letter'],
+      ),
       atomic: flag('All events of the batch, or none.'),
+      reply: choice('Wait for the reply to this request.', 'none', 'wait'),
+      timeoutMs: integer('How long to wait for it. Default 30000.', 1, 300_000),
     },
     body: { type: 'string', format: 'binary', description: 'Data, event or batch.' },
     consumes: [
@@ -88,10 +104,16 @@ export const subscriptionEventsSchema = schema(
     'accepted once written to the socket, so a broken connection may lose what was on its way unless ' +
     'the client comes back; with ack=explicit only a settle call accepts (at least once). On ' +
     'Last-Event-ID, what a broken ack=auto connection had written up to that id counts as accepted. ' +
-    'The events opened, gap and ended tell of the stream itself.',
+    'The events opened, gap and ended tell of the stream itself. With replayFrom the stream is a ' +
+    'replay lane: a part of the past, apart from the live deliveries, whose events carry the ' +
+    'attribute meshreplay; it ends with an ended event of reason COMPLETE and is not resumed.',
   {
     params: { name },
     query: {
+      replayFrom: text(`Begin of a replay: ${START_FORMS}.`),
+      replayTo: text('Up to events stored before this ISO 8601 time. Default: what is stored now.'),
+      rateMax: integer('Events a second at most; 0: as fast as they are read.', 0, 1_000_000),
+      replayExpired: flag('Deliver events whose life has ended, too; else they are skipped.'),
       ack: choice('How events are accepted.', 'auto', 'explicit'),
       credit,
       consumer,
@@ -115,7 +137,7 @@ export const eventsSchema = schema(
         description: 'Topic filters; repeatable.',
       },
       filter: text('A CloudEvents filter, or a list of them, as JSON; repeatable.'),
-      start: choice('Where to begin.', 'latest', 'earliest'),
+      start: text(`Where to begin: ${START_FORMS}. Default latest.`),
       delivery: choice('Delivery class.', 'durable', 'direct'),
       credit,
       consumer,
@@ -129,8 +151,9 @@ export const eventsSchema = schema(
 export const pullSchema = schema(
   'subscribe',
   'Pull deliveries (long poll)',
-  'Waits for at least one delivery and returns up to max; settle them by id. The consumer lives ' +
-    'between pulls on this emesher, and is detached when it is idle.',
+  'Waits for at least one delivery and returns up to max; settle them by id. Ids in "refused" were ' +
+    'settled too late or at another owner: those events come again. The consumer lives between ' +
+    'pulls on this emesher, and is detached when it is idle.',
   {
     params: { name },
     query: {
@@ -173,7 +196,7 @@ const subscription: Shape = {
   properties: {
     name,
     topicFilters: { type: 'array', items: { type: 'string' }, minItems: 1, maxItems: 64 },
-    filters: { type: 'array', items: { type: 'object' }, description: 'CloudEvents filters.' },
+    filters: filtersSchema,
     deliveryClass: choice('Default durable.', 'durable', 'direct'),
     mode: choice('Default shared.', 'shared', 'exclusive', 'broadcast'),
     start: { type: 'object', description: '{kind: latest | earliest | time | position, …}' },
@@ -220,6 +243,31 @@ export const manageSchemas = {
     'inspect',
     'The ledger',
     'accepted = delivered + filtered + … for each subscription.',
+  ),
+  checkLedger: schema(
+    'inspect',
+    'Reconcile the ledger with the store',
+    'Compares each counter with what the store has; a finding whose verdict is difference says what ' +
+      'it may mean. Exact only while nothing is under way.',
+  ),
+  why: schema(
+    'inspect',
+    'Why an event was delivered, or not',
+    'For each subscription of the tenant at every site, each link and the gate: what became of the ' +
+      'event and what decided.',
+    {
+      params: { id: text('Id of the event.') },
+      query: {
+        source: text('Its source, when the id alone is not unique.'),
+        subscription: text('Only this subscription.'),
+      },
+    },
+  ),
+  store: schema(
+    'inspect',
+    'The store',
+    'Its durability class, how that was found out, what would make it stronger, the logs of the ' +
+      'tenant, and the topics that demand more.',
   ),
   topics: schema('inspect', 'Topics', 'Seen or catalogued here.'),
 } as const;

@@ -1,6 +1,17 @@
 import type { Attachment, Delivery, DeliverySink, Principal } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 
+/** What a pull answers. */
+export interface Pulled {
+  readonly deliveries: readonly Delivery[];
+  readonly gaps: readonly object[];
+  /** Deliveries whose settle turned out late to be of no use: they come again. */
+  readonly refused: readonly number[];
+}
+
+/** Ids of refused settles that wait for a pull: as many as one subscription has in flight. */
+const REFUSED_MAX = 65_536;
+
 /**
  * A consumer that lives between pull requests. What was delivered waits here, bounded by the credit
  * that pulls gave; what was handed out waits for a settle call or its acknowledgement timeout.
@@ -66,12 +77,14 @@ export class PullConsumer implements DeliverySink {
     this.#wakeAll();
   }
 
-  /** Told with the next pull. */
+  /** Told with the next pull; of a consumer that never pulls again the newest. */
   refused(ids: readonly number[]): void {
-    this.#refused.push(...ids);
+    for (const id of ids) this.#refused.push(id);
+    this.#refused.splice(0, this.#refused.length - REFUSED_MAX);
+    this.#wakeAll();
   }
 
-  ended(reason: MeshError): void {
+  ended(reason = new MeshError('Cancelled', 'the attachment is through')): void {
     if (this.#ended === undefined) this.#gone();
     this.#ended ??= reason;
     this.#wakeAll();
@@ -83,21 +96,24 @@ export class PullConsumer implements DeliverySink {
    * @param signal Aborts when the client goes away; nothing is taken then.
    * @throws the reason when the mesh has ended the attachment and nothing is left.
    */
-  async pull(
-    max: number,
-    waitMs: number,
-    signal: AbortSignal,
-  ): Promise<{ deliveries: readonly Delivery[]; gaps: readonly object[] }> {
+  async pull(max: number, waitMs: number, signal: AbortSignal): Promise<Pulled> {
     this.lastUsedMs = Date.now();
     await this.#attaching;
     this.#giveCredit(max);
-    if (this.#queue.length === 0 && this.#gaps.length === 0 && this.#ended === undefined) {
-      await this.#wait(waitMs, signal);
-    }
+    if (this.#nothing) await this.#wait(waitMs, signal);
     this.lastUsedMs = Date.now();
-    if (signal.aborted) return { deliveries: [], gaps: [] };
+    if (signal.aborted) return { deliveries: [], gaps: [], refused: [] };
     if (this.#queue.length === 0 && this.#ended !== undefined) throw this.#ended;
-    return { deliveries: this.#queue.splice(0, max), gaps: this.#gaps.splice(0) };
+    return {
+      deliveries: this.#queue.splice(0, max),
+      gaps: this.#gaps.splice(0),
+      refused: this.#refused.splice(0),
+    };
+  }
+
+  get #nothing(): boolean {
+    const told = this.#gaps.length + this.#refused.length;
+    return this.#queue.length + told === 0 && this.#ended === undefined;
   }
 
   #giveCredit(max: number): void {

@@ -15,9 +15,13 @@ import { SERVER_LIMITS } from './options.ts';
 import { unsupportedMediaType } from './problem.ts';
 
 /** The events of a request as protobuf; a faulty one of a batch is its error. */
-export type RequestEvents =
+export type RequestEvents = (
   | { readonly kind: 'one'; readonly event: Buffer; readonly binary: boolean }
-  | { readonly kind: 'batch'; readonly events: readonly (Buffer | MeshError)[] };
+  | { readonly kind: 'batch'; readonly events: readonly (Buffer | MeshError)[] }
+) & {
+  /** The header of that name. */
+  readonly traceparent: string | undefined;
+};
 
 const CE = 'ce-';
 
@@ -34,14 +38,14 @@ export function readRequestEvents(
   batchEventsMax: number,
 ): RequestEvents {
   const headers = scanHeaders(rawHeaders);
-  const { contentType } = headers;
+  const { contentType, traceparent } = headers;
   const type = contentType === undefined ? '' : mediaType(contentType);
   if (!type.startsWith('application/cloudevents')) {
     const event =
       headers.attributes.length > 0
         ? binaryEvent(headers, body)
-        : plainEvent(contentType, headers.traceparent, body, principal);
-    return { kind: 'one', event, binary: true };
+        : plainEvent(contentType, body, principal);
+    return { kind: 'one', event, binary: true, traceparent };
   }
   const encoding = charset(contentType ?? '');
   if (encoding !== undefined && encoding !== 'utf-8' && encoding !== 'utf8') {
@@ -49,12 +53,12 @@ export function readRequestEvents(
   }
   switch (type) {
     case 'application/cloudevents+json':
-      return { kind: 'one', event: decodeJsonEvent(body), binary: false };
+      return { kind: 'one', event: decodeJsonEvent(body), binary: false, traceparent };
     case 'application/cloudevents+protobuf':
-      return { kind: 'one', event: body, binary: false };
+      return { kind: 'one', event: body, binary: false, traceparent };
     case 'application/cloudevents-batch+json': {
       const limits = { membersMax: 96, eventsMax: batchEventsMax };
-      return { kind: 'batch', events: decodeJsonBatch(body, limits) };
+      return { kind: 'batch', events: decodeJsonBatch(body, limits), traceparent };
     }
     default:
       throw unsupportedMediaType(
@@ -123,17 +127,10 @@ function binaryEvent(headers: ScannedHeaders, body: Buffer): Buffer {
 }
 
 /** A message that is no CloudEvent becomes one; its bytes stay as they are. */
-function plainEvent(
-  contentType: string | undefined,
-  traceparent: string | undefined,
-  body: Buffer,
-  principal: Principal,
-): Buffer {
+function plainEvent(contentType: string | undefined, body: Buffer, principal: Principal): Buffer {
   const source = `/tenants/${encodeURIComponent(principal.tenant)}/${principal.kind}/${encodeURIComponent(principal.name)}`;
   const head = { id: randomUUID(), source, type: 'eventmesh.message', specVersion: '1.0' };
-  const attributes: [string, AttributeValue][] =
-    traceparent === undefined ? [] : [['traceparent', { kind: 'string', value: traceparent }]];
-  return withBody(head, attributes, contentType, body);
+  return withBody(head, [], contentType, body);
 }
 
 function withBody(

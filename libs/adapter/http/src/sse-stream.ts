@@ -9,7 +9,7 @@ import type {
 } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { bytesOf, envelopeJson, eventJson } from './delivery-json.ts';
-import { problemOf } from './problem.ts';
+import { problemOf, type Problem } from './problem.ts';
 import { formatToken, placeOf } from './sse-token.ts';
 
 export interface SseStreamOptions {
@@ -23,6 +23,16 @@ export interface SseStreamOptions {
   /** Records that the client has received on a former connection. */
   readonly received: Set<string>;
 }
+
+/** Why a stream ends: a problem, or that a replay lane is through. */
+type Ending = Problem | typeof COMPLETE;
+
+const COMPLETE = Object.freeze({
+  title: 'Complete',
+  status: 200,
+  detail: 'the replay is through',
+  reason: 'COMPLETE',
+});
 
 interface Written {
   readonly sequence: number;
@@ -51,7 +61,7 @@ export class SseStream implements DeliverySink {
   #lastProgressMs = Date.now();
   /** Written and not known to be flushed, by sequence. */
   readonly #unflushed = new Map<number, Written>();
-  #ending: MeshError | undefined;
+  #ending: Ending | undefined;
 
   constructor(response: ServerResponse, session: Session, options: SseStreamOptions) {
     this.#response = response;
@@ -78,13 +88,14 @@ export class SseStream implements DeliverySink {
   /** Writes the head and begins to take deliveries. Once. */
   open(attachment: Attachment): void {
     this.#attachment = attachment;
-    const { subscription, consumer, convergedSites, unreachableSites } = attachment;
+    const { subscription, consumer, replayId, convergedSites, unreachableSites } = attachment;
     this.#response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     });
-    const opened = { subscription: subscription.name, consumer, convergedSites, unreachableSites };
+    const about = { subscription: subscription.name, consumer, replayId };
+    const opened = { ...about, convergedSites, unreachableSites };
     this.#write(`retry: 1000\nevent: opened\ndata: ${JSON.stringify(opened)}\n\n`);
     for (const text of this.#early) this.#write(text);
     this.#early = [];
@@ -131,29 +142,30 @@ export class SseStream implements DeliverySink {
     this.#write(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`);
   }
 
-  /** Events are settled by being written here, so there is nobody to tell; they come again. */
-  refused(): void {}
-
-  ended(reason: MeshError): void {
-    this.#end(reason);
+  /** Told to who settles explicitly; what is settled by being written just comes again. */
+  refused(ids: readonly number[]): void {
+    if (this.explicit) this.#write(`event: refused\ndata: ${JSON.stringify({ ids })}\n\n`);
   }
 
-  /** Ends the stream with an `ended` event that carries the problem. Idempotent. */
-  #end(reason: MeshError): void {
+  ended(reason: MeshError | undefined): void {
+    this.#end(reason === undefined ? COMPLETE : problemOf(reason));
+  }
+
+  /** Ends the stream with an `ended` event that says why. Idempotent. */
+  #end(ending: Ending): void {
     if (this.#ending !== undefined) return;
-    this.#ending = reason;
+    this.#ending = ending;
     if (this.#attachment !== undefined) this.#finish();
   }
 
   #finish(): void {
-    const problem = problemOf(this.#ending ?? new MeshError('Cancelled', 'the stream was closed'));
-    this.#response.end(`event: ended\ndata: ${JSON.stringify(problem)}\n\n`);
+    this.#response.end(`event: ended\ndata: ${JSON.stringify(this.#ending ?? COMPLETE)}\n\n`);
   }
 
   /** The emesher drains: a comment, a short pause before the client comes back, the end. */
   drain(): void {
     if (this.#ending !== undefined) return;
-    this.#ending = new MeshError('Unavailable', 'the emesher is draining');
+    this.#ending = problemOf(new MeshError('Unavailable', 'the emesher is draining'));
     this.#response.end(': draining\nretry: 1000\n\n');
   }
 
@@ -162,7 +174,7 @@ export class SseStream implements DeliverySink {
     if (this.#attachment === undefined || this.#ending !== undefined) return;
     const { expiresMs } = this.#session;
     if (expiresMs !== 0 && nowMs >= expiresMs) {
-      this.#end(new MeshError('Unauthenticated', 'the credential has expired'));
+      this.#end(problemOf(new MeshError('Unauthenticated', 'the credential has expired')));
     } else if (this.#pendingWrites === 0) {
       this.#write(':\n\n');
     } else if (nowMs - this.#lastProgressMs > this.#options.stallMaxMs) {

@@ -107,7 +107,7 @@ describe('GET /v1/events', () => {
       '[{"prefix":{"type":"com.orders"}},{"not":{"exact":{"id":"2"}}}]',
     );
     const stream = await open(
-      `/v1/events?topic=%23&filter=${filter}&filter=${encodeURIComponent('{"exact":{"source":"/s"}}')}`,
+      `/v1/events?topic=%23&filter=${filter}&filter=${encodeURIComponent('{"sql":"source = \'/s\'"}')}`,
     );
     await publish('1');
     await publish('2');
@@ -348,9 +348,37 @@ describe('POST /v1/subscriptions/{name}/pull', () => {
     expect((await waiting).map(({ event }) => event.id)).toEqual(['1']);
   });
 
+  it('gives every event to each consumer of a broadcast', async () => {
+    await mesh.subscriptions.create(await session(), {
+      name: 'work',
+      topicFilters: ['#'],
+      mode: 'broadcast',
+    });
+    for (const consumer of ['a', 'b']) await pull(`?consumer=${consumer}`);
+    await publish('1');
+    for (const consumer of ['a', 'b']) {
+      const [only] = await pull(`?consumer=${consumer}&waitMs=5000`);
+      expect(only?.event.id).toBe('1');
+      const body = { ids: [only?.id], outcome: 'accept', consumer };
+      expect((await settle(body)).status).toBe(200);
+    }
+  });
+
   it('answers an empty list in time', async () => {
     await createWork();
     expect(await pull('?waitMs=50')).toEqual([]);
+  });
+
+  it('tells with the next pull which settles turned out late to be of no use', async () => {
+    await createWork();
+    await pull('?max=5&waitMs=1');
+    const [consumer] = mesh.subscription('work').consumers;
+    consumer?.sink.refused([7, 8]);
+    const path = '/v1/subscriptions/work/pull?waitMs=20000';
+    const answer = await call(address, { path, method: 'POST' });
+    expect(JSON.parse(answer.text)).toEqual({ deliveries: [], gaps: [], refused: [7, 8] });
+    await publish('1');
+    expect(await pull('?waitMs=5000')).toHaveLength(1);
   });
 
   it('keeps for the next pull what comes after a client has left', async () => {

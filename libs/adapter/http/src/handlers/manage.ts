@@ -81,38 +81,3 @@ function refuseMore(more: Readonly<Record<string, unknown>>): void {
   const [field] = Object.keys(more);
   if (field !== undefined) throw invalid(field.slice(0, 64), 'is not a field here');
 }
-
-/** Looking at the mesh: traces, sites, the ledger, topics. */
-export function registerInspection(app: FastifyInstance, context: HttpContext): void {
-  const { inspect } = context.port;
-  app.get(
-    '/v1/trace/:id',
-    { schema: schemas.trace },
-    guarded(context, 'inspect', async (request, reply, session) => {
-      const source = new Query(request.query, ['source']).text('source');
-      const id = pathParameter(request, 'id');
-      sendJson(reply, 200, await inspect.trace(session, id, source));
-    }),
-  );
-  app.get(
-    '/v1/sites',
-    { schema: schemas.sites },
-    guarded(context, 'inspect', async (_, reply, session) =>
-      sendJson(reply, 200, await inspect.sites(session)),
-    ),
-  );
-  app.get(
-    '/v1/ledger',
-    { schema: schemas.ledger },
-    guarded(context, 'inspect', async (_, reply, session) =>
-      sendJson(reply, 200, { lines: await inspect.ledger(session) }),
-    ),
-  );
-  app.get(
-    '/v1/topics',
-    { schema: schemas.topics },
-    guarded(context, 'inspect', async (_, reply, session) =>
-      sendJson(reply, 200, { topics: await inspect.topics(session) }),
-    ),
-  );
-}

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { PublishItem, Receipt, Session } from '@eventmesh/adapter-api';
-import { MeshError } from '@eventmesh/errors';
+import type { LatePolicy, PublishItem, Receipt, Session } from '@eventmesh/adapter-api';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView, inBatch } from '@eventmesh/event';
 import { guarded, sendJson, type HttpContext } from '../context.ts';
 import { problemOf } from '../problem.ts';
@@ -8,13 +8,21 @@ import { Query } from '../query.ts';
 import { asHeaderFault, readRequestEvents } from '../request-event.ts';
 import { topicOfPath } from '../topic-path.ts';
 import { publishSchema } from '../openapi.ts';
+import { REQUEST_MS, REQUEST_MS_MAX, answerRequest } from './request.ts';
 
 const NO_BODY = Buffer.alloc(0);
-const PARAMETERS = ['delivery', 'expiresAfterMs', 'atomic'];
+const PARAMETERS = [
+  ...['delivery', 'expiresAfterMs', 'deliverAtMs', 'deliverAfterMs', 'late'],
+  ...['atomic', 'reply', 'timeoutMs'],
+];
 
 interface Wanted {
   readonly deliveryClass?: 'durable' | 'direct';
   readonly expiresAfterMs?: number;
+  readonly deliverAtMs?: number;
+  readonly deliverAfterMs?: number;
+  readonly latePolicy?: LatePolicy;
+  readonly traceparent?: string;
 }
 
 /** `POST /v1/topics/<topic>`: one event, or a batch, in any mode of the CloudEvents HTTP binding. */
@@ -43,33 +51,58 @@ async function publish(
   const body = (request.body as Buffer | undefined) ?? NO_BODY;
   const { batchEventsMax } = context.options;
   const events = readRequestEvents(raw.rawHeaders, body, session.principal, batchEventsMax);
-  const wanted = query === undefined ? {} : readWanted(query);
+  const { traceparent } = events;
+  const wanted = {
+    ...(query === undefined ? {} : readWanted(query)),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
   if (events.kind === 'batch') {
     const atomic = query?.boolean('atomic') === true;
+    if (query !== undefined && readWait(query) !== undefined) {
+      throw invalid('reply', 'is for one request; a batch gets no reply');
+    }
     await publishBatch(context, reply, session, { topic, ...wanted }, events.events, atomic);
     return;
   }
   const { event, binary } = events;
+  const waitMs = query === undefined ? undefined : readWait(query);
+  if (waitMs !== undefined) {
+    await answerRequest(context, request, reply, session, { topic, event, ...wanted }, waitMs);
+    return;
+  }
   const [outcome] = await context.port.publish(session, [{ topic, event, ...wanted }]);
   if (outcome === undefined) throw new MeshError('Internal', 'the mesh gave no outcome');
   if (outcome instanceof MeshError) throw binary ? asHeaderFault(outcome) : outcome;
-  sendReceipt(
-    reply,
-    wanted.deliveryClass === 'direct' ? 202 : 200,
-    outcome,
-    new EventView(event).id,
-  );
+  const status = outcome.durability === undefined ? 202 : 200;
+  sendReceipt(reply, status, outcome, new EventView(event).id);
 }
 
 function readWanted(query: Query): Wanted {
   const delivery = query.text('delivery');
-  const expiresAfterMs = query.integer('expiresAfterMs', 1, Number.MAX_SAFE_INTEGER, 0);
+  const late = query.text('late');
+  const time = (name: 'expiresAfterMs' | 'deliverAtMs' | 'deliverAfterMs') => {
+    const ms = query.integer(name, 1, Number.MAX_SAFE_INTEGER, 0);
+    return ms === 0 ? {} : { [name]: ms };
+  };
   return {
     ...(delivery === undefined
       ? {}
       : { deliveryClass: query.choice('delivery', ['durable', 'direct'], 'durable') }),
-    ...(expiresAfterMs === 0 ? {} : { expiresAfterMs }),
+    ...time('expiresAfterMs'),
+    ...time('deliverAtMs'),
+    ...time('deliverAfterMs'),
+    ...(late === undefined
+      ? {}
+      : { latePolicy: query.choice('late', ['fire', 'skip', 'dead-letter'], 'fire') }),
   };
+}
+
+/** How long to wait for a reply, in ms; undefined when none is wanted. */
+function readWait(query: Query): number | undefined {
+  const timeoutMs = query.integer('timeoutMs', 1, REQUEST_MS_MAX, REQUEST_MS);
+  if (query.choice('reply', ['none', 'wait'], 'none') === 'wait') return timeoutMs;
+  if (query.text('timeoutMs') === undefined) return undefined;
+  throw invalid('timeoutMs', 'goes with reply=wait only');
 }
 
 /** Straight to the response: this is the hot path, and there is nothing here for fastify to do. */

@@ -4,7 +4,7 @@ import { guarded, pathParameter, type HttpContext } from '../context.ts';
 import { envelopeJson } from '../delivery-json.ts';
 import { pullSchema } from '../openapi.ts';
 import { SERVER_LIMITS } from '../options.ts';
-import { PullConsumer } from '../pull-consumer.ts';
+import { PullConsumer, type Pulled } from '../pull-consumer.ts';
 import { Query } from '../query.ts';
 
 /** `POST /v1/subscriptions/{name}/pull`: long poll; what it returns is settled explicitly. */
@@ -21,16 +21,17 @@ export function registerPull(app: FastifyInstance, context: HttpContext): void {
       const held = await consumerOf(context, session, name, consumer);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      const { deliveries, gaps } = await held.pull(max, waitMs, gone.signal);
-      send(reply, deliveries.map(envelopeJson), gaps);
+      send(reply, await held.pull(max, waitMs, gone.signal));
     }),
   );
 }
 
-function send(reply: FastifyReply, deliveries: Buffer[], gaps: readonly object[]): void {
-  const parts = deliveries.flatMap((json, index) => (index === 0 ? [json] : [COMMA, json]));
+function send(reply: FastifyReply, { deliveries, gaps, refused }: Pulled): void {
+  const parts = deliveries
+    .map(envelopeJson)
+    .flatMap((json, index) => (index === 0 ? [json] : [COMMA, json]));
   const body = [Buffer.from('{"deliveries":['), ...parts];
-  body.push(Buffer.from(`],"gaps":${JSON.stringify(gaps)}}`));
+  body.push(Buffer.from(`],"gaps":${JSON.stringify(gaps)},"refused":${JSON.stringify(refused)}}`));
   reply.code(200).header('content-type', 'application/json').send(Buffer.concat(body));
 }
 

@@ -1,12 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
-import type { AttachOptions, Session } from '@eventmesh/adapter-api';
-import type { Start, SubscriptionInput } from '@eventmesh/delivery';
+import type { AttachOptions, ReplayOptions, Session } from '@eventmesh/adapter-api';
+import { startFromText, type Start, type SubscriptionInput } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import { parseStrictJson } from '@eventmesh/event';
 import { guarded, pathParameter, type HttpContext } from '../context.ts';
 import { eventsSchema, subscriptionEventsSchema } from '../openapi.ts';
 import { Query } from '../query.ts';
+import { REPLAY_PARAMETERS, readReplay } from '../replay-query.ts';
 import { SseStream } from '../sse-stream.ts';
 import { parseToken, type ResumeMemory, type SseToken } from '../sse-token.ts';
 import { filtersOf } from '../subscription-json.ts';
@@ -23,9 +24,11 @@ export function registerStreams(
     '/v1/subscriptions/:name/events',
     { schema: subscriptionEventsSchema },
     guarded(context, 'stream', async (request, reply, session) => {
-      const query = new Query(request.query, [...STREAM_PARAMETERS, 'ack']);
+      const query = new Query(request.query, [...STREAM_PARAMETERS, ...REPLAY_PARAMETERS, 'ack']);
       const ack = query.choice('ack', ['auto', 'explicit'], 'auto');
       const last = lastEventId(request);
+      const replay = readReplay(query);
+      if (replay !== undefined && last !== undefined) throw notResumed();
       // An explicit consumer accepts by settling and by nothing else: what it had received but not
       // settled when its connection broke is delivered again.
       const received = last === undefined || ack === 'explicit' ? undefined : resume.take(last);
@@ -34,8 +37,7 @@ export function registerStreams(
         subscription,
         query,
         ack,
-        received,
-        resume,
+        ...(replay === undefined ? { received, resume } : { replay }),
       });
     }),
   );
@@ -73,7 +75,7 @@ function ephemeral(query: Query, last: SseToken | undefined): SubscriptionInput 
   const resumed = last !== undefined && last.position > 0;
   const start: Start = resumed
     ? { kind: 'position', partition: last.partition, position: last.position + 1 }
-    : { kind: query.choice('start', ['latest', 'earliest'], 'latest') };
+    : startFromText(query.text('start') ?? 'latest', 'start');
   return {
     name: `sse-${randomUUID()}`,
     topicFilters,
@@ -90,6 +92,7 @@ interface StreamSpec {
   readonly ack: 'auto' | 'explicit';
   readonly received?: Set<string> | undefined;
   readonly resume?: ResumeMemory;
+  readonly replay?: ReplayOptions;
 }
 
 async function stream(
@@ -115,6 +118,7 @@ async function stream(
     subscription: spec.subscription,
     convergeMs: query.integer('convergeMs', 0, 60_000, 0),
     ...(consumer === undefined ? {} : { consumer }),
+    ...(spec.replay === undefined ? {} : { replay: spec.replay }),
   };
   const attachment = await port.attach(session, attach, made);
   // The response is ours from here: fastify neither ends it nor counts it.
@@ -132,6 +136,13 @@ async function stream(
   // The client may have left while we attached; `closed` has noticed.
   if (!reply.raw.destroyed) made.open(attachment);
 }
+
+/** A client that comes back by itself would read the whole part again, and again after its end. */
+const notResumed = () =>
+  invalid(
+    'last-event-id',
+    'a replay is not resumed; open another one with replayFrom=partition:position behind the last id',
+  );
 
 function checkAccept(accept: string | undefined): void {
   if (accept === undefined || /text\/(event-stream|\*)|\*\/\*/i.test(accept)) return;

@@ -44,6 +44,8 @@ export interface Call {
   readonly authorization?: string | undefined;
   /** To keep a connection; default one for this call alone. */
   readonly agent?: Agent;
+  /** Leaves before the answer. */
+  readonly signal?: AbortSignal;
 }
 
 /** One call on a connection of its own. */
@@ -64,6 +66,7 @@ export function respond(address: string, given: Call): Promise<IncomingMessage> 
       host,
       port,
       agent: given.agent ?? false,
+      ...(given.signal === undefined ? {} : { signal: given.signal }),
       method: given.method ?? (given.body === undefined ? 'GET' : 'POST'),
       path: given.path,
       headers: { ...(authorization === undefined ? {} : { authorization }), ...given.headers },

@@ -1,0 +1,33 @@
+import type { LatePolicy, Session } from './mesh-port.ts';
+
+/** An event that waits for its time. */
+export interface ScheduledEvent {
+  readonly topic: string;
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  /** `KIND:NAME` of whoever published it. */
+  readonly principal: string;
+  readonly deliverAtMs: number;
+  readonly latePolicy: LatePolicy;
+  /** Among the timers. */
+  readonly position: number;
+}
+
+/** Scheduled events of the caller's tenant at this site. Errors: PermissionDenied, NotFound. */
+export interface ScheduledEventsPort {
+  /**
+   * The first ones due, and how many wait in all.
+   * @param size 1 to 1,000
+   */
+  list(
+    session: Session,
+    size: number,
+  ): Promise<{ readonly events: readonly ScheduledEvent[]; readonly pending: number }>;
+  /**
+   * Takes back what has this id and, unless it is empty, this source.
+   * @returns how many events will not be published now
+   * @throws Aborted while the timers change too fast.
+   */
+  cancel(session: Session, id: string, source: string): Promise<number>;
+}

@@ -1,0 +1,86 @@
+import type { DeadLetter, DeadLetterSelection, MeshPort } from '@eventmesh/adapter-api';
+import type { DeadLetterService, Selection } from '@eventmesh/proto-gen/deadletter';
+import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+
+const PAGE_DEFAULT = 100;
+const PAGE_MAX = 1000;
+
+/** The workbench of dead letters. */
+export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLetterService> {
+  const session = (ctx: CallContext) => port.authenticate(ctx.metadata.get('authorization'));
+  const { deadLetters } = port;
+  return {
+    async list({ selection, pageSize, pageToken }, ctx) {
+      const size = pageSize === 0 ? PAGE_DEFAULT : Math.min(pageSize, PAGE_MAX);
+      const page = { size, token: pageToken };
+      const chosen = fromSelection(selection);
+      const { items, nextToken } = await deadLetters.list(await session(ctx), chosen, page);
+      return { deadLetters: items.map(toWire), nextPageToken: nextToken };
+    },
+    async get({ id }, ctx) {
+      return { deadLetter: toWire(await deadLetters.get(await session(ctx), Number(id))) };
+    },
+    async groups({ selection }, ctx) {
+      const groups = await deadLetters.groups(await session(ctx), fromSelection(selection));
+      return {
+        groups: groups.map(({ subscription, cause, ...counts }) => ({
+          subscription,
+          cause,
+          count: BigInt(counts.count),
+          bytes: BigInt(counts.bytes),
+          oldestMs: BigInt(counts.oldestMs),
+          newestMs: BigInt(counts.newestMs),
+        })),
+      };
+    },
+    async status(_, ctx) {
+      const status = await deadLetters.status(await session(ctx));
+      return {
+        count: BigInt(status.count),
+        bytes: BigInt(status.bytes),
+        bytesMax: BigInt(status.bytesMax),
+        full: status.full,
+        oldestMs: BigInt(status.oldestMs),
+      };
+    },
+    async redrive({ selection, rateMax, pageToken: token }, ctx) {
+      const options = { rateMax, token, signal: ctx.signal };
+      const chosen = fromSelection(selection);
+      const result = await deadLetters.redrive(await session(ctx), chosen, options);
+      const { redriven, missing, nextToken } = result;
+      return {
+        redriven: BigInt(redriven),
+        missing: BigInt(missing),
+        nextPageToken: nextToken,
+      };
+    },
+    async purge({ selection, pageToken: token }, ctx) {
+      const options = { token, signal: ctx.signal };
+      const chosen = fromSelection(selection);
+      const { purged, nextToken } = await deadLetters.purge(await session(ctx), chosen, options);
+      return { purged: BigInt(purged), nextPageToken: nextToken };
+    },
+  };
+}
+
+/** What proto leaves empty was not given. */
+function fromSelection(selection: Selection | undefined): DeadLetterSelection {
+  const { subscription = '', cause = '', ids = [], all = false } = selection ?? {};
+  return {
+    ...(subscription === '' ? {} : { subscription }),
+    ...(cause === '' ? {} : { cause }),
+    ...(ids.length === 0 ? {} : { ids: ids.map(Number) }),
+    ...(all ? { all } : {}),
+  };
+}
+
+function toWire(letter: DeadLetter) {
+  return {
+    ...letter,
+    id: BigInt(letter.id),
+    deadMs: BigInt(letter.deadMs),
+    position: BigInt(letter.position),
+    policyRevision: BigInt(letter.policyRevision),
+    event: new Uint8Array(letter.event),
+  };
+}

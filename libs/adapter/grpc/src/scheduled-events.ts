@@ -1,0 +1,37 @@
+import type { LatePolicy as Policy, MeshPort } from '@eventmesh/adapter-api';
+import { LatePolicy } from '@eventmesh/proto-gen/event';
+import type { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
+import type { ServiceImpl } from '@eventmesh/rpc';
+
+const PAGE_DEFAULT = 100;
+
+const LATE: Readonly<Record<Policy, LatePolicy>> = Object.freeze({
+  fire: LatePolicy.FIRE,
+  skip: LatePolicy.SKIP,
+  'dead-letter': LatePolicy.DEAD_LETTER,
+});
+
+/** ScheduledEventService over the mesh port. */
+export function scheduledEventsService(port: MeshPort): ServiceImpl<typeof ScheduledEventService> {
+  return {
+    async listScheduledEvents({ pageSize }, ctx) {
+      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      const size = pageSize === 0 ? PAGE_DEFAULT : pageSize;
+      const { events, pending } = await port.scheduled.list(session, size);
+      return {
+        events: events.map(({ deliverAtMs, position, latePolicy, ...event }) => ({
+          ...event,
+          deliverAtMs: BigInt(deliverAtMs),
+          position: BigInt(position),
+          latePolicy: LATE[latePolicy],
+        })),
+        pending: BigInt(pending),
+      };
+    },
+
+    async cancelScheduledEvent({ id, source }, ctx) {
+      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      return { cancelled: BigInt(await port.scheduled.cancel(session, id, source)) };
+    },
+  };
+}

@@ -1,0 +1,95 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { PublishItem, Receipt, RequestOptions } from '@eventmesh/adapter-api';
+import { MeshError, invalid } from '@eventmesh/errors';
+import { EventView, encodeEvent, type AttributeValue } from '@eventmesh/event';
+
+const ROOT = '$inbox/';
+
+/** The inboxes of the memory mesh: for each request that waits, an address that is answered once. */
+export class MemoryRequests {
+  readonly #waiting = new Map<
+    string,
+    { readonly tenant: string; readonly answer: (event: Uint8Array) => void }
+  >();
+  /** Replies that nobody waited for (any more). */
+  late = 0;
+
+  isInbox(topic: string): boolean {
+    return topic.startsWith(ROOT);
+  }
+
+  /** Requests that wait. */
+  get pending(): number {
+    return this.#waiting.size;
+  }
+
+  /** Whether somebody of the tenant waited at this address. */
+  answer(tenant: string, topic: string, event: Uint8Array): boolean {
+    if (!/^\$inbox\/[^/]+\/[^/]+\/[^/]+$/.test(topic)) {
+      throw invalid('topic', 'is not the whole address of an inbox');
+    }
+    const waiting = this.#waiting.get(topic);
+    if (waiting?.tenant !== tenant) {
+      this.late++;
+      return false;
+    }
+    this.#waiting.delete(topic);
+    waiting.answer(event);
+    return true;
+  }
+
+  /** Publishes a request by `publish` and waits for its reply. */
+  async request(
+    tenant: string,
+    site: string,
+    item: PublishItem,
+    { timeoutMs, signal }: RequestOptions,
+    publish: (item: PublishItem) => Promise<Receipt>,
+  ): Promise<Uint8Array> {
+    const address = `${ROOT}${site}/memory/${randomBytes(16).toString('base64url')}`;
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    this.#waiting.set(address, { tenant, answer: resolve });
+    const timer = setTimeout(
+      () =>
+        reject(
+          new MeshError('DeadlineExceeded', `nobody answered within ${timeoutMs} ms`, {
+            reason: 'NO_REPLY',
+          }),
+        ),
+      timeoutMs,
+    );
+    const gone = () => reject(new MeshError('Cancelled', 'the requester has left'));
+    signal?.addEventListener('abort', gone, { once: true });
+    try {
+      const event = stamp(item.event, address, Date.now() + timeoutMs);
+      publish({ ...item, event }).then(({ noInterest }) => {
+        if (noInterest) reject(nobody(item.topic));
+      }, reject);
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', gone);
+      this.#waiting.delete(address);
+    }
+  }
+}
+
+const nobody = (topic: string) =>
+  new MeshError('FailedPrecondition', `nobody wants "${topic}"`, {
+    field: 'topic',
+    reason: 'NO_INTEREST',
+  });
+
+function stamp(encoded: Uint8Array, address: string, deadlineMs: number): Buffer {
+  const event = new EventView(encoded);
+  const text = (value: string): AttributeValue => ({ kind: 'string', value });
+  const { id, source, type, specVersion, data } = event;
+  const attributes = new Map(event.attributes);
+  attributes.set('replyto', text(address));
+  if (!attributes.has('correlationid')) attributes.set('correlationid', text(randomUUID()));
+  const seconds = Math.floor(deadlineMs / 1000);
+  const nanos = (deadlineMs - seconds * 1000) * 1_000_000;
+  attributes.set('expirytime', { kind: 'timestamp', seconds, nanos });
+  const parts = { id, source, type, specVersion, attributes };
+  return encodeEvent(data === undefined ? parts : { ...parts, data });
+}
