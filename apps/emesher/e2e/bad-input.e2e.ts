@@ -177,24 +177,54 @@ describe('a publish', () => {
     expect(answers).toBe(1);
   });
 
-  it('stream answers a bad event in its place and stores the others', async () => {
-    const frames = new AsyncQueue<{ events: { topic: string; event: Uint8Array }[] }>();
+  it('stream answers each bad event in its place and stores the others', async () => {
+    const frames = new AsyncQueue<{ events: object[] }>();
     const event = (id: string) => encodeEvent({ ...EVENT, id });
+    const data = { kind: 'binary', bytes: Buffer.alloc(1 << 20) } as const;
+    const large = encodeEvent({ ...EVENT, data });
     frames.push({
       events: [
         { topic: 'a/b', event: event('s1') },
         { topic: 'a/#', event: event('s2') },
-        { topic: 'a/b', event: event('s3') },
+        { topic: 'a/b', event: new Uint8Array() },
+        { topic: 'a/b', event: event('s3'), deliveryClass: 99 },
+        { topic: 'a/b', event: event('s4'), latePolicy: 99 },
+        { topic: 'a/b', event: event('s5') },
       ],
     });
+    frames.push({ events: [{ topic: 'a/b', event: large }] });
+    frames.push({ events: [{ topic: 'a/b', event: event('s6'), deliveryClass: 99 }] });
+    frames.push({ events: [{ topic: 'a/b', event: event('s7') }] });
     frames.end();
     const cases: unknown[] = [];
     for await (const { outcomes } of publisher().publishStream(frames as never)) {
       for (const { outcome } of outcomes) {
-        cases.push(outcome.case === 'failure' ? outcome.value.field : outcome.case);
+        if (outcome.case !== 'failure') cases.push(outcome.case);
+        else cases.push(`${outcome.value.field} ${outcome.value.limit}`.trim());
       }
     }
-    expect(cases).toEqual(['receipt', 'topic', 'receipt']);
+    expect(cases).toEqual([
+      'receipt',
+      'topic',
+      'specversion',
+      'delivery_class',
+      'late_policy',
+      'receipt',
+      'event 1048576 bytes',
+      'delivery_class',
+      'receipt',
+    ]);
+  });
+
+  it('stream takes the name of its producer in the first frame only', async () => {
+    const frames = new AsyncQueue<{ events: object[]; producer?: object }>();
+    const item = (sequence: bigint) => ({ topic: 'a/b', event: good, sequence });
+    frames.push({ events: [item(1n)], producer: { id: 'p', epoch: 1n } });
+    frames.push({ events: [item(2n)], producer: { id: 'q', epoch: 1n } });
+    const stream = async () => {
+      for await (const answer of publisher().publishStream(frames as never)) void answer;
+    };
+    await refusal(stream(), { code: 'InvalidArgument', field: 'producer' });
   });
 });
 
@@ -241,9 +271,14 @@ describe('a subscription', () => {
       { code: 'InvalidArgument', field: 'filters[0]' },
     ],
     [
-      'with a filter of a dialect that is not there',
-      { filters: [{ dialect: { case: 'sql', value: 'true' } }] },
-      { code: 'Unimplemented', field: 'filters[0]', reason: 'FILTER_DIALECT_UNKNOWN' },
+      'with a filter whose expression cannot be read',
+      { filters: [{ dialect: { case: 'sql', value: "type = 'a' AND" } }] },
+      { code: 'InvalidArgument', field: 'filters[0].sql' },
+    ],
+    [
+      'with a filter on data that names no path',
+      { filters: [{ dialect: { case: 'data', value: { path: 'a.b', test: {} } } }] },
+      { code: 'InvalidArgument', field: 'filters[0].data' },
     ],
     ['with a filter nested too deep', { filters: [nested(40)] }, { code: 'InvalidArgument' }],
     [

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
+import { PeerService, type AttachRequest } from '@eventmesh/proto-gen/peer';
 import {
   SubscriberService,
   Subscription_Mode,
@@ -52,16 +53,46 @@ describe('an ephemeral subscription', () => {
 });
 
 describe('mode broadcast', () => {
-  it('is refused before anything is made of it', async () => {
-    const subscription = {
-      name: 'all-of-us',
-      topicFilters: ['a/#'],
-      mode: Subscription_Mode.BROADCAST,
-    };
-    await expect(client().createSubscription({ subscription })).rejects.toMatchObject({
-      code: 'Unimplemented',
-      details: { field: 'mode' },
+  const subscription = {
+    name: 'all-of-us',
+    topicFilters: ['a/#'],
+    mode: Subscription_Mode.BROADCAST,
+  };
+
+  it('refuses a consumer whose name cannot be part of the name of its progress', async () => {
+    const requests = new AsyncQueue<SubscribeRequest>();
+    const value = { subscription: { case: 'spec', value: subscription }, consumer: 'a:b' };
+    requests.push({ message: { case: 'open', value } } as SubscribeRequest);
+    await expect(client().subscribe(requests)[Symbol.asyncIterator]().next()).rejects.toMatchObject(
+      {
+        code: 'InvalidArgument',
+        details: { field: 'consumer' },
+      },
+    );
+  });
+
+  it('does not let a caller make a part of it, or change one by itself', async () => {
+    const part = { ...subscription, name: 'all-of-us:a' };
+    const refused = { code: 'InvalidArgument', details: { field: 'name' } };
+    await expect(client().createSubscription({ subscription: part })).rejects.toMatchObject(
+      refused,
+    );
+  });
+});
+
+describe('the service for the other emeshers of the site', () => {
+  it('is closed to whoever does not show the service token', async () => {
+    const peer = createClient(PeerService, transport);
+    await expect(peer.status({ tenant: 'default', names: ['x'] })).rejects.toMatchObject({
+      code: 'Unauthenticated',
+      details: { field: 'authorization' },
     });
-    expect(await names()).not.toContain('all-of-us');
+    const requests = new AsyncQueue<AttachRequest>();
+    requests.push({
+      message: { case: 'open', value: { subscription: 'all-of-us', consumer: 'me' } },
+    } as AttachRequest);
+    await expect(peer.attach(requests)[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'Unauthenticated',
+    });
   });
 });

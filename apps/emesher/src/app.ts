@@ -7,31 +7,44 @@ import { MeshError } from '@eventmesh/errors';
 import { Router } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger, Metrics, Tracing } from '@eventmesh/telemetry';
+import { nowUs } from './clock.ts';
 import type { DataPlaneConfig } from './config.ts';
 import { StoreStrength } from './control/store-strength.ts';
 import { Directory } from './control/directory.ts';
+import { createDeadParts } from './dead/index.ts';
 import { Attachments } from './deliver/attachments.ts';
 import { Cursors } from './deliver/cursors.ts';
-import { DeadLetters } from './deliver/dead-letters.ts';
-import { ownerSession } from './deliver/owner-session.ts';
+import { DirectGroups } from './deliver/direct-groups.ts';
+import { ownerSession, peerSession } from './deliver/owner-session.ts';
 import { Runners } from './deliver/runners.ts';
 import { SubscriptionAdmin } from './deliver/subscription-admin.ts';
 import { Followers } from './follow/followers.ts';
-import { createInspectPort } from './inspect/inspect-port.ts';
+import { createInspection } from './inspect/inspection.ts';
 import { Journal } from './inspect/journal.ts';
 import { Ledger } from './inspect/ledger.ts';
 import { deliveryObserver } from './inspect/observer.ts';
-import { Tracer } from './inspect/tracer.ts';
+import { Refusals } from './inspect/refusals.ts';
+import { ServedBy } from './inspect/served-by.ts';
 import { LinkClient, type Neighbour } from './link/link-client.ts';
 import { addLinkService } from './link/link-service.ts';
 import { Links } from './link/links.ts';
 import { RouteHistory } from './link/route-history.ts';
 import { Logs } from './logs.ts';
 import { createMeshPort } from './mesh-port.ts';
+import { DirectFanOut } from './peer/direct-fan-out.ts';
+import { addPeerService } from './peer/peer-service.ts';
+import type { PeerTls } from './peer/peer-tls.ts';
+import { Peers } from './peer/peers.ts';
+import { SiteBooks } from './peer/site-books.ts';
+import { SiteChanges } from './peer/site-changes.ts';
 import { protocolPort } from './protocol-port.ts';
-import { DirectSwitch } from './publish/direct.ts';
+import { DirectSwitch, type DirectDeps } from './publish/direct.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Resolver } from './publish/resolve.ts';
+import { makeReplays } from './replay/make-replays.ts';
+import { makeInboxes, makeRequests } from './request/make-requests.ts';
+import { makeTimers } from './schedule/make-timers.ts';
+import type { Timers } from './schedule/timers.ts';
 
 export interface EmesherOptions {
   readonly site: string;
@@ -40,6 +53,10 @@ export interface EmesherOptions {
   readonly http: HttpAdapterOptions | undefined;
   readonly links: readonly Neighbour[];
   readonly linkToken: Secret | undefined;
+  /** Shown to and asked of the other emeshers of the site; without it none of them is called. */
+  readonly serviceToken: Secret | undefined;
+  /** How the other emeshers of the site are called; undefined: without TLS. */
+  readonly peerTls?: PeerTls | undefined;
   readonly dataPlane: DataPlaneConfig;
   /** Told what the protocols listen on, before the site is joined. */
   readonly onListening?: (addresses: Readonly<Record<string, string>>) => void;
@@ -75,12 +92,12 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   const router = new Router();
   const draining = new AbortController();
   let started = false;
-  const base = foundation(options, deps);
-  const { direct, publisher } = publishPath(base, (record, to) => links.sendDirect(record, to));
-  const { runners, cursors, admin, attachments } = deliverPath(base, direct);
-  const { links, tracer } = linkPath(base, direct, router);
-  const { ledger, directory, followers, logs, strength } = base;
-  const { store, authorizer, registry, policies, log, metrics } = deps;
+  const paths = composePaths(options, deps, router);
+  const { base, publishing, delivering, links, inspection, timers, scheduled } = paths;
+  const { publisher } = publishing;
+  const { runners, cursors, replays, dead } = delivering;
+  const { ledger, directory, followers, logs, strength, peers, served } = base;
+  const { authorizer, registry, policies, log, metrics } = deps;
 
   const port = createMeshPort({
     site: options.site,
@@ -89,18 +106,26 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     started: () => started,
     authorizer,
     publisher,
-    attachments,
-    subscriptions: admin,
-    deadLetters: {} as never,
-    replays: {} as never,
-    inspect: createInspectPort({ directory, ledger, runners, logs, store, tracer }),
+    attachments: delivering.attachments,
+    subscriptions: delivering.admin,
+    deadLetters: dead.port,
+    replays,
+    requests: makeRequests({
+      ...publishing,
+      ...options,
+      ledger,
+      draining: draining.signal,
+      config: options.dataPlane.request,
+    }),
+    scheduled,
+    inspect: inspection.port,
   });
-  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics));
-  const http = protocolPort(port, 'http', metrics);
+  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics, served));
+  const http = protocolPort(port, 'http', metrics, served);
   const adapters: ProtocolAdapter[] =
     options.http === undefined ? [] : [createHttpAdapter(options.http, http, { log, metrics })];
   const telling = setInterval(() => {
-    for (const runner of runners.all) ledger.tell(runner, runners.lag(runner));
+    ledger.tellAll(runners.all, (runner) => runners.lag(runner));
   }, 1000);
 
   return {
@@ -112,15 +137,21 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
       await Promise.all([registry.ready, policies.ready]);
       await logs.discover();
       started = true;
+      dead.gauges.start();
+      await timers.start();
       links.start();
     },
     /** Stop accepting → settle in flight → flush cursors → links → close. */
     async drain(deadlineMs) {
       draining.abort();
       await Promise.all(adapters.map((adapter) => adapter.drain(deadlineMs)));
+      await timers.stop();
+      replays.stopAll(drainingError());
       await runners.stop(drainingError());
+      peers.close();
       await links.stop();
       clearInterval(telling);
+      await dead.gauges.stop();
       strength.stop();
       await cursors.close();
       followers.stop();
@@ -131,15 +162,45 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   };
 }
 
+/** The three paths, what the emeshers of the site do for each other, and the timers. */
+function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router) {
+  const base = foundation(options, deps);
+  // The publish path hands on to parts that are made from it.
+  const publishing = publishPath(
+    base,
+    (...sent) => fanOut.forward(...sent),
+    () => timers,
+  );
+  const { direct, publisher } = publishing;
+  const delivering = deliverPath(base, direct);
+  const { links, fanOut, inspection } = linkPath(base, direct, router, delivering);
+  addPeers(base, { ...delivering, direct, links }, router);
+  const { timers, scheduled } = makeTimers({
+    ...base,
+    ...deps,
+    site: options.site,
+    dataPlane: options.dataPlane,
+    publisher,
+    deadLetters: delivering.dead.letters,
+  });
+  return { base, publishing, delivering, links, inspection, timers, scheduled };
+}
+
 function foundation(options: EmesherOptions, deps: EmesherDeps) {
   const { store, registry, policies, log, metrics } = deps;
   const logs = new Logs(store, options.dataPlane.log);
+  const directory = new Directory(registry, log, options.member);
+  const served = new ServedBy();
+  const refusals = new Refusals(options.dataPlane.trace.refusalsMax, nowUs);
   return {
     options,
     deps,
     logs,
-    directory: new Directory(registry, log),
-    ledger: new Ledger(metrics, policies),
+    directory,
+    peers: new Peers(directory, options.serviceToken, options.peerTls),
+    served,
+    refusals,
+    ledger: new Ledger({ metrics, policies, served, refusals, now: Date.now }),
     journal: new Journal(options.site, options.dataPlane.trace.eventsMax),
     followers: new Followers(store, logs, log),
     strength: new StoreStrength(store, log),
@@ -147,18 +208,26 @@ function foundation(options: EmesherOptions, deps: EmesherDeps) {
 }
 
 /** Adapter → admit → resolve → append → receipt; and the direct class, which skips the store. */
-function publishPath(
-  base: Base,
-  forward: (record: Buffer, destinations: readonly string[]) => void,
-) {
+function publishPath(base: Base, forward: DirectDeps['forward'], timers: () => Timers) {
   const { options, deps, logs, directory, ledger, journal, strength } = base;
   const { site, dataPlane } = options;
   const { store, policies, tracing } = deps;
   const { bytesMax, attributesMax } = dataPlane.event;
+  const inboxes = makeInboxes({
+    site,
+    member: options.member,
+    ledger,
+    isSister: (member) => directory.sisters.some(({ id }) => id === member),
+  });
+  const limits = () => ({
+    eventBytesMax: Math.min(bytesMax, strength.eventBytesMax),
+    attributesMax,
+  });
   const direct = new DirectSwitch({
     site,
     ledger,
     queueMax: dataPlane.delivery.directQueueMax,
+    inboxes,
     forward,
   });
   const resolver = new Resolver({
@@ -166,35 +235,49 @@ function publishPath(
     routingVersion: () => directory.version,
     policyRevision: () => policies.revision,
     destinations: (tenant, topic, kind) => directory.destinations(tenant, topic, kind),
+    reachable: (to) => directory.nextHop(to) !== undefined,
     localInterest: (tenant, topic) => directory.wanted(tenant, topic),
     topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
     topicCount: (tenant, topic) => ledger.topic(tenant, topic),
   });
   const publisher = new Publisher({
     site,
-    limits: () => ({ eventBytesMax: Math.min(bytesMax, strength.eventBytesMax), attributesMax }),
+    limits,
     durability: () => strength.durability,
     now: Date.now,
     resolver,
     policies,
     store,
     logs,
+    timers,
     direct,
     ledger,
     journal,
     tracing,
   });
-  return { direct, publisher };
+  return { direct, publisher, inboxes, resolver, limits };
 }
 
 /** Follow → match → queue → authorise → deliver → settle → cursor commit. */
 function deliverPath(base: Base, direct: DirectSwitch) {
-  const { options, deps, logs, directory, ledger, journal, followers } = base;
+  const { options, deps, logs, directory, peers, ledger, journal, followers } = base;
   const { site, dataPlane } = options;
-  const { store, authorizer, log, tracing } = deps;
+  const { store, authorizer, policies, log, tracing } = deps;
   const { heldMax, heldBytesMax, cursorInterval } = dataPlane.delivery;
   const now = Date.now;
   const cursors = new Cursors(store, log, cursorInterval);
+  const dead = createDeadParts({
+    site,
+    store,
+    logs,
+    directory,
+    policies,
+    journal,
+    now,
+    logger: log,
+    metrics: ledger.metrics,
+    config: dataPlane.deadLetters,
+  });
   const runners = new Runners({
     store,
     logs,
@@ -202,6 +285,7 @@ function deliverPath(base: Base, direct: DirectSwitch) {
     followers,
     cursors,
     ownerSession: ownerSession(authorizer),
+    onGone: (runner) => ledger.tellLast(runner),
     runner: {
       now,
       random: Math.random,
@@ -209,22 +293,41 @@ function deliverPath(base: Base, direct: DirectSwitch) {
       heldBytesMax,
       logName: (tenant) => logs.name(tenant),
       logger: log,
-      deadLetters: new DeadLetters(store, site, now),
+      deadLetters: dead.letters,
       ...deliveryObserver({ site, journal, ledger, tracing }),
     },
   });
-  const admin = new SubscriptionAdmin({ site, directory, runners, logs, store, now });
-  const attachments = new Attachments({ directory, runners, admin, direct });
-  directory.onDeleted((tenant, name) => {
-    const reason = new MeshError('NotFound', `subscription "${name}" was deleted`);
-    void runners.end(tenant, name, reason);
+  const parts = { directory, runners, peers, logs, store, logger: log };
+  const groups = new DirectGroups(directory, direct);
+  const changes = new SiteChanges({ ...parts, groups });
+  const books = new SiteBooks({ ...parts, member: options.member });
+  const admin = new SubscriptionAdmin({ ...parts, site, changes, books, now });
+  const attachments = new Attachments({ ...parts, groups, admin });
+  const replays = makeReplays({
+    store,
+    logs,
+    admin,
+    ledger,
+    journal,
+    logger: log,
+    config: dataPlane.replay,
   });
-  return { runners, cursors, admin, attachments };
+  directory.listen({
+    deleted(tenant, name) {
+      replays.endOf(tenant, name, new MeshError('NotFound', `subscription "${name}" was deleted`));
+    },
+  });
+  return { runners, cursors, changes, books, admin, attachments, replays, dead };
 }
 
 /** Follow → link queue → next hop's emesher → its store → accept. */
-function linkPath(base: Base, direct: DirectSwitch, router: Router) {
-  const { options, deps, logs, directory, ledger, journal, followers } = base;
+function linkPath(
+  base: Base,
+  direct: DirectSwitch,
+  router: Router,
+  { runners, books }: Pick<ReturnType<typeof deliverPath>, 'runners' | 'books'>,
+) {
+  const { options, deps, logs, directory, peers, ledger, journal, followers } = base;
   const { site, member, dataPlane, linkToken } = options;
   const { store, log: logger, tracing } = deps;
   const clients = new Map(
@@ -233,10 +336,31 @@ function linkPath(base: Base, direct: DirectSwitch, router: Router) {
   const routes = new RouteHistory(directory.nextHop);
   const links = new Links(
     clients,
-    { site, member, logs, followers, ledger, journal, logger, routes },
+    { site, member, logs, followers, ledger, journal, logger, routes, now: Date.now },
     directory,
   );
-  const tracer = new Tracer({ site, journal, store, logs, links: clients, logger });
+  const fanOut = new DirectFanOut({
+    directory,
+    peers,
+    ledger,
+    logger,
+    queueMax: dataPlane.delivery.directQueueMax,
+    sendOverLinks: (record, to) => links.sendDirect(record, to),
+  });
+  const inspection = createInspection({
+    ...base,
+    site,
+    store,
+    runners,
+    books,
+    logger,
+    links: clients,
+    now: Date.now,
+    policies: deps.policies,
+    scanMax: dataPlane.trace.scanMax,
+    ownerSession: ownerSession(deps.authorizer),
+    linkPlace: (...place) => links.place(...place),
+  });
   const receiver = {
     site,
     member,
@@ -249,10 +373,26 @@ function linkPath(base: Base, direct: DirectSwitch, router: Router) {
     logger,
     ...dataPlane.link,
     neighbours: new Set(clients.keys()),
-    forwardDirect: (record: Buffer, to: readonly string[]) => links.sendDirect(record, to),
+    forwardDirect: fanOut.forward.bind(fanOut),
   };
-  addLinkService(router, receiver, tracer, linkToken);
-  return { links, tracer };
+  addLinkService(router, receiver, inspection, linkToken);
+  return { links, fanOut, inspection };
+}
+
+/** What this emesher does for the others of its site. */
+function addPeers(
+  { options, deps, directory }: Base,
+  parts: ReturnType<typeof deliverPath> & { readonly direct: DirectSwitch; readonly links: Links },
+  router: Router,
+): void {
+  const served = {
+    ...parts,
+    directory,
+    sessionOf: peerSession(deps.authorizer),
+    attachHere: parts.attachments.attachHere,
+    sendOverLinks: (record: Buffer, to: readonly string[]) => parts.links.sendDirect(record, to),
+  };
+  addPeerService(router, served, options.serviceToken);
 }
 
 const drainingError = (): MeshError =>

@@ -12,6 +12,8 @@ import {
 } from '@eventmesh/config';
 import { httpAdapterConfig } from '@eventmesh/adapter-http';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
+import { replayConfig } from './replay/options.ts';
+import { requestConfig } from './request/options.ts';
 
 const remote = (what: string, example: string) =>
   section(`The ${what} service.`, {
@@ -72,6 +74,13 @@ export const dataPlaneConfig = {
       },
     ),
   }),
+  deadLetters: section('Events that a subscription gave up, kept by tenant.', {
+    retention: duration('Age at which they are dropped; 0ms keeps them.', { default: '30d' }),
+    bytesMax: size(
+      'Bytes of a tenant; at the limit nothing is given up: the events are held until there is room.',
+      { default: '1GiB', min: '64KiB' },
+    ),
+  }),
   link: section('Links to neighbouring sites.', {
     windowBytes: size('Bytes of frames that a link may have unaccepted.', {
       default: '8MiB',
@@ -83,8 +92,30 @@ export const dataPlaneConfig = {
       default: 16,
     }),
   }),
-  trace: section('What `mesh trace` can look back at.', {
+  timers: section('Events that are published later.', {
+    lateTolerance: duration('An event that is later than this is late; see its late policy.', {
+      default: '60s',
+      min: '1s',
+    }),
+    pendingMax: integer('Most events of a tenant that wait; each takes some 100 bytes of memory.', {
+      min: 1,
+      max: 10_000_000,
+      default: 1_000_000,
+    }),
+  }),
+  replay: replayConfig,
+  request: requestConfig,
+  trace: section('What `mesh trace` and `mesh why` can look back at.', {
     eventsMax: integer('Events remembered.', { min: 0, max: 10_000_000, default: 20_000 }),
+    refusalsMax: integer('Refused events remembered, for `mesh why`.', {
+      min: 0,
+      max: 1_000_000,
+      default: 1000,
+    }),
+    scanMax: integer(
+      'Stored records that `mesh why` looks through for an event that is not remembered.',
+      { min: 0, max: 100_000_000, default: 100_000 },
+    ),
   }),
 } as const;
 

@@ -8,6 +8,7 @@ import { openRemoteStore } from '@eventmesh/store-remote';
 import { createEmesherApp } from './app.ts';
 import { emesherConfig, type EmesherConfig } from './config.ts';
 import { neighboursOf } from './neighbours.ts';
+import { peerTls } from './peer/peer-tls.ts';
 
 await runService({
   name: 'emesher',
@@ -36,6 +37,8 @@ await runService({
         http: config.protocols.http ? config.http : undefined,
         links: neighboursOf(config.links),
         linkToken: config.linkToken,
+        serviceToken: config.serviceToken,
+        peerTls: peerTls(config.grpc.tls === undefined ? undefined : tlsFiles(config.grpc.tls)),
         dataPlane: config.dataPlane,
         onListening: ({ http = '' }) => {
           located.resolve({ grpcAddress, httpAddress: http });

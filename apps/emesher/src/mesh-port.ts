@@ -8,7 +8,8 @@ import type {
   PublishItem,
   PublishOptions,
   Receipt,
-  ReplaysPort,
+  RequestOptions,
+  ScheduledEventsPort,
   Session,
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
@@ -16,6 +17,8 @@ import { parseAuthorization, type Authorizer } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import type { Attachments } from './deliver/attachments.ts';
 import type { Publisher } from './publish/publisher.ts';
+import type { Replays } from './replay/replays.ts';
+import type { Requests } from './request/requests.ts';
 import { CallerSession, callerOf } from './session.ts';
 
 export interface MeshPortParts {
@@ -29,8 +32,10 @@ export interface MeshPortParts {
   readonly attachments: Attachments;
   readonly subscriptions: SubscriptionsPort;
   readonly deadLetters: DeadLettersPort;
-  readonly replays: ReplaysPort;
+  readonly replays: Replays;
+  readonly requests: Requests;
   readonly inspect: InspectPort;
+  readonly scheduled: ScheduledEventsPort;
 }
 
 /** Sessions are kept by what authorised them, so that their topic caches live on between calls. */
@@ -74,6 +79,7 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
     deadLetters: parts.deadLetters,
     replays: parts.replays,
     inspect: parts.inspect,
+    scheduled: parts.scheduled,
 
     async authenticate(authorization: string | undefined): Promise<Session> {
       return sessions.of(await authorizer.authenticate(parseAuthorization(authorization)));
@@ -85,16 +91,19 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
       options: PublishOptions = {},
     ): Promise<readonly (Receipt | MeshError)[]> {
       refuseUnlessServing();
-      return publisher.publish(callerOf(session), items, options.atomic ?? false);
+      return publisher.publish(callerOf(session), items, options);
     },
 
-    request() {
-      return Promise.reject(new MeshError('Unimplemented', 'request and reply is not there yet'));
+    async request(session: Session, item: PublishItem, options: RequestOptions) {
+      refuseUnlessServing();
+      return parts.requests.request(callerOf(session), item, options);
     },
 
     attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
       refuseUnlessServing();
-      return attachments.attach(callerOf(session), options, sink);
+      const caller = callerOf(session);
+      if (options.replay !== undefined) return parts.replays.open(caller, options, sink);
+      return attachments.attach(caller, options, sink);
     },
   };
 }

@@ -14,7 +14,32 @@ export const emesherMetrics = {
   ),
   protocolDelivered: counter(
     'eventmesh_protocol_events_delivered_total',
-    'Events handed to consumers, by protocol; redeliveries are among them.',
+    'Events accepted by consumers of the subscriptions that a protocol serves.',
+    ['protocol'],
+  ),
+  protocolFiltered: counter(
+    'eventmesh_protocol_events_filtered_total',
+    'Records that the subscriptions which a protocol serves have ruled out.',
+    ['protocol'],
+  ),
+  protocolExpired: counter(
+    'eventmesh_protocol_events_expired_total',
+    'Events whose life ended before the subscriptions that a protocol serves could deliver them.',
+    ['protocol'],
+  ),
+  protocolDeadLettered: counter(
+    'eventmesh_protocol_events_dead_lettered_total',
+    'Dead letters of the subscriptions that a protocol serves.',
+    ['protocol'],
+  ),
+  protocolDropped: counter(
+    'eventmesh_protocol_events_dropped_total',
+    'Events that the subscriptions which a protocol serves have dropped.',
+    ['protocol'],
+  ),
+  protocolHeld: gauge(
+    'eventmesh_protocol_events_held',
+    'Matched and unsettled events of the subscriptions that a protocol serves.',
     ['protocol'],
   ),
   refused: counter('eventmesh_events_refused_total', 'Events refused at publish, by mesh code.', [
@@ -69,10 +94,69 @@ export const emesherMetrics = {
     'tenant',
     'subscription',
   ]),
+  stuckKeys: gauge(
+    'eventmesh_subscription_stuck_keys',
+    'Keys whose first event has been at a consumer or retried for 10 seconds while others wait behind it; consumer is empty between tries. Counted up to 1,000.',
+    ['tenant', 'subscription', 'consumer'],
+  ),
+  stuckKeySeconds: gauge(
+    'eventmesh_subscription_stuck_key_seconds',
+    'How long the ten longest stuck keys of a subscription have been so, and who holds them.',
+    ['tenant', 'subscription', 'consumer', 'topic', 'key'],
+  ),
   lag: gauge(
     'eventmesh_subscription_lag',
     'Stored records that the subscription has not looked at.',
     ['tenant', 'subscription'],
+  ),
+  deadLetters: gauge(
+    'eventmesh_dead_letters',
+    'Dead letters of a tenant that are neither redriven nor purged.',
+    ['tenant'],
+  ),
+  deadLettersBytes: gauge('eventmesh_dead_letters_bytes', 'Stored bytes of them.', ['tenant']),
+  deadLettersOldestSeconds: gauge(
+    'eventmesh_dead_letters_oldest_seconds',
+    'Age of the oldest one; 0 when there is none.',
+    ['tenant'],
+  ),
+  deadLettersFull: gauge(
+    'eventmesh_dead_letters_full',
+    '1 while the dead letters are at their quota: what cannot be delivered is held.',
+    ['tenant'],
+  ),
+  deadLettersRedriven: counter(
+    'eventmesh_dead_letters_redriven_total',
+    'Dead letters given back to their subscription.',
+    ['tenant'],
+  ),
+  deadLettersPurged: counter('eventmesh_dead_letters_purged_total', 'Dead letters purged.', [
+    'tenant',
+  ]),
+  linkTaken: counter(
+    'eventmesh_link_taken_total',
+    'Events that a link has taken to bring to a neighbouring site; each counts once.',
+    ['to'],
+  ),
+  linkFiltered: counter(
+    'eventmesh_link_filtered_total',
+    'Stored events that a link has looked at and that do not go to the neighbouring site.',
+    ['to'],
+  ),
+  linkDelivered: counter(
+    'eventmesh_link_delivered_total',
+    'Taken events that the neighbouring site has accepted; each counts once.',
+    ['to'],
+  ),
+  linkExpired: counter(
+    'eventmesh_link_expired_total',
+    'Taken events whose life, or place in the store, ended before the neighbouring site had them.',
+    ['to'],
+  ),
+  linkHeld: gauge(
+    'eventmesh_link_held',
+    'Taken events that are neither accepted by the neighbouring site nor expired.',
+    ['to'],
   ),
   linkSent: counter('eventmesh_link_sent_total', 'Events sent to a neighbouring site.', ['to']),
   linkAccepted: counter(
@@ -96,6 +180,18 @@ export const emesherMetrics = {
     ['to'],
   ),
   linkUp: gauge('eventmesh_link_up', '1 while the link to a neighbouring site is open.', ['to']),
+  timersPending: gauge(
+    'eventmesh_timers_pending',
+    'Scheduled events that wait, at the emesher that fires them.',
+    ['tenant'],
+  ),
+  timers: counter(
+    'eventmesh_timers_total',
+    'Scheduled events by what became of them: fire, fire-late, skip, dead-letter, forbidden (its ' +
+      'publisher may not publish any more; a dead letter too), cancelled; moved within the log; ' +
+      'duplicate (of one that was published meanwhile).',
+    ['tenant', 'outcome'],
+  ),
   publishSeconds: histogram(
     'eventmesh_publish_seconds',
     'From the event read to its receipt, by batch.',
@@ -115,5 +211,23 @@ export const emesherMetrics = {
     'eventmesh_direct_events_total',
     'Events of the direct class, by what became of them.',
     ['outcome'],
+  ),
+  replayLanes: gauge('eventmesh_replay_lanes', 'Replay lanes and previews at work.', ['tenant']),
+  replayed: counter(
+    'eventmesh_replay_events_total',
+    'Events that replay lanes have looked at, by what became of them.',
+    ['tenant', 'outcome'],
+  ),
+  requestsPending: gauge('eventmesh_requests_pending', 'Requests that wait for their reply.', [
+    'tenant',
+  ]),
+  requests: counter('eventmesh_requests_total', 'Requests, by how they ended.', [
+    'tenant',
+    'outcome',
+  ]),
+  replies: counter(
+    'eventmesh_replies_total',
+    'Replies that have reached their site: answered, or late when nobody waits (any more).',
+    ['tenant', 'outcome'],
   ),
 } as const;

@@ -1,36 +1,41 @@
-import type { DeliverySink, MeshPort } from '@eventmesh/adapter-api';
+import type { MeshPort } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import type { Metrics } from '@eventmesh/telemetry';
+import type { ServedBy } from './inspect/served-by.ts';
 import { emesherMetrics } from './metrics.ts';
 
 /**
- * The mesh as one protocol sees it: the same, with what is accepted and handed out counted under
- * the protocol's name. One addition for each batch; nothing for each event.
+ * The mesh as one protocol sees it: the same, with what is accepted counted under the protocol's
+ * name, and the subscriptions that it serves noted, whose books are then counted under it. One
+ * addition for each batch; nothing for each event.
  */
-export function protocolPort(port: MeshPort, protocol: string, metrics: Metrics): MeshPort {
-  const live = metrics.use(emesherMetrics);
-  const accepted = live.protocolAccepted.labels(protocol);
-  const delivered = live.protocolDelivered.labels(protocol);
+export function protocolPort(
+  port: MeshPort,
+  protocol: string,
+  metrics: Metrics,
+  served: ServedBy,
+): MeshPort {
+  const accepted = metrics.use(emesherMetrics).protocolAccepted.labels(protocol);
   return {
     ...port,
     async publish(session, items, options) {
       const outcomes = await port.publish(session, items, options);
-      let good = outcomes.length;
-      for (const outcome of outcomes) if (outcome instanceof MeshError) good--;
-      if (good > 0) accepted.inc(good);
+      let fresh = 0;
+      for (const outcome of outcomes) {
+        if (!(outcome instanceof MeshError) && !outcome.duplicate) fresh++;
+      }
+      if (fresh > 0) accepted.inc(fresh);
       return outcomes;
     },
-    attach(session, options, sink) {
-      const counting: DeliverySink = {
-        deliver(deliveries) {
-          delivered.inc(deliveries.length);
-          sink.deliver(deliveries);
-        },
-        gap: (gap) => sink.gap(gap),
-        refused: (ids) => sink.refused(ids),
-        ended: (reason) => sink.ended(reason),
-      };
-      return port.attach(session, options, counting);
+    async request(session, item, options) {
+      const reply = await port.request(session, item, options);
+      accepted.inc();
+      return reply;
+    },
+    async attach(session, options, sink) {
+      const attachment = await port.attach(session, options, sink);
+      served.set(attachment.subscription, protocol);
+      return attachment;
     },
   };
 }

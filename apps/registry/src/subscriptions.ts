@@ -116,7 +116,10 @@ export class Subscriptions {
 
 function subscriptionKey(tenant: string, name: string): string {
   if (!isName(tenant)) throw invalid('tenant', 'is not the name of a tenant');
-  if (!isName(name)) throw invalid('name', 'is not the name of a subscription');
+  const names = name.split(':');
+  if (names.length > 2 || !names.every(isName)) {
+    throw invalid('name', 'is not the name of a subscription');
+  }
   return key('subscriptions', tenant, name);
 }
 
@@ -141,8 +144,11 @@ function changedMeanwhile(id: string, expected: bigint, current: KvEntry | undef
 
 function checkSubscription(subscription: Subscription | undefined): Subscription {
   if (subscription === undefined) throw invalid('subscription', 'is missing');
-  const { name, tenant, topicFilters, ackTimeoutMs, inFlightMax } = subscription;
-  if (!isName(name)) {
+  const { name, tenant, topicFilters, ackTimeoutMs, inFlightMax, broadcastOf } = subscription;
+  // A part of a broadcast is named after the whole and its consumer, with a `:` between.
+  const part = broadcastOf !== '' && name.startsWith(`${broadcastOf}:`);
+  const own = part ? name.slice(broadcastOf.length + 1) : name;
+  if (!isName(own) || (broadcastOf !== '' && !(part && isName(broadcastOf)))) {
     throw invalid('subscription.name', 'must be 1 to 128 letters, digits, "-", "_" or "."');
   }
   if (!isName(tenant)) throw invalid('subscription.tenant', 'is not the name of a tenant');

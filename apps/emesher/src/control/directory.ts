@@ -1,10 +1,20 @@
 import { MeshError } from '@eventmesh/errors';
-import type { RegistryView } from '@eventmesh/clients';
+import type { RegistryChange, RegistryView } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
-import { TopicTrie } from '@eventmesh/routing';
+import { Member_Kind, type Member } from '@eventmesh/proto-gen/registry';
 import type { Logger } from '@eventmesh/telemetry';
 import { storedFromProto, subscriptionToProto } from '@eventmesh/wire';
+import { LocalInterest } from './local-interest.ts';
+
+export interface DirectoryListener {
+  /** A subscription was changed (not: made). */
+  changed?(current: Subscription): void;
+  deleted?(tenant: string, name: string): void;
+  /** What this emesher owned may be another's by now. */
+  ownershipLost?(): void;
+  memberLeft?(id: string): void;
+}
 
 /**
  * The registry as the data plane sees it: subscriptions in the core's form, who wants a topic here
@@ -13,23 +23,26 @@ import { storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 export class Directory {
   readonly #view: RegistryView;
   readonly #logger: Logger;
+  readonly #member: string;
   readonly #subscriptions = new Map<string, Subscription>();
-  readonly #interest = new Map<string, TopicTrie<string>>();
-  readonly #deleted = new Set<(tenant: string, name: string) => void>();
+  /** Names of the parts of broadcast subscriptions, by the key of the whole. */
+  readonly #parts = new Map<string, Set<string>>();
+  readonly #interest = new LocalInterest();
+  readonly #listeners = new Set<DirectoryListener>();
+  /** Names that could not be given up; the registry may still keep them for this emesher. */
+  readonly #unreleased = new Set<string>();
   readonly #forget: () => void;
+  #sisters: readonly Member[] = [];
   #version = 1;
 
-  constructor(view: RegistryView, logger: Logger) {
+  /** @param member this emesher's own id */
+  constructor(view: RegistryView, logger: Logger, member: string) {
     this.#view = view;
     this.#logger = logger;
+    this.#member = member;
     for (const proto of view.subscriptions.values()) this.#set(storedFromProto(proto));
-    this.#forget = view.onChange((change) => {
-      if (change.type !== 'subscription' && change.type !== 'routing') return;
-      this.#version++;
-      if (change.type === 'routing') return;
-      if (change.current === undefined) this.#delete(change.key);
-      else this.#set(storedFromProto(change.current));
-    });
+    this.#findSisters();
+    this.#forget = view.onChange((change) => this.#follow(change));
   }
 
   /** By `tenant/name`. */
@@ -42,8 +55,35 @@ export class Directory {
     return this.#version;
   }
 
-  onDeleted(listener: (tenant: string, name: string) => void): void {
-    this.#deleted.add(listener);
+  /** Told of what changes from now on. Answers how to stop it. */
+  listen(listener: DirectoryListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The other emeshers of this site. */
+  get sisters(): readonly Member[] {
+    return this.#sisters;
+  }
+
+  /** The parts of a broadcast subscription, in the order of their names. */
+  partsOf({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): Subscription[] {
+    return [...(this.#parts.get(`${tenant}/${name}`) ?? [])]
+      .sort()
+      .flatMap((part) => this.#subscriptions.get(`${tenant}/${part}`) ?? []);
+  }
+
+  /**
+   * A subscription that somebody else is known to have made: it may arrive a moment later.
+   * Undefined when it does not within the time.
+   */
+  async awaited(key: string, timeoutMs: number): Promise<Subscription | undefined> {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const there = this.#subscriptions.get(key);
+      if (there !== undefined || performance.now() >= end) return there;
+      await new Promise((resolve) => setTimeout(resolve, AWAIT_STEP_MS));
+    }
   }
 
   destinations(tenant: string, topic: string, deliveryClass: 'durable' | 'direct') {
@@ -53,17 +93,27 @@ export class Directory {
 
   /** Whether a subscription of this site wants a topic. */
   wanted(tenant: string, topic: string): boolean {
-    return this.#interest.get(tenant)?.matchesAny(topic) ?? false;
+    return this.#interest.wants(tenant, topic);
+  }
+
+  /** Whether one of the direct class does. */
+  wantedDirect(tenant: string, topic: string): boolean {
+    return this.#interest.wantsDirect(tenant, topic);
   }
 
   nextHop = (site: string): string | undefined => this.#view.nextHop(site);
 
   /**
    * Takes ownership of a name and answers its fencing epoch.
-   * @throws FailedPrecondition while another live member owns it, with its address; Unavailable.
+   * @throws Unavailable: OWNED_ELSEWHERE while another live member owns it, with its address.
    */
   async acquire(name: string): Promise<number> {
     try {
+      // A name that was not given up would come back with its old epoch.
+      if (this.#unreleased.has(name)) {
+        await this.#view.release(name);
+        this.#unreleased.delete(name);
+      }
       return Number(await this.#view.acquire(name));
     } catch (thrown) {
       const error = MeshError.from(thrown);
@@ -87,6 +137,7 @@ export class Directory {
     try {
       await this.#view.release(name);
     } catch (error) {
+      this.#unreleased.add(name);
       this.#logger.warn({ err: error, name }, 'could not give up ownership; its lease will end it');
     }
   }
@@ -146,35 +197,74 @@ export class Directory {
     return this.#view.topology();
   }
 
+  /** What another emesher has put; the watch brings it too, a moment later. */
+  learn(subscription: Subscription): void {
+    this.#set(subscription);
+  }
+
+  /** What another emesher has deleted. */
+  unlearn({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): void {
+    this.#delete(`${tenant}/${name}`);
+  }
+
   close(): void {
     this.#forget();
   }
 
+  #follow(change: RegistryChange): void {
+    if (change.type === 'routing') this.#version++;
+    else if (change.type === 'subscription') {
+      if (change.current === undefined) this.#delete(change.key);
+      else this.#set(storedFromProto(change.current));
+    } else if (change.type === 'member') {
+      this.#findSisters();
+      if (change.current === undefined) this.#tell((listener) => listener.memberLeft?.(change.id));
+    } else if (change.type === 'lease' && change.state === 'lost') {
+      // The names went with the lease.
+      this.#unreleased.clear();
+      this.#tell((listener) => listener.ownershipLost?.());
+    }
+  }
+
+  #findSisters(): void {
+    this.#sisters = [...this.#view.members.values()].filter(
+      ({ id, kind }) => kind === Member_Kind.EMESHER && id !== this.#member,
+    );
+  }
+
   #set(subscription: Subscription): void {
-    const key = `${subscription.tenant}/${subscription.name}`;
+    const { tenant, name, broadcastOf } = subscription;
+    const key = `${tenant}/${name}`;
     const there = this.#subscriptions.get(key);
-    if (there !== undefined && there.revision > subscription.revision) return;
-    if (there !== undefined) this.#interested(there, false);
+    if (there !== undefined && there.revision >= subscription.revision) return;
+    if (there !== undefined) this.#interest.remove(there);
     this.#subscriptions.set(key, subscription);
-    this.#interested(subscription, true);
+    this.#interest.add(subscription);
+    if (broadcastOf !== '') {
+      const whole = `${tenant}/${broadcastOf}`;
+      this.#parts.set(whole, (this.#parts.get(whole) ?? new Set()).add(name));
+    }
     this.#version++;
+    if (there !== undefined) this.#tell((listener) => listener.changed?.(subscription));
   }
 
   #delete(key: string): void {
     const there = this.#subscriptions.get(key);
     if (there === undefined) return;
+    const { tenant, name, broadcastOf } = there;
     this.#subscriptions.delete(key);
-    this.#interested(there, false);
+    this.#interest.remove(there);
+    const parts = this.#parts.get(`${tenant}/${broadcastOf}`);
+    if (parts?.delete(name) === true && parts.size === 0) {
+      this.#parts.delete(`${tenant}/${broadcastOf}`);
+    }
     this.#version++;
-    for (const listener of this.#deleted) listener(there.tenant, there.name);
+    this.#tell((listener) => listener.deleted?.(tenant, name));
   }
 
-  #interested({ tenant, name, topicFilters }: Subscription, add: boolean): void {
-    const trie = this.#interest.get(tenant) ?? new TopicTrie<string>();
-    this.#interest.set(tenant, trie);
-    for (const filter of topicFilters) {
-      if (add) trie.add(filter, name);
-      else trie.remove(filter, name);
-    }
+  #tell(what: (listener: DirectoryListener) => void): void {
+    for (const listener of [...this.#listeners]) what(listener);
   }
 }
+
+const AWAIT_STEP_MS = 20;

@@ -1,29 +1,29 @@
-import type {
-  AttachOptions,
-  Attachment,
-  DeliverySink,
-  SettleOutcome,
-} from '@eventmesh/adapter-api';
-import type { Directory } from '../control/directory.ts';
+import { randomBytes } from 'node:crypto';
+import type { AttachOptions, Attachment, DeliverySink } from '@eventmesh/adapter-api';
 import { checkSubscription, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
+import type { Directory } from '../control/directory.ts';
+import type { Peers } from '../peer/peers.ts';
+import { relay } from '../peer/relay.ts';
+import { Roaming } from '../peer/roaming.ts';
+import { sitePause } from '../peer/site-pause.ts';
 import { checkGrants, type CallerSession } from '../session.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
-import { sameSpec } from './same-spec.ts';
+import type { DirectGroups } from './direct-groups.ts';
+import type { Hold } from './hold.ts';
 import type { Runners } from './runners.ts';
 import type { SubscriptionAdmin } from './subscription-admin.ts';
 
 export interface AttachmentsDeps {
   readonly directory: Directory;
   readonly runners: Runners;
+  readonly groups: DirectGroups;
   readonly admin: SubscriptionAdmin;
-  readonly direct: DirectSwitch;
+  readonly peers: Peers;
 }
 
-/** Brings consumers to subscriptions: finds or makes the subscription, owns it, attaches. */
+/** Brings consumers to subscriptions: finds or makes the subscription, here or where it runs. */
 export class Attachments {
   readonly #deps: AttachmentsDeps;
-  #consumers = 0;
 
   constructor(deps: AttachmentsDeps) {
     this.#deps = deps;
@@ -34,21 +34,86 @@ export class Attachments {
     options: AttachOptions,
     sink: DeliverySink,
   ): Promise<Attachment> {
+    const { admin, directory } = this.#deps;
     const { subscription, interestVersion } = await this.#find(session, options);
-    const consumer = options.consumer ?? `consumer-${(++this.#consumers).toString(36)}`;
-    const attachment =
-      subscription.deliveryClass === 'direct'
-        ? this.#attachDirect(session, subscription, consumer, sink)
-        : await this.#attachDurable(session, subscription, consumer, sink);
+    const consumer = options.consumer ?? `consumer-${randomBytes(4).toString('hex')}`;
+    const consumed = await admin.consumed(subscription, options.consumer);
+    const roaming = await Roaming.open({
+      subscription: consumed.name,
+      sink,
+      take: (to) => this.#take(session, consumed, consumer, to),
+      pause: sitePause(directory),
+    });
+    const detach = this.#endWith(session, sink, async () => {
+      await roaming.detach();
+      if (consumed !== subscription) await admin.partLeft(subscription);
+    });
     try {
       const converged = await this.#converge(interestVersion, options.convergeMs ?? 0);
-      attachment.credit(options.creditEvents ?? 0, options.creditBytes ?? 0);
-      return { ...attachment, ...converged };
+      roaming.credit(options.creditEvents ?? 0, options.creditBytes ?? 0);
+      return {
+        subscription,
+        consumer,
+        ...converged,
+        credit: (events, bytes = 0) => roaming.credit(events, bytes),
+        settle: (ids, outcome, cumulative = false) => roaming.settle(ids, outcome, cumulative),
+        detach,
+      };
     } catch (error) {
       // The caller gets no hold on it, so it must not stay attached.
-      await attachment.detach();
+      await detach();
       throw error;
     }
+  }
+
+  /** A place at this very emesher. @throws Unavailable (OWNED_ELSEWHERE) when it runs elsewhere. */
+  readonly attachHere = (
+    subscription: Subscription,
+    session: CallerSession,
+    consumer: string,
+    sink: DeliverySink,
+  ): Promise<Hold> =>
+    subscription.deliveryClass === 'direct'
+      ? this.#deps.groups.attach(subscription, session, sink)
+      : this.#deps.runners.attach(subscription, session, consumer, sink);
+
+  async #take(
+    session: CallerSession,
+    subscription: Subscription,
+    consumer: string,
+    sink: DeliverySink,
+  ): Promise<Hold> {
+    try {
+      return await this.attachHere(subscription, session, consumer, sink);
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      if (error.reason !== 'OWNED_ELSEWHERE') throw error;
+      const owner = await this.#deps.peers.owner(error);
+      const { tenant, kind, name, roles } = session.grants.principal;
+      const principal = { tenant, kind, name, roles };
+      return relay(owner, { principal, subscription: subscription.name, consumer }, sink);
+    }
+  }
+
+  /** The consumer goes when its credential ends. Answers how to detach, once. */
+  #endWith(
+    { grants }: CallerSession,
+    sink: DeliverySink,
+    detach: () => Promise<void>,
+  ): () => Promise<void> {
+    let detached: Promise<void> | undefined;
+    const leave = () => {
+      grants.ended.removeEventListener('abort', ended);
+      detached ??= detach();
+      return detached;
+    };
+    const ended = () => {
+      if (detached !== undefined) return;
+      sink.ended(new MeshError('Unauthenticated', 'the credential is no longer valid'));
+      void leave();
+    };
+    grants.ended.addEventListener('abort', ended, { once: true });
+    return leave;
   }
 
   async #find(
@@ -67,70 +132,7 @@ export class Attachments {
         ? { ...options.subscription, name: admin.ephemeralName(), ephemeral: true }
         : options.subscription,
     );
-    const there = admin.peek(session, spec.name);
-    if (there !== undefined) {
-      if (!sameSpec(there, spec)) {
-        throw new MeshError('AlreadyExists', `subscription "${name}" exists with another spec`, {
-          field: 'subscription',
-          reason: 'SUBSCRIPTION_DIFFERS',
-        });
-      }
-      checkGrants(session, there);
-      return { subscription: there, interestVersion: 0n };
-    }
-    return admin.make(session, spec);
-  }
-
-  #attachDirect(
-    session: CallerSession,
-    subscription: Subscription,
-    consumer: string,
-    sink: DeliverySink,
-  ): Attachment {
-    const attachment = this.#deps.direct.attach(session, subscription, consumer, sink);
-    return {
-      ...attachment,
-      detach: async () => {
-        await attachment.detach();
-        if (subscription.ephemeral) await this.#deps.directory.forget(subscription);
-      },
-    };
-  }
-
-  async #attachDurable(
-    session: CallerSession,
-    subscription: Subscription,
-    consumer: string,
-    sink: DeliverySink,
-  ): Promise<Attachment> {
-    const runner = await this.#deps.runners.own(subscription, session);
-    if (subscription.mode === 'exclusive' && runner.consumers > 0) {
-      throw new MeshError('FailedPrecondition', `"${subscription.name}" has its one consumer`, {
-        reason: 'EXCLUSIVE',
-      });
-    }
-    runner.attach(consumer, sink);
-    const ended = () => {
-      const reason = new MeshError('Unauthenticated', 'the credential is no longer valid');
-      sink.ended(reason);
-      void this.#deps.runners.leave(runner, consumer);
-    };
-    session.grants.ended.addEventListener('abort', ended, { once: true });
-    let detached: Promise<void> | undefined;
-    return {
-      subscription,
-      consumer,
-      convergedSites: [],
-      unreachableSites: [],
-      credit: (events, bytes = 0) => runner.credit(consumer, events, bytes),
-      settle: (ids: readonly number[], outcome: SettleOutcome, cumulative = false) =>
-        runner.settle(consumer, ids, outcome, cumulative),
-      detach: () => {
-        session.grants.ended.removeEventListener('abort', ended);
-        detached ??= this.#deps.runners.leave(runner, consumer);
-        return detached;
-      },
-    };
+    return admin.findOrMake(session, spec);
   }
 
   async #converge(interestVersion: bigint, timeoutMs: number) {

@@ -1,6 +1,6 @@
 import type { Authorizer } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
-import { Principal_Kind } from '@eventmesh/proto-gen/acl';
+import { Principal_Kind, type Principal } from '@eventmesh/proto-gen/acl';
 import { CallerSession } from '../session.ts';
 
 const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
@@ -22,3 +22,9 @@ export function ownerSession(authorizer: Authorizer) {
     return new CallerSession(await authorizer.sessionFor({ tenant, kind, name }));
   };
 }
+
+/** The session of a caller that another emesher of this site has authenticated. */
+export const peerSession =
+  (authorizer: Authorizer) =>
+  async ({ tenant, kind, name, roles }: Principal): Promise<CallerSession> =>
+    new CallerSession(await authorizer.sessionFor({ tenant, kind, name, roles }));

@@ -1,7 +1,7 @@
 import type { SettleOutcome } from '@eventmesh/adapter-api';
 import type { Assignment, Entry, Subscription } from '@eventmesh/delivery';
 import type { Logger } from '@eventmesh/telemetry';
-import type { DeadLetters } from './dead-letters.ts';
+import type { DeadLetters } from '../dead/index.ts';
 import type { Runner } from './runner.ts';
 
 /** What a runner needs besides its subscription. */

@@ -1,19 +1,21 @@
 import type { Delivery, DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
 import {
   DeliveryEngine,
+  decodeState,
+  encodeState,
   type Assignment,
   type Counters,
-  type EngineState,
   type Entry,
   type Subscription,
 } from '@eventmesh/delivery';
-import { EventView, type RecordView } from '@eventmesh/event';
+import type { RecordView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
-import type { CursorCommit } from '@eventmesh/store-api';
+import type { Cursor, CursorCommit } from '@eventmesh/store-api';
 import type { Tap, TapHandle } from '../follow/tap.ts';
 import type { CallerSession } from '../session.ts';
 import type { CursorSource } from './cursors.ts';
 import type { RunnerDeps } from './runner-deps.ts';
+import { viewOf } from './shared-view.ts';
 
 /**
  * A subscription at work on the emesher that owns it: reads its partitions, lets the engine decide,
@@ -29,36 +31,44 @@ export class Runner implements Tap, CursorSource {
   readonly #predicate: Predicate;
   readonly #sinks = new Map<string, DeliverySink>();
   readonly #handles: TapHandle[] = [];
+  /** Gaps that reading met before the first consumer was there. */
+  readonly #untold: { readonly partition: number; readonly from: number; readonly to: number }[] =
+    [];
   #authority: CallerSession;
   #timer: NodeJS.Timeout | undefined;
   #pumping = false;
   #closed = false;
+  /** Ends the wait for dead letters that are not written yet. */
+  readonly #closing = new AbortController();
   #filteredHere = 0;
+  #filterErrors = 0;
 
   constructor(
     subscription: Subscription,
     epoch: number,
     authority: CallerSession,
     deps: RunnerDeps,
-    state: EngineState | undefined,
+    cursors: readonly Cursor[],
   ) {
     this.subscription = subscription;
     this.epoch = epoch;
     this.#authority = authority;
     this.#deps = deps;
-    this.#predicate = compileFilters(subscription.filters);
-    this.engine = new DeliveryEngine(
-      {
-        spec: subscription,
-        epoch,
-        now: deps.now,
-        random: deps.random,
-        mayReceive: (topic) => this.#authority.mayReceive(topic),
-        heldMax: deps.heldMax,
-        heldBytesMax: deps.heldBytesMax,
-      },
-      state,
-    );
+    this.#predicate = compileFilters(subscription.filters, {
+      onError: () => this.#filterErrors++,
+    });
+    this.engine = new DeliveryEngine({
+      spec: subscription,
+      epoch,
+      now: deps.now,
+      random: deps.random,
+      mayReceive: (topic) => this.#authority.mayReceive(topic),
+      heldMax: deps.heldMax,
+      heldBytesMax: deps.heldBytesMax,
+    });
+    for (const [partition, { floor, settled, state }] of cursors.entries()) {
+      this.engine.openPartition(partition, floor, settled, decodeState(state));
+    }
     this.countersAtStart = { ...this.engine.counters };
   }
 
@@ -66,11 +76,15 @@ export class Runner implements Tap, CursorSource {
     return this.subscription.topicFilters;
   }
 
+  get recipient(): string {
+    return this.subscription.name;
+  }
+
   get ready(): boolean {
     return !this.engine.saturated;
   }
 
-  /** Starts reading; every partition has been opened in the engine. */
+  /** Starts reading. */
   start(handles: (tap: Tap) => readonly TapHandle[]): void {
     this.#handles.push(...handles(this));
   }
@@ -84,6 +98,7 @@ export class Runner implements Tap, CursorSource {
   attach(consumer: string, sink: DeliverySink): void {
     this.#sinks.set(consumer, sink);
     this.engine.attach(consumer);
+    for (const gap of this.#untold.splice(0)) sink.gap(gap);
   }
 
   detach(consumer: string): void {
@@ -94,6 +109,10 @@ export class Runner implements Tap, CursorSource {
 
   get consumers(): number {
     return this.#sinks.size;
+  }
+
+  has(consumer: string): boolean {
+    return this.#sinks.has(consumer);
   }
 
   credit(consumer: string, events: number, bytes: number): void {
@@ -107,7 +126,7 @@ export class Runner implements Tap, CursorSource {
     outcome: SettleOutcome,
     cumulative: boolean,
   ): readonly number[] {
-    const all = cumulative ? this.engine.upTo(consumer, ids.reduce(greater, 0)) : ids;
+    const all = cumulative ? this.engine.upTo(consumer, ids) : ids;
     const done: Entry[] = [];
     const refused = this.engine.settle(consumer, all, outcome, (entry) => done.push(entry));
     if (done.length > 0) this.#deps.onSettled(this.subscription, done, outcome);
@@ -123,7 +142,7 @@ export class Runner implements Tap, CursorSource {
   }
 
   offer(partition: number, position: number, record: RecordView): void {
-    if (this.#matches(record)) this.engine.offer(partition, position, record);
+    if (this.#matches(partition, record)) this.engine.offer(partition, position, record);
     else this.#filteredHere++;
   }
 
@@ -139,18 +158,17 @@ export class Runner implements Tap, CursorSource {
 
   gap(partition: number, from: number, to: number): void {
     this.engine.advance(partition, to, 0);
+    if (this.#sinks.size === 0) this.#untold.push({ partition, from, to });
     for (const sink of this.#sinks.values()) sink.gap({ partition, from, to });
   }
 
   /** What has to be written of the progress; marks it clean. */
   takeCursors(): CursorCommit[] {
     const moved = this.engine.takeCursors();
-    if (moved.length === 0) return [];
-    const state = Buffer.from(JSON.stringify(this.engine.state()));
     const log = this.#deps.logName(this.subscription.tenant);
-    return moved.map(({ partition, floor, settled }) => ({
+    return moved.map(({ partition, floor, settled, state }) => ({
       id: { log, partition, subscription: this.subscription.name },
-      cursor: { floor, settled, epoch: this.epoch, state },
+      cursor: { floor, settled, epoch: this.epoch, state: encodeState(state) },
     }));
   }
 
@@ -165,22 +183,26 @@ export class Runner implements Tap, CursorSource {
   /** Ends every attachment; nothing is called any more after it. */
   close(reason?: Parameters<DeliverySink['ended']>[0]): void {
     this.#closed = true;
+    this.#closing.abort();
     clearTimeout(this.#timer);
     for (const handle of this.#handles) handle.close();
     if (reason !== undefined) for (const sink of this.#sinks.values()) sink.ended(reason);
     this.#sinks.clear();
   }
 
-  #matches(record: RecordView): boolean {
+  #matches(partition: number, record: RecordView): boolean {
     if (this.subscription.filters.length === 0) return true;
+    const errors = this.#filterErrors;
+    let matches = false;
     try {
-      return this.#predicate(new EventView(record.event));
+      matches = this.#predicate(viewOf(record));
     } catch (error) {
-      // A filter that cannot be evaluated is false, and is counted (Subscriptions API 1.0).
-      this.engine.counters.filterErrors++;
-      this.#deps.logger.debug({ err: error }, 'a filter could not be evaluated');
-      return false;
+      this.#filterErrors++;
+      this.#deps.logger.debug({ err: error }, 'an event cannot be read');
     }
+    // A filter that cannot be evaluated is false, and is counted (Subscriptions API 1.0).
+    if (this.#filterErrors !== errors) this.engine.filterFailed(partition);
+    return matches;
   }
 
   /** Once a turn, however many offers, credits and settles came in it. */
@@ -231,7 +253,7 @@ export class Runner implements Tap, CursorSource {
       for (const entry of dead) this.engine.retire(entry, 'dropped');
       return;
     }
-    this.#deps.deadLetters.write(this.subscription, dead).then(
+    this.#deps.deadLetters.write(this.subscription, dead, this.#closing.signal).then(
       () => {
         for (const entry of dead) this.engine.retire(entry, 'dead-lettered');
         this.#deps.onDeadLettered(this.subscription, dead);
@@ -239,6 +261,8 @@ export class Runner implements Tap, CursorSource {
         this.#schedulePump();
       },
       (error: unknown) => {
+        // Nobody waits any more; whoever owns the subscription next looks at them again.
+        if (this.#closed) return;
         this.#deps.logger.warn({ err: error }, 'dead letters could not be written; held');
         for (const entry of dead) this.engine.revive(entry, 1000);
         this.#schedulePump();
@@ -260,6 +284,3 @@ function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
     ingressTimeUs: record.ingressTimeUs,
   };
 }
-
-/** Not `Math.max(...ids)`: as many arguments as a caller sends ids would overflow the stack. */
-const greater = (a: number, b: number): number => Math.max(a, b);

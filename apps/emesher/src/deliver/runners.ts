@@ -1,14 +1,18 @@
+import type { DeliverySink } from '@eventmesh/adapter-api';
 import type { Directory } from '../control/directory.ts';
-import type { EngineState, Subscription } from '@eventmesh/delivery';
-import { MeshError } from '@eventmesh/errors';
-import type { Cursor, EventStore } from '@eventmesh/store-api';
+import type { Subscription } from '@eventmesh/delivery';
+import type { MeshError } from '@eventmesh/errors';
+import type { EventStore } from '@eventmesh/store-api';
 import type { Followers } from '../follow/followers.ts';
 import type { Logs } from '../logs.ts';
 import type { CallerSession } from '../session.ts';
 import type { Cursors } from './cursors.ts';
+import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
+import { claimCursors, loadCursors } from './own-cursors.ts';
 import { Runner } from './runner.ts';
 import type { RunnerDeps } from './runner-deps.ts';
-import { startPositions } from './start-position.ts';
+import { sameSpec } from './same-spec.ts';
+import { Turns } from './turns.ts';
 
 export interface RunnersDeps {
   readonly store: EventStore;
@@ -18,14 +22,16 @@ export interface RunnersDeps {
   readonly cursors: Cursors;
   readonly runner: Omit<RunnerDeps, 'onFenced'>;
   readonly ownerSession: (subscription: Subscription) => Promise<CallerSession>;
+  /** A subscription does not run here any more. */
+  readonly onGone: (runner: Runner) => void;
 }
 
-/** The subscriptions that this emesher owns: those with consumers here. */
+/** The durable subscriptions that this emesher owns: those with consumers here. */
 export class Runners {
   readonly #deps: RunnersDeps;
   readonly #runners = new Map<string, Runner>();
-  /** Starting and stopping a subscription wait for each other. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Starting, stopping and changing a subscription wait for each other. */
+  readonly #turns = new Turns();
 
   constructor(deps: RunnersDeps) {
     this.#deps = deps;
@@ -51,33 +57,36 @@ export class Runners {
     return this.#runners.get(`${tenant}/${name}`);
   }
 
-  /** The running subscription; taken over when nobody owns it. */
-  own(subscription: Subscription, session: CallerSession): Promise<Runner> {
-    return this.#turn(subscription, async (key) => {
+  /**
+   * Attaches a consumer; a subscription that nobody owns is taken over.
+   * @throws Unavailable (OWNED_ELSEWHERE), FailedPrecondition (EXCLUSIVE), NotFound.
+   */
+  attach(
+    subscription: Subscription,
+    session: CallerSession,
+    consumer: string,
+    sink: DeliverySink,
+  ): Promise<Hold> {
+    const key = keyOf(subscription);
+    return this.#turns.take(key, async () => {
+      // As it is now: it may have waited behind a change of it.
+      const current = this.#deps.directory.subscriptions.get(key);
+      if (current === undefined) throw deletedError(subscription.name);
+      const authority = await this.#authority(current, session);
       const running = this.#runners.get(key);
-      const authority = await this.#authority(subscription, session);
-      if (running !== undefined) {
-        running.authorise(authority);
-        return running;
+      running?.authorise(authority);
+      const runner = running ?? (await this.#start(current, authority));
+      if (current.mode === 'exclusive' && runner.consumers > 0) {
+        throw exclusiveError(current.name);
       }
-      const runner = await this.#start(subscription, authority);
-      this.#runners.set(key, runner);
-      return runner;
+      return this.#hold(key, runner, consumer, sink);
     });
   }
 
-  /** A consumer leaves; with the last one the subscription is given up. */
-  leave(runner: Runner, consumer: string): Promise<void> {
-    runner.detach(consumer);
-    return this.#turn(runner.subscription, async (key) => {
-      if (this.#runners.get(key) !== runner || runner.consumers > 0) return;
-      await this.#giveUp(key, runner);
-    });
-  }
-
-  /** Ends a subscription with a reason, as after its deletion. */
+  /** Ends a subscription with a reason; it is given up when its progress is durable. */
   end(tenant: string, name: string, reason: MeshError): Promise<void> {
-    return this.#turn({ tenant, name }, async (key) => {
+    const key = `${tenant}/${name}`;
+    return this.#turns.take(key, async () => {
       const runner = this.#runners.get(key);
       if (runner === undefined) return;
       runner.close(reason);
@@ -85,49 +94,124 @@ export class Runners {
     });
   }
 
+  /** Ends a subscription that is no more: nothing of it is written after this. */
+  discard(tenant: string, name: string): Promise<void> {
+    const key = `${tenant}/${name}`;
+    return this.#turns.take(key, async () => {
+      const runner = this.#runners.get(key);
+      if (runner === undefined) return;
+      runner.close(deletedError(name));
+      await this.#drop(key, runner);
+    });
+  }
+
+  /** Goes on by a subscription as it was changed; answers when nothing runs by the old one. */
+  apply(changed: Subscription): Promise<void> {
+    const key = keyOf(changed);
+    return this.#turns.take(key, async () => {
+      const runner = this.#runners.get(key);
+      if (runner === undefined || runner.subscription.revision >= changed.revision) return;
+      if (sameSpec(runner.subscription, changed)) {
+        runner.pause(changed.paused);
+        return;
+      }
+      runner.close(changedError(changed.name));
+      await this.#giveUp(key, runner);
+    });
+  }
+
+  /**
+   * Does something to a subscription while this emesher owns it and it does not run; whoever
+   * consumed it here is told why.
+   * @throws Unavailable (OWNED_ELSEWHERE): it runs at another emesher.
+   */
+  whileStopped(
+    { tenant, name }: Subscription,
+    reason: MeshError,
+    work: (epoch: number) => Promise<void>,
+  ): Promise<void> {
+    const key = `${tenant}/${name}`;
+    const owned = ownershipName({ tenant, name });
+    return this.#turns.take(key, async () => {
+      // Under the lease that owns it already this is the epoch that it has.
+      const epoch = await this.#deps.directory.acquire(owned);
+      const runner = this.#runners.get(key);
+      runner?.close(reason);
+      if (runner !== undefined) this.#forget(key, runner);
+      try {
+        await work(epoch);
+      } finally {
+        await this.#deps.directory.release(owned);
+      }
+    });
+  }
+
+  /** The lease is gone: another emesher may own all this by now. */
+  async moved(): Promise<void> {
+    const all = [...this.#runners.values()];
+    await Promise.all(all.map((runner) => this.#fenced(runner)));
+  }
+
   async stop(reason: MeshError): Promise<void> {
     const all = [...this.#runners.values()].map(({ subscription }) => subscription);
     await Promise.all(all.map(({ tenant, name }) => this.end(tenant, name, reason)));
   }
 
+  /** Consumers of one name are different ones all the same. */
+  #hold(key: string, runner: Runner, consumer: string, sink: DeliverySink): Hold {
+    const name = freeName(consumer, runner);
+    runner.attach(name, sink);
+    let detached: Promise<void> | undefined;
+    return {
+      credit: (events, bytes) => runner.credit(name, events, bytes),
+      settle: (ids, outcome, cumulative) => runner.settle(name, ids, outcome, cumulative),
+      detach: () => {
+        if (detached === undefined) {
+          runner.detach(name);
+          detached = this.#turns.take(key, async () => {
+            if (this.#runners.get(key) !== runner || runner.consumers > 0) return;
+            await this.#giveUp(key, runner);
+          });
+        }
+        return detached;
+      },
+    };
+  }
+
   async #start(subscription: Subscription, authority: CallerSession): Promise<Runner> {
-    const { logs, directory, followers, cursors } = this.#deps;
-    const { tenant, name } = subscription;
-    const epoch = await directory.acquire(ownershipName(subscription));
+    const { directory } = this.#deps;
+    const owned = ownershipName(subscription);
+    const epoch = await directory.acquire(owned);
+    try {
+      return await this.#run(subscription, epoch, authority);
+    } catch (error) {
+      await directory.release(owned);
+      throw error;
+    }
+  }
+
+  async #run(subscription: Subscription, epoch: number, authority: CallerSession): Promise<Runner> {
+    const { store, logs, followers, cursors } = this.#deps;
+    const { tenant, name, ephemeral } = subscription;
     const { partitions } = await logs.ensure(tenant);
-    const found = await this.#cursors(subscription, partitions.length);
+    const log = logs.name(tenant);
+    const found = await loadCursors(store, log, subscription, partitions.length);
+    // What an ephemeral one has done is of no use to anybody after it.
+    if (!ephemeral) await claimCursors(store, log, subscription, epoch, found);
     const runner = new Runner(
       subscription,
       epoch,
       authority,
       { ...this.#deps.runner, onFenced: (fenced) => void this.#fenced(fenced) },
-      engineState(found),
+      found,
     );
-    for (const [partition, cursor] of found.entries()) {
-      runner.engine.openPartition(partition, cursor.floor, cursor.settled);
-    }
-    cursors.add(runner);
+    if (!ephemeral) cursors.add(runner);
     runner.start((tap) =>
       found.map(({ floor }, partition) => followers.of(tenant, partition).attach(tap, floor)),
     );
+    this.#runners.set(keyOf(subscription), runner);
     this.#deps.runner.logger.debug({ tenant, subscription: name, epoch }, 'subscription owned');
     return runner;
-  }
-
-  /** Where a subscription goes on in each partition: its cursors, else where it is to start. */
-  async #cursors(subscription: Subscription, partitions: number): Promise<Cursor[]> {
-    const { store, logs } = this.#deps;
-    const log = logs.name(subscription.tenant);
-    const found = await Promise.all(
-      Array.from({ length: partitions }, (_, partition) =>
-        store.loadCursor({ log, partition, subscription: subscription.name }),
-      ),
-    );
-    if (found.every((cursor) => cursor !== undefined)) return found;
-    const floors = await startPositions(store, log, subscription.start);
-    return floors.map((floor, partition) => {
-      return found[partition] ?? { floor, settled: [], epoch: 0, state: NO_STATE };
-    });
   }
 
   async #authority(subscription: Subscription, session: CallerSession): Promise<CallerSession> {
@@ -137,54 +221,45 @@ export class Runners {
   }
 
   async #giveUp(key: string, runner: Runner): Promise<void> {
-    const { cursors, directory } = this.#deps;
     runner.close();
     // Durable before anybody else may own it: what was accepted here is not delivered again.
-    if (!runner.subscription.ephemeral) await cursors.flush();
-    cursors.remove(runner);
-    this.#runners.delete(key);
-    await directory.release(ownershipName(runner.subscription));
-    if (runner.subscription.ephemeral) await directory.forget(runner.subscription);
+    if (!runner.subscription.ephemeral) await this.#deps.cursors.flush();
+    await this.#drop(key, runner);
+    if (runner.subscription.ephemeral) await this.#deps.directory.forget(runner.subscription);
   }
 
-  async #fenced(runner: Runner): Promise<void> {
-    const { tenant, name } = runner.subscription;
-    const reason = new MeshError('Aborted', `another emesher owns "${name}" now; reconnect`, {
-      reason: 'FENCED',
-    });
+  async #drop(key: string, runner: Runner): Promise<void> {
+    this.#forget(key, runner);
+    await this.#deps.directory.release(ownershipName(runner.subscription));
+  }
+
+  #forget(key: string, runner: Runner): void {
     this.#deps.cursors.remove(runner);
-    await this.end(tenant, name, reason);
+    this.#runners.delete(key);
+    this.#deps.onGone(runner);
   }
 
-  #turn<T>(
-    subscription: Pick<Subscription, 'tenant' | 'name'>,
-    work: (key: string) => Promise<T>,
-  ): Promise<T> {
-    const key = `${subscription.tenant}/${subscription.name}`;
-    const before = this.#turns.get(key) ?? Promise.resolve();
-    const mine = before.then(
-      () => work(key),
-      () => work(key),
-    );
-    this.#turns.set(key, mine);
-    const forget = () => {
-      if (this.#turns.get(key) === mine) this.#turns.delete(key);
-    };
-    mine.then(forget, forget);
-    return mine;
+  /** It writes nothing more; its consumers may go on where it runs now. */
+  #fenced(runner: Runner): Promise<void> {
+    const { subscription } = runner;
+    const key = keyOf(subscription);
+    this.#deps.cursors.remove(runner);
+    return this.#turns.take(key, async () => {
+      if (this.#runners.get(key) !== runner) return;
+      runner.close(movedError(subscription.name));
+      await this.#drop(key, runner);
+    });
   }
+}
+
+const keyOf = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
+  `${tenant}/${name}`;
+
+function freeName(wanted: string, runner: Runner): string {
+  let name = wanted;
+  for (let n = 2; runner.has(name); n++) name = `${wanted}#${n}`;
+  return name;
 }
 
 export const ownershipName = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
   `subscription/${tenant}/${name}`;
-
-const NO_STATE = new Uint8Array(0);
-
-/** Every cursor carries the same state; the newest one counts. */
-function engineState(cursors: readonly Cursor[]): EngineState | undefined {
-  const newest = cursors
-    .filter(({ state }) => state.length > 0)
-    .sort((a, b) => b.epoch - a.epoch)[0];
-  if (newest === undefined) return undefined;
-  return JSON.parse(Buffer.from(newest.state).toString('utf8')) as EngineState;
-}

@@ -4,7 +4,8 @@ import { EventView, decodeRecord } from '@eventmesh/event';
 import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
 
 /**
- * The first position of each partition that a start means.
+ * The first position of each partition that a start means. When records that the start asks for are
+ * gone it is the first of them, so that whoever reads from there is told of the gap.
  *
  * @throws NotFound (`start`) when it names an event that is no longer, or never was, in this store.
  */
@@ -30,12 +31,24 @@ async function startPosition(
     case 'latest':
       return info.last + 1;
     case 'position':
-      return start.partition === info.partition
-        ? Math.max(start.position, info.first)
-        : info.last + 1;
-    case 'time':
-      return firstSince(store, log, info, start.timeMs);
+      if (start.partition !== info.partition) return info.last + 1;
+      return start.position === 0 ? info.first : start.position;
+    case 'time': {
+      const found = await firstSince(store, log, info, start.timeMs);
+      // Nobody can tell any more whether what is gone before it was stored since then, too.
+      return found === info.first ? 1 : found;
+    }
   }
+}
+
+/** The first record of each partition that was stored at or after a time, of what is still there. */
+export function timePositions(
+  store: EventStore,
+  log: string,
+  partitions: readonly PartitionInfo[],
+  timeMs: number,
+): Promise<number[]> {
+  return Promise.all(partitions.map((info) => firstSince(store, log, info, timeMs)));
 }
 
 async function firstSince(

@@ -1,8 +1,9 @@
 import type { SubscriptionStatus } from '@eventmesh/adapter-api';
-import type { Counters, EngineState, Subscription } from '@eventmesh/delivery';
+import { decodeState, sumCounters, type Counters, type Subscription } from '@eventmesh/delivery';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logs } from '../logs.ts';
 import type { Runners } from './runners.ts';
+import { STUCK_KEYS_LISTED_MAX } from '../inspect/stuck-keys.ts';
 
 /** The books of a subscription: from the engine when it runs here, else from its cursors. */
 export async function subscriptionStatus(
@@ -20,18 +21,18 @@ export async function subscriptionStatus(
     }
     const { held, consumers, counters } = runner.engine;
     return {
-      ...books(counters),
+      ...counters,
       held,
       lag,
       consumers,
       ownerMember: '',
       epoch: runner.epoch,
-      stuckKeys: [],
+      stuckKeys: runner.engine.stuckKeys(STUCK_KEYS_LISTED_MAX),
     };
   }
   let lag = 0;
   let epoch = 0;
-  let state: EngineState | undefined;
+  const counters: Counters[] = [];
   for (const { partition, last } of partitions) {
     const cursor = await deps.store.loadCursor({
       log: deps.logs.name(tenant),
@@ -42,34 +43,18 @@ export async function subscriptionStatus(
     lag += Math.max(0, last + 1 - cursor.floor);
     for (const { from, to } of cursor.settled) lag -= to - from + 1;
     epoch = Math.max(epoch, cursor.epoch);
-    if (cursor.state.length > 0) {
-      state = JSON.parse(Buffer.from(cursor.state).toString('utf8')) as EngineState;
-    }
+    const state = decodeState(cursor.state);
+    if (state !== undefined) counters.push(state.counters);
   }
   return {
-    ...books(state?.counters),
+    // What was looked at and not settled before a restart is looked at again, so without a running
+    // engine the sum of the outcomes is what was considered for good.
+    ...sumCounters(counters),
     held: 0,
     lag,
     consumers: 0,
     ownerMember: '',
     epoch,
     stuckKeys: [],
-  };
-}
-
-/**
- * What was looked at and not settled before a restart is looked at again, so without a running
- * engine the sum of the outcomes is what was considered for good.
- */
-function books(counters: Counters | undefined) {
-  return {
-    considered: counters?.considered ?? 0,
-    delivered: counters?.delivered ?? 0,
-    filtered: counters?.filtered ?? 0,
-    expired: counters?.expired ?? 0,
-    deadLettered: counters?.deadLettered ?? 0,
-    dropped: counters?.dropped ?? 0,
-    redelivered: counters?.redelivered ?? 0,
-    filterErrors: counters?.filterErrors ?? 0,
   };
 }

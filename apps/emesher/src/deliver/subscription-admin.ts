@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type {
   Convergence,
   Session,
-  SubscriptionStatus,
   SubscriptionWithStatus,
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
@@ -14,22 +13,20 @@ import {
   type SubscriptionInput,
   type SubscriptionSpec,
 } from '@eventmesh/delivery';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { Action } from '@eventmesh/proto-gen/acl';
-import type { EventStore } from '@eventmesh/store-api';
-import type { Logs } from '../logs.ts';
+import type { SiteBooks } from '../peer/site-books.ts';
+import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
-import type { Runners } from './runners.ts';
+import { broadcastPart, partAs } from './broadcast.ts';
+import { makeSubscription, type MakeDeps } from './make-subscription.ts';
 import { sameSpec } from './same-spec.ts';
-import { startPositions } from './start-position.ts';
-import { subscriptionStatus } from './status.ts';
 
-export interface SubscriptionAdminDeps {
+export interface SubscriptionAdminDeps extends MakeDeps {
   readonly site: string;
   readonly directory: Directory;
-  readonly runners: Runners;
-  readonly logs: Logs;
-  readonly store: EventStore;
+  readonly changes: SiteChanges;
+  readonly books: SiteBooks;
   readonly now: () => number;
 }
 
@@ -42,21 +39,14 @@ export class SubscriptionAdmin implements SubscriptionsPort {
   }
 
   async create(session: Session, input: SubscriptionInput): Promise<Subscription> {
-    const caller = callerOf(session);
-    const spec = checkSubscription(input);
-    const there = this.peek(caller, spec.name);
-    if (there !== undefined) {
-      if (sameSpec(there, spec)) return there;
-      throw new MeshError('AlreadyExists', `subscription "${spec.name}" exists with another spec`, {
-        field: 'name',
-        reason: 'SUBSCRIPTION_DIFFERS',
-      });
-    }
-    return (await this.make(caller, spec)).subscription;
+    return (await this.findOrMake(callerOf(session), checkSubscription(input))).subscription;
   }
 
   async get(session: Session, name: string): Promise<SubscriptionWithStatus> {
-    return this.#withStatus(this.find(callerOf(session), name));
+    return this.#withStatus([this.find(callerOf(session), name)]).then(([only]) => {
+      if (only === undefined) throw new MeshError('Internal', 'no books for a subscription');
+      return only;
+    });
   }
 
   async list(session: Session, page: { readonly size: number; readonly token: string }) {
@@ -67,7 +57,7 @@ export class SubscriptionAdmin implements SubscriptionsPort {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const shown = mine.slice(0, page.size);
     return {
-      items: await Promise.all(shown.map((each) => this.#withStatus(each))),
+      items: await this.#withStatus(shown),
       nextToken: mine.length > shown.length ? (shown.at(-1)?.name ?? '') : '',
     };
   }
@@ -75,41 +65,39 @@ export class SubscriptionAdmin implements SubscriptionsPort {
   async update(session: Session, input: SubscriptionInput): Promise<Subscription> {
     const caller = callerOf(session);
     const there = this.find(caller, input.name);
+    if (there.broadcastOf !== '') {
+      throw invalid('name', `is a part of "${there.broadcastOf}"; update that one`);
+    }
     const spec = checkSubscription({ ...there, ...input, start: there.start, mode: there.mode });
     checkGrants(caller, spec);
-    return this.#replace({ ...there, ...spec });
+    return this.#putAll({ ...there, ...spec });
   }
 
   async pause(session: Session, name: string, paused: boolean): Promise<Subscription> {
-    const updated = await this.#put({ ...this.find(callerOf(session), name), paused });
-    this.#deps.runners.find(updated.tenant, name)?.pause(paused);
-    return updated;
+    return this.#putAll({ ...this.find(callerOf(session), name), paused });
   }
 
   async seek(session: Session, name: string, start: Start): Promise<Subscription> {
+    const { changes, directory } = this.#deps;
     const there = this.find(callerOf(session), name);
-    const reason = new MeshError('Aborted', `"${name}" was moved to another start; reconnect`, {
-      reason: 'SEEK',
-    });
-    await this.#deps.runners.end(there.tenant, name, reason);
-    // Owned while it is written: an emesher that still delivers is fenced by the newer epoch.
-    const owned = `subscription/${there.tenant}/${name}`;
-    const epoch = await this.#deps.directory.acquire(owned);
-    await this.#writeStart({ ...there, start }, epoch);
-    await this.#deps.directory.release(owned);
-    return this.#put({ ...there, start });
+    if (there.deliveryClass === 'direct') {
+      throw new MeshError(
+        'FailedPrecondition',
+        `"${name}" is of the direct class: nothing is kept`,
+      );
+    }
+    if (there.mode !== 'broadcast') return changes.seek(there, start);
+    for (const part of directory.partsOf(there)) await changes.seek(part, start);
+    return changes.put({ ...there, start });
   }
 
+  /** With a broadcast go its parts; those that were made meanwhile, too. */
   async delete(session: Session, name: string): Promise<void> {
-    const { directory, runners, store, logs } = this.#deps;
-    const { tenant } = this.find(callerOf(session), name);
-    await directory.delete(tenant, name);
-    const reason = new MeshError('NotFound', `subscription "${name}" was deleted`);
-    await runners.end(tenant, name, reason);
-    const { partitions } = await logs.ensure(tenant);
-    for (const { partition } of partitions) {
-      await store.deleteCursor({ log: logs.name(tenant), partition, subscription: name });
-    }
+    const { directory } = this.#deps;
+    const there = this.find(callerOf(session), name);
+    for (const part of directory.partsOf(there)) await this.#deleteOne(part);
+    await this.#deleteOne(there);
+    for (const part of directory.partsOf(there)) await this.#deleteOne(part);
   }
 
   converge(_session: Session, timeoutMs: number): Promise<Convergence> {
@@ -133,21 +121,43 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     return `ephemeral-${randomUUID()}`;
   }
 
-  /** Makes a subscription: its cursors first, so that `latest` means now and not later. */
-  async make(
+  /**
+   * The subscription of this name, made when missing.
+   * @throws AlreadyExists when there is one with another spec.
+   */
+  async findOrMake(
     caller: CallerSession,
     spec: SubscriptionSpec,
-  ): Promise<{ subscription: Subscription; interestVersion: bigint }> {
-    if (spec.mode === 'broadcast') {
-      throw new MeshError(
-        'Unimplemented',
-        'mode: broadcast is not there yet; use one subscription a consumer',
-        { field: 'mode' },
-      );
-    }
+  ): Promise<{ readonly subscription: Subscription; readonly interestVersion: bigint }> {
     checkGrants(caller, spec);
+    const there = this.peek(caller, spec.name);
+    const found =
+      there === undefined
+        ? await makeSubscription(this.#deps, this.#new(caller, spec))
+        : { subscription: there, interestVersion: 0n };
+    if (sameSpec(found.subscription, spec)) return found;
+    throw new MeshError('AlreadyExists', `subscription "${spec.name}" exists with another spec`, {
+      field: 'name',
+      reason: 'SUBSCRIPTION_DIFFERS',
+    });
+  }
+
+  /** What a consumer of a subscription really consumes: of a broadcast, its own part. */
+  async consumed(subscription: Subscription, consumer: string | undefined): Promise<Subscription> {
+    const { mode, deliveryClass } = subscription;
+    if (mode !== 'broadcast' || deliveryClass === 'direct') return subscription;
+    return broadcastPart(this.#deps, subscription, consumer, this.#deps.now());
+  }
+
+  /** An ephemeral broadcast goes with its last part. */
+  async partLeft(whole: Subscription): Promise<void> {
+    const { directory } = this.#deps;
+    if (whole.ephemeral && directory.partsOf(whole).length === 0) await directory.forget(whole);
+  }
+
+  #new(caller: CallerSession, spec: SubscriptionSpec): Subscription {
     const { tenant, kind, name } = caller.principal;
-    const subscription: Subscription = {
+    return {
       ...spec,
       tenant,
       owner: `${kind}:${name}`,
@@ -156,50 +166,39 @@ export class SubscriptionAdmin implements SubscriptionsPort {
       revision: 0,
       broadcastOf: '',
     };
-    if (spec.deliveryClass === 'durable' && !spec.ephemeral)
-      await this.#writeStart(subscription, 0);
-    return this.#deps.directory.put(subscription, -1);
   }
 
-  async #writeStart(subscription: Subscription, epoch: number): Promise<void> {
-    const { logs, store } = this.#deps;
-    const { tenant, name, start } = subscription;
-    await logs.ensure(tenant);
-    const log = logs.name(tenant);
-    const floors = await startPositions(store, log, start);
-    const commits = floors.map((floor, partition) => ({
-      id: { log, partition, subscription: name },
-      cursor: { floor, settled: [], epoch, state: new Uint8Array(0) },
-    }));
-    const fenced = await store.commitCursors(commits);
-    if (fenced.length > 0) {
-      throw new MeshError('Aborted', `"${name}" is being consumed elsewhere; try again`, {
-        reason: 'FENCED',
-      });
-    }
-  }
-
-  async #replace(subscription: Subscription): Promise<Subscription> {
-    const updated = await this.#put(subscription);
-    const reason = new MeshError('Aborted', `"${updated.name}" was changed; reconnect`, {
-      reason: 'SUBSCRIPTION_CHANGED',
-    });
-    await this.#deps.runners.end(updated.tenant, updated.name, reason);
+  /** A change of a broadcast is one of all its parts. */
+  async #putAll(subscription: Subscription): Promise<Subscription> {
+    const { directory, changes } = this.#deps;
+    const updated = await changes.put(subscription);
+    for (const part of directory.partsOf(updated)) await changes.put(partAs(part, updated));
     return updated;
   }
 
-  async #put(subscription: Subscription): Promise<Subscription> {
-    return (await this.#deps.directory.put(subscription, subscription.revision)).subscription;
+  /** Its cursors go when nobody writes them any more. */
+  async #deleteOne(subscription: Subscription): Promise<void> {
+    const { directory, changes, store, logs } = this.#deps;
+    const { tenant, name } = subscription;
+    await directory.delete(tenant, name);
+    await changes.deleted(subscription);
+    const { partitions } = await logs.ensure(tenant);
+    for (const { partition } of partitions) {
+      await store.deleteCursor({ log: logs.name(tenant), partition, subscription: name });
+    }
   }
 
-  async #withStatus(subscription: Subscription): Promise<SubscriptionWithStatus> {
-    const status: SubscriptionStatus = await subscriptionStatus(this.#deps, subscription);
-    return { subscription, status };
+  async #withStatus(subscriptions: readonly Subscription[]): Promise<SubscriptionWithStatus[]> {
+    const statuses = await this.#deps.books.of(subscriptions);
+    return subscriptions.flatMap((subscription, index) => {
+      const status = statuses[index];
+      return status === undefined ? [] : [{ subscription, status }];
+    });
   }
 }
 
 /** Its owner, and whoever administers subscriptions. */
-function mayManage(caller: CallerSession, subscription: Subscription): boolean {
+export function mayManage(caller: CallerSession, subscription: Subscription): boolean {
   const { kind, name } = caller.principal;
   if (subscription.owner === `${kind}:${name}`) return true;
   return (

@@ -108,6 +108,7 @@ export class Follower {
       matched.clear();
       this.#filtered.match(record.topic, matched);
       for (const place of matched) {
+        if (!mayHave(place.tap, record)) continue;
         place.tap.offer(partition, position, record);
         offered.set(place, (offered.get(place) ?? 0) + 1);
       }
@@ -212,7 +213,7 @@ export class Follower {
       }
       place.next = position + 1;
       const record = decodeRecord(batch.records[i] ?? NO_BYTES);
-      if (tap.topicFilters === undefined || matchesAny(tap.topicFilters, record)) {
+      if (tap.topicFilters === undefined || wants(tap, tap.topicFilters, record)) {
         tap.offer(partition, position, record);
       } else if (!record.transit) others++;
       if (position === boundary) {
@@ -235,7 +236,12 @@ export class Follower {
 
 const NO_BYTES = new Uint8Array(0);
 
-function matchesAny(filters: readonly string[], record: RecordView): boolean {
-  if (record.transit) return false;
+/** A redriven dead letter is for the subscription that gave it up. */
+function mayHave(tap: Tap, { handling }: RecordView): boolean {
+  return handling.onlySubscription === '' || handling.onlySubscription === tap.recipient;
+}
+
+function wants(tap: Tap, filters: readonly string[], record: RecordView): boolean {
+  if (record.transit || !mayHave(tap, record)) return false;
   return filters.some((filter) => topicMatches(filter, record.topic));
 }

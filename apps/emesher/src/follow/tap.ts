@@ -7,6 +7,11 @@ import type { RecordView } from '@eventmesh/event';
 export interface Tap {
   /** Only records whose topic one of these matches are offered; undefined: all of them. */
   readonly topicFilters: readonly string[] | undefined;
+  /**
+   * The subscription that it reads for: a redriven record is offered to its own one alone, and
+   * counts among the others at every other tap with topic filters. Absent: for none.
+   */
+  readonly recipient?: string;
   /** False while it holds enough; call `resume` of its handle when that changes. */
   readonly ready: boolean;
   /** A position at which `advance` must stop once on the way; 0 for none. */

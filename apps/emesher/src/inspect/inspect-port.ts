@@ -1,21 +1,31 @@
 import type { InspectPort, LedgerLine, Session } from '@eventmesh/adapter-api';
+import type { GovernanceView } from '@eventmesh/clients';
 import { Action } from '@eventmesh/proto-gen/acl';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../control/directory.ts';
 import type { Runners } from '../deliver/runners.ts';
-import { subscriptionStatus } from '../deliver/status.ts';
 import type { Logs } from '../logs.ts';
+import type { SiteBooks } from '../peer/site-books.ts';
 import { callerOf, denied, type CallerSession } from '../session.ts';
+import type { Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
+import { checkBooks } from './read-books.ts';
+import { storeView } from './store-view.ts';
 import type { Tracer } from './tracer.ts';
+import type { Why } from './why/why.ts';
 
 export interface InspectDeps {
   readonly directory: Directory;
   readonly ledger: Ledger;
+  readonly journal: Journal;
   readonly runners: Runners;
+  readonly books: Pick<SiteBooks, 'of'>;
   readonly logs: Logs;
   readonly store: EventStore;
   readonly tracer: Tracer;
+  readonly why: Why;
+  readonly policies: GovernanceView;
+  readonly site: string;
 }
 
 /** Looking without touching, for whoever has the right to `inspect`. */
@@ -49,24 +59,38 @@ export function createInspectPort(deps: InspectDeps): InspectPort {
 
     async ledger(session) {
       const { tenant } = inspector(session, 'ledger').principal;
+      // What a broadcast has done its parts have done.
       const mine = [...deps.directory.subscriptions.values()].filter(
-        (subscription) => subscription.tenant === tenant && !subscription.ephemeral,
+        ({ tenant: of, ephemeral, mode, deliveryClass }) =>
+          of === tenant && !ephemeral && (mode !== 'broadcast' || deliveryClass === 'direct'),
       );
-      const lines = mine.map(async (subscription): Promise<LedgerLine> => {
-        const status = await subscriptionStatus(deps, subscription);
-        return {
-          tenant,
-          subscription: subscription.name,
-          accepted: status.considered,
-          delivered: status.delivered,
-          filtered: status.filtered,
-          expired: status.expired,
-          deadLettered: status.deadLettered,
-          dropped: status.dropped,
-          held: status.held,
-        };
-      });
-      return [deps.ledger.tenantLine(tenant), ...(await Promise.all(lines))];
+      const books = await deps.books.of(mine);
+      const lines = books.map((status, index): LedgerLine => ({
+        tenant,
+        subscription: mine[index]?.name ?? '',
+        accepted: status.considered,
+        delivered: status.delivered,
+        filtered: status.filtered,
+        expired: status.expired,
+        deadLettered: status.deadLettered,
+        dropped: status.dropped,
+        held: status.held,
+        sinceMs: 0,
+      }));
+      return [deps.ledger.tenantLine(tenant), ...lines];
+    },
+
+    async checkLedger(session) {
+      return checkBooks(deps, inspector(session, 'ledger').principal.tenant);
+    },
+
+    async why(session, query) {
+      return deps.why.report(inspector(session, 'why').principal.tenant, query);
+    },
+
+    async store(session) {
+      const { tenant } = inspector(session, 'store').principal;
+      return storeView(deps.store, deps.policies, deps.site, tenant);
     },
 
     async topics(session) {

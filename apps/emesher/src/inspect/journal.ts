@@ -40,6 +40,7 @@ export class Journal {
   #lines: Line[] = [];
   #firstLine = 0;
   #positions = 0;
+  readonly #receipts = new Map<string, number>();
 
   /** @param eventsMax Events remembered; 0 remembers nothing. */
   constructor(site: string, eventsMax: number) {
@@ -55,6 +56,7 @@ export class Journal {
     event: EventView,
     topic: string,
   ): void {
+    this.#receipts.set(tenant, (this.#receipts.get(tenant) ?? 0) + 1);
     if (this.#eventsMax === 0) return;
     const { id, source } = event;
     // The strings only: the view would keep the whole event alive.
@@ -80,6 +82,11 @@ export class Journal {
       this.#lines = this.#lines.slice(this.#firstLine);
       this.#firstLine = 0;
     }
+  }
+
+  /** Records of a tenant's log that this emesher has a receipt for, since it started. */
+  receipts(tenant: string): number {
+    return this.#receipts.get(tenant) ?? 0;
   }
 
   /** Where events with this id lie here. */

@@ -4,7 +4,9 @@ import type { Counters, Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import { emesherMetrics } from '../metrics.ts';
-import type { Runner } from '../deliver/runner.ts';
+import type { Refusals } from './refusals.ts';
+import type { ServedBy } from './served-by.ts';
+import { tellStuckKeys, type Ordered } from './stuck-keys.ts';
 
 /** Events of a topic stored here; counted in place, since it is done for each event. */
 export interface TopicCount {
@@ -13,11 +15,40 @@ export interface TopicCount {
   lastTimeMs: number;
 }
 
+/** What is told of a running subscription, and under which names. */
+const TOLD = [
+  ['considered', 'considered', undefined],
+  ['delivered', 'delivered', 'protocolDelivered'],
+  ['filtered', 'filtered', 'protocolFiltered'],
+  ['expired', 'expired', 'protocolExpired'],
+  ['deadLettered', 'deadLettered', 'protocolDeadLettered'],
+  ['dropped', 'dropped', 'protocolDropped'],
+  ['redelivered', 'redelivered', undefined],
+] as const;
+
 /** Counters of one subscription as last told to the metrics. */
-type Told = Pick<
-  Counters,
-  'considered' | 'delivered' | 'filtered' | 'expired' | 'deadLettered' | 'dropped' | 'redelivered'
->;
+type Told = Record<(typeof TOLD)[number][0], number>;
+
+/** What the books need to know of a running subscription. */
+export interface Running {
+  readonly subscription: Subscription;
+  readonly engine: Ordered['engine'] & { readonly counters: Counters; readonly held: number };
+  /** What the books said when this run began. */
+  readonly countersAtStart: Counters;
+}
+
+export interface LedgerOptions {
+  readonly metrics: Metrics;
+  readonly policies: GovernanceView;
+  readonly served: ServedBy;
+  readonly refusals: Refusals;
+  readonly now: () => number;
+}
+
+interface TenantBooks {
+  accepted: number;
+  readonly topics: Map<string, TopicCount>;
+}
 
 /**
  * The books: counters at every state transition. Subscriptions keep their own counters in the
@@ -26,12 +57,23 @@ type Told = Pick<
 export class Ledger {
   readonly metrics: LiveMetrics<typeof emesherMetrics>;
   readonly #policies: GovernanceView;
-  readonly #told = new WeakMap<Runner, Told>();
-  readonly #tenants = new Map<string, { accepted: number; topics: Map<string, TopicCount> }>();
+  readonly #refusals: Refusals;
+  readonly #served: ServedBy;
+  readonly #now: () => number;
+  readonly #sinceMs: number;
+  readonly #told = new WeakMap<Running, Told>();
+  /** The same by protocol; lags behind while it is not known which protocol it is. */
+  readonly #toldProtocol = new WeakMap<Running, Told>();
+  readonly #heldTold = new WeakMap<Running, { protocol: string | undefined; events: number }>();
+  readonly #tenants = new Map<string, TenantBooks>();
 
-  constructor(metrics: Metrics, policies: GovernanceView) {
-    this.metrics = metrics.use(emesherMetrics);
-    this.#policies = policies;
+  constructor(options: LedgerOptions) {
+    this.metrics = options.metrics.use(emesherMetrics);
+    this.#policies = options.policies;
+    this.#served = options.served;
+    this.#refusals = options.refusals;
+    this.#now = options.now;
+    this.#sinceMs = options.now();
   }
 
   accepted(tenant: string, deliveryClass: string, events: number, bytes: number): void {
@@ -41,12 +83,18 @@ export class Ledger {
     this.#tenant(tenant).accepted += events;
   }
 
+  /** When the tenants' lines began to count, ms since the epoch. */
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
   duplicates(tenant: string, events: number): void {
     if (events > 0) this.metrics.duplicates.inc({ tenant }, events);
   }
 
   /** A refusal at the gate; those for want of right go to the audit. */
-  refused(principal: Principal, topic: string, error: MeshError): void {
+  refused(principal: Principal, topic: string, event: Uint8Array, error: MeshError): void {
+    this.#refusals.note(principal, topic, event, error);
     this.metrics.refused.inc({ tenant: principal.tenant, code: error.code });
     if (error.code !== 'PermissionDenied') return;
     this.#policies.audit({
@@ -70,33 +118,67 @@ export class Ledger {
   directDelivered({ tenant, name }: Subscription, events: number): void {
     this.metrics.direct.inc({ outcome: 'delivered' }, events);
     this.metrics.delivered.inc({ tenant, subscription: name }, events);
+    const protocol = this.#served.of({ tenant, name });
+    if (protocol !== undefined) this.metrics.protocolDelivered.inc({ protocol }, events);
   }
 
   directDropped({ tenant, name }: Subscription, reason: 'slow' | 'forbidden'): void {
     this.metrics.direct.inc({ outcome: reason });
     this.metrics.dropped.inc({ tenant, subscription: name });
+    const protocol = this.#served.of({ tenant, name });
+    if (protocol !== undefined) this.metrics.protocolDropped.inc({ protocol });
   }
 
-  /** Brings the metrics of a running subscription up to its engine's counters. */
-  tell(runner: Runner, lag: number): void {
-    const { tenant, name } = runner.subscription;
+  /** Brings the metrics up to the engines of all running subscriptions. */
+  tellAll<R extends Running>(running: Iterable<R>, lag: (running: R) => number): void {
+    const all = [...running];
+    const held = new Map<string, number>();
+    for (const one of all) {
+      const { tenant, name } = one.subscription;
+      this.#tell(one);
+      this.metrics.held.set({ tenant, subscription: name }, one.engine.held);
+      this.metrics.lag.set({ tenant, subscription: name }, lag(one));
+      const protocol = this.#served.of(one.subscription);
+      this.#heldTold.set(one, { protocol, events: one.engine.held });
+      if (protocol === undefined) continue;
+      held.set(protocol, (held.get(protocol) ?? 0) + one.engine.held);
+    }
+    this.metrics.protocolHeld.reset();
+    for (const [protocol, events] of held) this.metrics.protocolHeld.set({ protocol }, events);
+    tellStuckKeys(this.metrics, all);
+  }
+
+  /** A subscription stops running here: its books are closed, the rest waits in the store. */
+  tellLast(running: Running): void {
+    const { tenant, name } = running.subscription;
+    this.#tell(running);
+    this.metrics.held.remove({ tenant, subscription: name });
+    const { protocol, events } = this.#heldTold.get(running) ?? NO_HELD;
+    if (protocol !== undefined) this.metrics.protocolHeld.dec({ protocol }, events);
+    this.metrics.lag.remove({ tenant, subscription: name });
+  }
+
+  #tell(running: Running): void {
+    const { subscription, engine, countersAtStart } = running;
+    const { counters } = engine;
+    const { tenant, name } = subscription;
     const labels = { tenant, subscription: name };
-    const { counters, held } = runner.engine;
-    const told = this.#told.get(runner) ?? { ...runner.countersAtStart };
-    const add = (key: keyof Told, metric: { inc(labels: object, value: number): void }) => {
-      if (counters[key] > told[key]) metric.inc(labels, counters[key] - told[key]);
+    const told = this.#told.get(running) ?? { ...countersAtStart };
+    this.#told.set(running, told);
+    for (const [key, metric] of TOLD) {
+      const more = counters[key] - told[key];
+      if (more > 0) this.metrics[metric].inc(labels, more);
       told[key] = Math.max(told[key], counters[key]);
-    };
-    add('considered', this.metrics.considered);
-    add('delivered', this.metrics.delivered);
-    add('filtered', this.metrics.filtered);
-    add('expired', this.metrics.expired);
-    add('deadLettered', this.metrics.deadLettered);
-    add('dropped', this.metrics.dropped);
-    add('redelivered', this.metrics.redelivered);
-    this.metrics.held.set(labels, held);
-    this.metrics.lag.set(labels, lag);
-    this.#told.set(runner, told);
+    }
+    const protocol = this.#served.of(subscription);
+    if (protocol === undefined) return;
+    const toldProtocol = this.#toldProtocol.get(running) ?? { ...countersAtStart };
+    this.#toldProtocol.set(running, toldProtocol);
+    for (const [key, , metric] of TOLD) {
+      const more = counters[key] - toldProtocol[key];
+      if (metric !== undefined && more > 0) this.metrics[metric].inc({ protocol }, more);
+      toldProtocol[key] = Math.max(toldProtocol[key], counters[key]);
+    }
   }
 
   tenantLine(tenant: string): LedgerLine {
@@ -110,6 +192,7 @@ export class Ledger {
       deadLettered: 0,
       dropped: 0,
       held: 0,
+      sinceMs: this.#sinceMs,
     };
   }
 
@@ -128,7 +211,7 @@ export class Ledger {
     return [...this.#tenant(tenant).topics.values()].filter(({ events }) => events > 0);
   }
 
-  #tenant(tenant: string) {
+  #tenant(tenant: string): TenantBooks {
     let found = this.#tenants.get(tenant);
     if (found === undefined) {
       found = { accepted: 0, topics: new Map() };
@@ -139,3 +222,4 @@ export class Ledger {
 }
 
 const TOPICS_MAX = 10_000;
+const NO_HELD = Object.freeze({ protocol: undefined, events: 0 });

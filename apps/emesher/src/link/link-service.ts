@@ -2,14 +2,15 @@ import type { Secret } from '@eventmesh/config';
 import { bearerGuard } from '@eventmesh/lifecycle';
 import { LinkService } from '@eventmesh/proto-gen/link';
 import type { Router } from '@eventmesh/rpc';
-import type { Tracer } from '../inspect/tracer.ts';
+import type { Inspection } from '../inspect/inspection.ts';
+import { answerToWire, questionOf } from '../inspect/why/wire.ts';
 import { receiveLink, type ReceiverDeps } from './receiver.ts';
 
-/** Serves the incoming half of links, and traces for neighbours, to whoever has the link token. */
+/** Serves the incoming half of links, traces and explains for neighbours, to whoever has the link token. */
 export function addLinkService(
   router: Router,
   deps: ReceiverDeps,
-  tracer: Tracer,
+  { tracer, why }: Pick<Inspection, 'tracer' | 'why'>,
   token: Secret | undefined,
 ): void {
   // Without a token of its own a site has no links, and takes none.
@@ -33,6 +34,10 @@ export function addLinkService(
           })),
           unreachableSites: [...unreachableSites],
         };
+      },
+      async why(request) {
+        const { tenant, query, visited, known } = questionOf(request);
+        return answerToWire(await why.around(tenant, query, visited, known));
       },
     },
     bearerGuard(token),

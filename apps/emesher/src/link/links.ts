@@ -1,5 +1,6 @@
 import type { Directory } from '../control/directory.ts';
 import { MeshError } from '@eventmesh/errors';
+import { LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
 import { LinkSender, type SenderDeps } from './sender.ts';
 
@@ -16,6 +17,7 @@ export class Links {
   readonly #directory: Directory;
   readonly #stop = new AbortController();
   readonly #senders = new Map<string, LinkSender>();
+  readonly #books = new Map<string, LinkBooks>();
   readonly #running: Promise<void>[] = [];
 
   constructor(clients: ReadonlyMap<string, LinkClient>, deps: SenderDeps, directory: Directory) {
@@ -28,8 +30,11 @@ export class Links {
     for (const link of this.clients.values()) this.#running.push(this.#keep(link));
   }
 
-  /** Hands a direct record to the links behind which its destinations lie; answers what went. */
-  sendDirect(record: Buffer, destinations: readonly string[]): void {
+  /**
+   * Hands a direct record to the links behind which its destinations lie. Answers the destinations
+   * whose link is not open from here; another emesher of this site may have it.
+   */
+  sendDirect(record: Buffer, destinations: readonly string[]): readonly string[] {
     const byHop = new Map<string, string[]>();
     for (const site of destinations) {
       const hop = this.#directory.nextHop(site);
@@ -38,10 +43,24 @@ export class Links {
       behind.push(site);
       byHop.set(hop, behind);
     }
+    const left: string[] = [];
     for (const [hop, behind] of byHop) {
-      const sent = this.#senders.get(hop)?.sendDirect(record, behind) ?? false;
-      this.#deps.ledger.metrics.direct.inc({ outcome: sent ? 'forwarded' : 'link-dropped' });
+      const sender = this.#senders.get(hop);
+      if (sender === undefined) {
+        left.push(...behind);
+        continue;
+      }
+      const outcome = sender.sendDirect(record, behind) ? 'forwarded' : 'link-dropped';
+      this.#deps.ledger.metrics.direct.inc({ outcome });
     }
+    return left;
+  }
+
+  /** Whether the link to a neighbour is open from here, and has a position on its way. */
+  place(to: string, tenant: string, partition: number, position: number) {
+    const up = this.#senders.get(to)?.up ?? false;
+    const held = this.#books.get(to)?.lane(tenant, partition).holds(position) ?? false;
+    return { up, held };
   }
 
   async stop(): Promise<void> {
@@ -52,17 +71,20 @@ export class Links {
 
   async #keep(link: LinkClient): Promise<void> {
     const { site } = link.neighbour;
+    const books = new LinkBooks(site, this.#deps.ledger.metrics);
+    this.#books.set(site, books);
     const { signal } = this.#stop;
     const owned = `link/${site}`;
     for (let attempt = 0; !signal.aborted; attempt++) {
       const started = Date.now();
       try {
         await this.#directory.acquire(owned);
-        const sender = new LinkSender(link, this.#deps);
+        const sender = new LinkSender(link, this.#deps, books);
         this.#senders.set(site, sender);
         await sender.run(signal);
       } catch (thrown) {
         const error = MeshError.from(thrown);
+        if (error.reason === 'OWNED_ELSEWHERE') books.handOver();
         if (!signal.aborted) this.#down(site, error);
       } finally {
         this.#senders.delete(site);

@@ -8,7 +8,7 @@ import { nowUs } from '../clock.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectDeps, DirectSwitch } from '../publish/direct.ts';
 import { recordSpan } from '../publish/spans.ts';
 
 export interface ReceiverDeps {
@@ -24,7 +24,7 @@ export interface ReceiverDeps {
   readonly windowBytes: number;
   readonly hopsMax: number;
   readonly neighbours: ReadonlySet<string>;
-  readonly forwardDirect: (record: Buffer, destinations: readonly string[]) => void;
+  readonly forwardDirect: DirectDeps['forward'];
 }
 
 type Out = AsyncQueue<{ message: { case: string; value: object } }>;
@@ -242,11 +242,12 @@ class Incoming {
     for (const { record, destinations } of records) {
       const view = decodeRecord(record);
       if (view.hops.length >= hopsMax || view.hops.some((hop) => hop.site === site)) continue;
-      if (destinations.includes(site)) direct.deliver(view);
+      const here = destinations.includes(site);
+      if (here) direct.deliver(view);
       const further = destinations.filter((destination) => destination !== site);
-      if (further.length === 0) continue;
       const hops = [...view.hops, { site, timeUs: nowUs() }];
-      forwardDirect(encodeRecord({ ...view, destinations: further, hops }, view.event), further);
+      const onward = encodeRecord({ ...view, destinations: further, hops }, view.event);
+      forwardDirect(onward, view, further, here);
     }
   }
 }

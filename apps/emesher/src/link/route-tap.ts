@@ -1,5 +1,6 @@
 import type { RecordView } from '@eventmesh/event';
 import type { Tap } from '../follow/tap.ts';
+import type { LaneBooks } from './link-books.ts';
 
 /** A record that has to go over the link. */
 export interface Outgoing {
@@ -26,6 +27,7 @@ export class RouteTap implements Tap {
   readonly #hop: (position: number, site: string) => string | undefined;
   readonly #neighbour: string;
   readonly #woken: () => void;
+  readonly #books: LaneBooks;
   readonly #bytesMax: number;
   #records: Outgoing[] = [];
   #bytes = 0;
@@ -36,11 +38,13 @@ export class RouteTap implements Tap {
     neighbour: string,
     hop: (position: number, site: string) => string | undefined,
     bytesMax: number,
+    books: LaneBooks,
     woken: () => void,
   ) {
     this.#neighbour = neighbour;
     this.#hop = hop;
     this.#bytesMax = bytesMax;
+    this.#books = books;
     this.#woken = woken;
   }
 
@@ -53,10 +57,10 @@ export class RouteTap implements Tap {
   }
 
   offer(_partition: number, position: number, record: RecordView): void {
-    if (record.destinations.length === 0) return;
     const destinations = record.destinations.filter(
       (site) => this.#hop(position, site) === this.#neighbour,
     );
+    this.#books.looked(position, destinations.length > 0);
     if (destinations.length === 0) return;
     this.#records.push({ position, record, destinations });
     this.#bytes += record.event.length + 256;
@@ -67,7 +71,8 @@ export class RouteTap implements Tap {
     this.#woken();
   }
 
-  gap(_partition: number, _from: number, to: number): void {
+  gap(_partition: number, from: number, to: number): void {
+    this.#books.gone(from, to);
     this.#upTo = Math.max(this.#upTo, to);
   }
 

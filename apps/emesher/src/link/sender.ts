@@ -14,9 +14,10 @@ import type { TapHandle } from '../follow/tap.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { LaneBooks, LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
 import type { RouteHistory } from './route-history.ts';
-import { RouteTap } from './route-tap.ts';
+import { RouteTap, type Outgoing } from './route-tap.ts';
 
 type Request = MessageInitShape<typeof LinkRequestSchema>;
 
@@ -28,6 +29,8 @@ export interface SenderDeps {
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly logger: Logger;
+  /** Ms since the epoch, for the life of events. */
+  readonly now: () => number;
   /** Shared by the links of a site. */
   readonly routes: RouteHistory;
 }
@@ -37,6 +40,7 @@ interface Lane {
   readonly tenant: string;
   readonly partition: number;
   readonly tap: RouteTap;
+  readonly books: LaneBooks;
   handle: TapHandle | undefined;
   /** Position of the last record sent; the receiver's chain continues there. */
   previous: number;
@@ -55,6 +59,7 @@ const FRAME_BYTES = 256 * 1024;
 export class LinkSender {
   readonly #link: LinkClient;
   readonly #deps: SenderDeps;
+  readonly #books: LinkBooks;
   readonly #requests = new AsyncQueue<Request>();
   readonly #lanes = new Map<string, Lane>();
   #windowBytes = 0;
@@ -62,9 +67,15 @@ export class LinkSender {
   #scheduled = false;
   #closed = false;
 
-  constructor(link: LinkClient, deps: SenderDeps) {
+  constructor(link: LinkClient, deps: SenderDeps, books: LinkBooks) {
     this.#link = link;
     this.#deps = deps;
+    this.#books = books;
+  }
+
+  /** The neighbour has answered and the link is open. */
+  get up(): boolean {
+    return this.#windowBytes > 0 && !this.#closed;
   }
 
   /** Runs until the link fails or is closed. @throws MeshError why it failed. */
@@ -114,16 +125,21 @@ export class LinkSender {
     const key = `${tenant}/${partition}`;
     if (this.#lanes.has(key) || this.#closed) return;
     const { followers, routes } = this.#deps;
+    const books = this.#books.lane(tenant, partition);
+    // Its word of what it has may have been lost with the last connection.
+    books.delivered(Number(last));
     const tap = new RouteTap(
       this.#link.neighbour.site,
       (position, site) => routes.hop(key, position, site),
       this.#windowBytes,
+      books,
       () => this.#schedule(),
     );
     const lane: Lane = {
       tenant,
       partition,
       tap,
+      books,
       handle: undefined,
       previous: Number(last),
       open: [],
@@ -152,12 +168,19 @@ export class LinkSender {
     }
     const to = this.#link.neighbour.site;
     this.#deps.ledger.metrics.linkPending.set({ to }, this.#openBytes);
+    this.#books.tell();
   }
 
   #sendFrame(lane: Lane): boolean {
     const gathered = lane.tap.take(FRAME_BYTES);
     if (gathered === undefined || gathered.records.length === 0) return false;
-    const positions = gathered.records.map(({ position }) => position);
+    const records = this.#alive(lane, gathered.records);
+    // Nothing of it is left to send; the chain goes on where the last frame ended.
+    if (records.length === 0) {
+      lane.handle?.resume();
+      return true;
+    }
+    const positions = records.map(({ position }) => position);
     this.#requests.push({
       message: {
         case: 'frame',
@@ -166,7 +189,7 @@ export class LinkSender {
           partition: lane.partition,
           previous: BigInt(lane.previous),
           upTo: BigInt(gathered.upTo),
-          records: gathered.records.map(({ position, record, destinations }) => ({
+          records: records.map(({ position, record, destinations }) => ({
             position: BigInt(position),
             record: encodeRecord(record, record.event),
             destinations: [...destinations],
@@ -184,10 +207,24 @@ export class LinkSender {
     return true;
   }
 
+  /** Without what has expired while it waited: counted, and not sent. */
+  #alive(lane: Lane, records: readonly Outgoing[]): readonly Outgoing[] {
+    const now = this.#deps.now();
+    const isOver = ({ record }: Outgoing) => record.expiryMs !== 0 && record.expiryMs <= now;
+    const over = records.filter(isOver);
+    if (over.length === 0) return records;
+    for (const { position } of over) lane.books.expired(position);
+    const positions = over.map(({ position }) => position);
+    const to = this.#link.neighbour.site;
+    this.#deps.journal.note(lane.tenant, lane.partition, positions, 'link-expired', to);
+    return records.filter((outgoing) => !isOver(outgoing));
+  }
+
   #accepted({ tenant, partition, upTo }: Accepted): void {
     const lane = this.#lanes.get(`${tenant}/${partition}`);
     if (lane === undefined) return;
     const to = this.#link.neighbour.site;
+    lane.books.delivered(Number(upTo));
     for (let frame = lane.open[0]; frame !== undefined; frame = lane.open[0]) {
       if (frame.upTo > Number(upTo)) break;
       lane.open.shift();
@@ -195,6 +232,7 @@ export class LinkSender {
       this.#deps.ledger.metrics.linkAccepted.inc({ to }, frame.positions.length);
       this.#deps.journal.note(tenant, partition, frame.positions, 'link-accepted', to);
     }
+    this.#books.tell();
     this.#schedule();
   }
 
@@ -205,6 +243,7 @@ export class LinkSender {
     const to = this.#link.neighbour.site;
     this.#deps.ledger.metrics.linkUp.set({ to }, 0);
     this.#deps.ledger.metrics.linkPending.set({ to }, 0);
+    this.#books.tell();
   }
 }
 

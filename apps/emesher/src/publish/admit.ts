@@ -1,10 +1,14 @@
 import type { PublishItem } from '@eventmesh/adapter-api';
 import type { GovernanceView, TopicPolicy } from '@eventmesh/clients';
 import { MeshError, invalid, tooLarge } from '@eventmesh/errors';
-import { checkEvent, parseTimestamp, type EventLimits, type EventView } from '@eventmesh/event';
-import { DeliveryClass } from '@eventmesh/proto-gen/event';
+import { checkEvent, type EventLimits, type EventView } from '@eventmesh/event';
+import { DeliveryClass, type LatePolicy } from '@eventmesh/proto-gen/event';
 import { DURABILITY_CLASSES, atLeast, type DurabilityClass } from '@eventmesh/store-api';
+import { inboxClass } from '../request/inbox-address.ts';
+import { parseTraceparent } from '@eventmesh/telemetry';
+import { latePolicyToWire } from '../schedule/late.ts';
 import { denied, type CallerSession } from '../session.ts';
+import { dueTime, expiry } from './times.ts';
 import type { ResolvedTopic, Resolver } from './resolve.ts';
 
 /** An event that passed every check at the gate. */
@@ -14,8 +18,13 @@ export interface Admitted {
   readonly key: string;
   /** Ms since the epoch; 0 for never. */
   readonly expiryMs: number;
+  /** When to publish it, ms since the epoch; 0 for now. */
+  readonly deliverAtMs: number;
+  readonly latePolicy: LatePolicy;
   readonly direct: boolean;
   readonly traceparent: string;
+  /** Its producer put a trace context into the event itself. */
+  readonly traced: boolean;
   readonly dedupKey: string;
 }
 
@@ -42,17 +51,28 @@ export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem
   const { policy } = resolved;
   if (policy !== undefined) checkCatalogue(policy, event, item);
   checkSchema(deps, session, event);
-  const deliveryClass = item.deliveryClass ?? classOf(policy?.deliveryClass) ?? 'durable';
+  const deliveryClass =
+    inboxClass(item) ?? item.deliveryClass ?? classOf(policy?.deliveryClass) ?? 'durable';
   const direct = deliveryClass === 'direct';
   if (!direct && policy !== undefined) checkDurability(deps, policy, item.topic);
+  const nowMs = deps.now();
+  const deliverAtMs = dueTime(event, item, nowMs);
+  if (direct && deliverAtMs !== 0) {
+    throw invalid('deliverAtMs', 'an event of the direct class cannot wait; publish it as durable');
+  }
+  const expiryMs = expiry(event, item, nowMs, deliverAtMs);
   takeQuota(deps, session, event);
+  const inside = event.text('traceparent');
   return {
     event,
     resolved,
     key: event.text('partitionkey') ?? '',
-    expiryMs: expiry(event, item, deps.now()),
+    expiryMs,
+    deliverAtMs,
+    latePolicy: latePolicyToWire(item.latePolicy),
     direct,
-    traceparent: event.text('traceparent') ?? '',
+    traceparent: inside ?? outside(item.traceparent),
+    traced: inside !== undefined,
     dedupKey: `${event.source}\0${event.id}`,
   };
 }
@@ -133,25 +153,6 @@ function takeQuota(deps: AdmitDeps, session: CallerSession, event: EventView): v
   });
 }
 
-/** A hundred years. */
-const LIFE_MS_MAX = 3_155_760_000_000;
-
-/** Relative life becomes absolute here, by this emesher's clock; the earlier end counts. */
-function expiry(event: EventView, item: PublishItem, nowMs: number): number {
-  const relative = item.expiresAfterMs ?? 0;
-  if (relative !== 0 && !(relative > 0 && relative <= LIFE_MS_MAX)) {
-    const limit = `1 to ${LIFE_MS_MAX} ms`;
-    throw invalid('expiresAfterMs', `${relative} is out of bounds`, { limit });
-  }
-  const value = event.attributes.get('expirytime');
-  let absolute = 0;
-  if (value !== undefined) {
-    const time =
-      value.kind === 'timestamp'
-        ? value
-        : parseTimestamp(event.text('expirytime') ?? '', 'expirytime');
-    absolute = time.seconds * 1000 + Math.floor(time.nanos / 1_000_000);
-  }
-  if (relative === 0) return absolute;
-  return absolute === 0 ? nowMs + relative : Math.min(absolute, nowMs + relative);
-}
+/** What a caller gives beside the event may be anything; only a trace context is worth keeping. */
+const outside = (text: string | undefined): string =>
+  text !== undefined && parseTraceparent(text) !== undefined ? text : '';

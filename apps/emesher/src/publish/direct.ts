@@ -1,38 +1,65 @@
-import type { Attachment, Delivery, DeliverySink, Receipt } from '@eventmesh/adapter-api';
+import type { Delivery, DeliverySink, Receipt } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
+import type { MeshError } from '@eventmesh/errors';
 import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
 import { TopicTrie } from '@eventmesh/routing';
+import type { Hold } from '../deliver/hold.ts';
 import type { Ledger } from '../inspect/ledger.ts';
+import { isInboxTopic } from '../request/inbox-address.ts';
+import type { Inboxes } from '../request/inboxes.ts';
 import type { CallerSession } from '../session.ts';
 import type { Admitted } from './admit.ts';
+import { tracedBytes } from './spans.ts';
 
 export interface DirectDeps {
   readonly site: string;
   readonly ledger: Ledger;
-  /** Events waiting for one consumer; beyond it the oldest is dropped. */
+  /** Events waiting in one lane; beyond it the oldest is dropped. */
   readonly queueMax: number;
-  /** Hands a record to the links that lead to these sites. */
-  readonly forward: (record: Buffer, destinations: readonly string[]) => void;
+  /** Replies go to whoever waits for them. */
+  readonly inboxes: Pick<Inboxes, 'deliver'>;
+  /**
+   * Hands a record to the links that lead to these sites, and to the other emeshers of this site
+   * when somebody there wants it. Answers whether somebody of this site may.
+   */
+  readonly forward: (
+    record: Buffer,
+    view: RecordView,
+    destinations: readonly string[],
+    here: boolean,
+  ) => boolean;
 }
 
 interface DirectConsumer {
-  readonly subscription: Subscription;
   readonly session: CallerSession;
-  readonly predicate: Predicate;
   readonly sink: DeliverySink;
-  readonly waiting: RecordView[];
   events: number;
+  bytes: number;
+  bytesBounded: boolean;
+}
+
+/**
+ * Where events wait for whoever takes them: all consumers of a shared subscription compete at one
+ * lane; in a broadcast each has its own.
+ */
+interface Lane {
+  readonly subscription: Subscription;
+  readonly predicate: Predicate;
+  readonly consumers: DirectConsumer[];
+  readonly waiting: RecordView[];
   pumping: boolean;
 }
 
 /**
- * The direct class: matched in memory, handed to whoever is there, never stored. A consumer that is
+ * The direct class: matched in memory, handed to whoever is there, never stored. A lane that is
  * too slow loses the oldest events, counted; nobody else notices.
  */
 export class DirectSwitch {
   readonly #deps: DirectDeps;
-  readonly #consumers = new Map<string, TopicTrie<DirectConsumer>>();
+  readonly #tries = new Map<string, TopicTrie<Lane>>();
+  /** By `tenant/name` of the subscription. */
+  readonly #lanes = new Map<string, Set<Lane>>();
   #ids = 0;
 
   constructor(deps: DirectDeps) {
@@ -55,117 +82,179 @@ export class DirectSwitch {
         expiryMs: admitted.expiryMs,
         traceparent: admitted.traceparent,
         hops: [],
+        handling: admitted.resolved.handling,
       },
-      admitted.event.bytes,
+      tracedBytes(admitted, admitted.traceparent),
     );
     ledger.accepted(tenant, 'direct', 1, admitted.event.bytes.length);
-    const reached = this.deliver(decodeRecord(record));
-    if (directDestinations.length > 0) forward(record, directDestinations);
+    const view = decodeRecord(record);
+    const reached = this.deliver(view);
+    const wantedHere = forward(record, view, directDestinations, true) || reached > 0;
     return {
       site,
       partition: 0,
       position: 0,
       duplicate: false,
       durability: undefined,
-      noInterest: reached === 0 && directDestinations.length === 0,
+      noInterest: !wantedHere && directDestinations.length === 0,
       destinations: directDestinations,
     };
   }
 
-  /** To the consumers of this emesher; answers how many it matched. */
+  /** To the consumers of this emesher; answers how many lanes it matched. */
   deliver(record: RecordView): number {
-    const matched = this.#consumers.get(record.tenant)?.match(record.topic);
+    if (isInboxTopic(record.topic)) return this.#deps.inboxes.deliver(record) ? 1 : 0;
+    const matched = this.#tries.get(record.tenant)?.match(record.topic);
     if (matched === undefined || matched.size === 0) return 0;
     const event = new EventView(record.event);
     let reached = 0;
-    for (const consumer of matched) {
-      if (!consumer.predicate(event)) continue;
+    for (const lane of matched) {
+      if (!lane.predicate(event)) continue;
       reached++;
-      consumer.waiting.push(record);
-      if (consumer.waiting.length > this.#deps.queueMax) {
-        consumer.waiting.shift();
-        this.#deps.ledger.directDropped(consumer.subscription, 'slow');
+      lane.waiting.push(record);
+      if (lane.waiting.length > this.#deps.queueMax) {
+        lane.waiting.shift();
+        this.#deps.ledger.directDropped(lane.subscription, 'slow');
       }
-      this.#schedule(consumer);
+      this.#schedule(lane);
     }
     return reached;
   }
 
-  /** Whether some consumer here wants a topic. */
-  wants(tenant: string, topic: string): boolean {
-    return this.#consumers.get(tenant)?.matchesAny(topic) ?? false;
+  /** Consumers of a subscription at this emesher. */
+  consumers({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): number {
+    let count = 0;
+    for (const lane of this.#lanes.get(`${tenant}/${name}`) ?? []) count += lane.consumers.length;
+    return count;
   }
 
-  attach(
-    session: CallerSession,
-    subscription: Subscription,
-    name: string,
-    sink: DeliverySink,
-  ): Attachment {
-    const consumer: DirectConsumer = {
-      subscription,
-      session,
-      predicate: compileFilters(subscription.filters),
-      sink,
-      waiting: [],
-      events: 0,
-      pumping: false,
-    };
-    const { tenant } = subscription;
-    const trie = this.#consumers.get(tenant) ?? new TopicTrie<DirectConsumer>();
-    this.#consumers.set(tenant, trie);
-    for (const filter of subscription.topicFilters) trie.add(filter, consumer);
+  attach(session: CallerSession, subscription: Subscription, sink: DeliverySink): Hold {
+    const consumer = { session, sink, events: 0, bytes: 0, bytesBounded: false };
+    const lane = this.#lane(subscription);
+    lane.consumers.push(consumer);
     return {
-      subscription,
-      consumer: name,
-      convergedSites: [],
-      unreachableSites: [],
-      credit: (events) => {
+      credit: (events, bytes) => {
         consumer.events += events;
-        this.#schedule(consumer);
+        consumer.bytes += bytes;
+        if (bytes > 0) consumer.bytesBounded = true;
+        this.#schedule(lane);
       },
       // There is nothing to settle: an event of the direct class was done with when it was handed over.
       settle: () => [],
       detach: () => {
-        for (const filter of subscription.topicFilters) trie.remove(filter, consumer);
-        consumer.events = 0;
+        this.#leave(lane, consumer);
         return Promise.resolve();
       },
     };
   }
 
-  #schedule(consumer: DirectConsumer): void {
-    if (consumer.pumping) return;
-    consumer.pumping = true;
+  /** Ends every consumer of a subscription here with a reason. */
+  end(
+    { tenant, name }: Pick<Subscription, 'tenant' | 'name'>,
+    reason: MeshError,
+    when: (subscription: Subscription) => boolean = () => true,
+  ): void {
+    for (const lane of [...(this.#lanes.get(`${tenant}/${name}`) ?? [])]) {
+      if (!when(lane.subscription)) continue;
+      for (const consumer of [...lane.consumers]) {
+        this.#leave(lane, consumer);
+        consumer.sink.ended(reason);
+      }
+    }
+  }
+
+  #lane(subscription: Subscription): Lane {
+    const { tenant, name, mode, topicFilters, filters } = subscription;
+    const key = `${tenant}/${name}`;
+    const lanes = this.#lanes.get(key) ?? new Set<Lane>();
+    const [there] = lanes;
+    if (there !== undefined && mode !== 'broadcast') return there;
+    const lane: Lane = {
+      subscription,
+      predicate: compileFilters(filters),
+      consumers: [],
+      waiting: [],
+      pumping: false,
+    };
+    this.#lanes.set(key, lanes.add(lane));
+    const trie = this.#tries.get(tenant) ?? new TopicTrie<Lane>();
+    this.#tries.set(tenant, trie);
+    for (const filter of topicFilters) trie.add(filter, lane);
+    return lane;
+  }
+
+  /** With the last consumer the lane goes, and what waits in it. */
+  #leave(lane: Lane, consumer: DirectConsumer): void {
+    const at = lane.consumers.indexOf(consumer);
+    if (at === -1) return;
+    lane.consumers.splice(at, 1);
+    if (lane.consumers.length > 0) return;
+    const { tenant, name, topicFilters } = lane.subscription;
+    const key = `${tenant}/${name}`;
+    for (const filter of topicFilters) this.#tries.get(tenant)?.remove(filter, lane);
+    const lanes = this.#lanes.get(key);
+    if (lanes?.delete(lane) === true && lanes.size === 0) this.#lanes.delete(key);
+    for (let n = lane.waiting.length; n > 0; n--) {
+      this.#deps.ledger.directDropped(lane.subscription, 'slow');
+    }
+    lane.waiting.length = 0;
+  }
+
+  #schedule(lane: Lane): void {
+    if (lane.pumping) return;
+    lane.pumping = true;
     setImmediate(() => {
-      consumer.pumping = false;
-      this.#pump(consumer);
+      lane.pumping = false;
+      this.#pump(lane);
     });
   }
 
-  #pump(consumer: DirectConsumer): void {
-    const deliveries: Delivery[] = [];
-    while (consumer.events > 0) {
-      const record = consumer.waiting.shift();
+  /** Whoever has credit takes the next event in turn. */
+  #pump(lane: Lane): void {
+    const taken = new Map<DirectConsumer, Delivery[]>();
+    while (lane.waiting.length > 0) {
+      const consumer = nextInTurn(lane.consumers);
+      if (consumer === undefined) break;
+      const record = lane.waiting.shift();
       if (record === undefined) break;
       if (consumer.session.mayReceive(record.topic) !== true) {
-        this.#deps.ledger.directDropped(consumer.subscription, 'forbidden');
+        this.#deps.ledger.directDropped(lane.subscription, 'forbidden');
         continue;
       }
       consumer.events--;
-      deliveries.push({
-        id: ++this.#ids,
-        attempt: 1,
-        topic: record.topic,
-        event: record.event,
-        partition: 0,
-        position: 0,
-        originSite: record.originSite,
-        ingressTimeUs: record.ingressTimeUs,
-      });
+      if (consumer.bytesBounded) consumer.bytes -= record.event.length;
+      const deliveries = taken.get(consumer) ?? [];
+      taken.set(consumer, deliveries);
+      deliveries.push(this.#delivery(record));
     }
-    if (deliveries.length === 0) return;
-    this.#deps.ledger.directDelivered(consumer.subscription, deliveries.length);
-    consumer.sink.deliver(deliveries);
+    for (const [consumer, deliveries] of taken) {
+      this.#deps.ledger.directDelivered(lane.subscription, deliveries.length);
+      consumer.sink.deliver(deliveries);
+    }
   }
+
+  #delivery(record: RecordView): Delivery {
+    return {
+      id: ++this.#ids,
+      attempt: 1,
+      topic: record.topic,
+      event: record.event,
+      partition: 0,
+      position: 0,
+      originSite: record.originSite,
+      ingressTimeUs: record.ingressTimeUs,
+    };
+  }
+}
+
+const ready = ({ events, bytes, bytesBounded }: DirectConsumer): boolean =>
+  events > 0 && (!bytesBounded || bytes > 0);
+
+/** Takes the next consumer with credit and puts it last in the line. */
+function nextInTurn(consumers: DirectConsumer[]): DirectConsumer | undefined {
+  const at = consumers.findIndex(ready);
+  if (at === -1) return undefined;
+  const [consumer] = consumers.splice(at, 1);
+  if (consumer !== undefined) consumers.push(consumer);
+  return consumer;
 }

@@ -1,6 +1,8 @@
 import type { TopicPolicy } from '@eventmesh/clients';
-import { RecordEncoder, checkTopic } from '@eventmesh/event';
+import { NO_HANDLING, RecordEncoder, checkTopic, type Handling } from '@eventmesh/event';
 import type { TopicCount } from '../inspect/ledger.ts';
+import { isInboxTopic } from '../request/inbox-address.ts';
+import { resolveInbox } from '../request/resolve-inbox.ts';
 import type { CallerSession } from '../session.ts';
 
 /** Everything about a topic that does not change from event to event. */
@@ -15,6 +17,8 @@ export interface ResolvedTopic {
   readonly count: TopicCount;
   /** Nobody here or elsewhere wants it now. */
   readonly noInterest: boolean;
+  /** By which rules its events are admitted. */
+  readonly handling: Handling;
   /** Lays out the constant part of the record once. */
   readonly encoder: RecordEncoder;
   /** What it was worked out from. */
@@ -31,6 +35,8 @@ export interface ResolverDeps {
     topic: string,
     deliveryClass: 'durable' | 'direct',
   ) => readonly string[];
+  /** Whether there is a way to a site. */
+  readonly reachable: (site: string) => boolean;
   readonly localInterest: (tenant: string, topic: string) => boolean;
   readonly topicPolicy: (tenant: string, topic: string) => TopicPolicy | undefined;
   readonly topicCount: (tenant: string, topic: string) => TopicCount;
@@ -49,6 +55,9 @@ export class Resolver {
 
   /** @throws MeshError InvalidArgument (topic); Unavailable when acl cannot be asked. */
   resolve(session: CallerSession, topic: string): ResolvedTopic {
+    if (isInboxTopic(topic)) {
+      return resolveInbox(session, topic, this.#deps.site, this.#deps.reachable);
+    }
     const version = this.#version(session);
     const known = session.topics.get(topic);
     if (known !== undefined && known.version === version) {
@@ -68,10 +77,16 @@ export class Resolver {
   }
 
   #work(session: CallerSession, topic: string, version: string): ResolvedTopic {
-    const { site, destinations, localInterest, topicPolicy, topicCount } = this.#deps;
+    const { site, destinations, localInterest, topicPolicy, topicCount, policyRevision } =
+      this.#deps;
     const { tenant, name } = session.principal;
     const durable = destinations(tenant, topic, 'durable');
     const direct = destinations(tenant, topic, 'direct');
+    const handling = {
+      ...NO_HANDLING,
+      policyRevision: Math.max(0, policyRevision()),
+      grantsRevision: Math.max(0, session.grants.revision),
+    };
     return {
       topic,
       allowed: session.grants.canPublish(topic),
@@ -80,7 +95,9 @@ export class Resolver {
       destinations: durable,
       directDestinations: direct,
       noInterest: durable.length + direct.length === 0 && !localInterest(tenant, topic),
+      handling,
       encoder: new RecordEncoder({
+        handling,
         tenant,
         topic,
         principal: name,

@@ -1,3 +1,4 @@
+import { encodeAttribute } from '@eventmesh/event';
 import { traceparentOf, type Tracing } from '@eventmesh/telemetry';
 import type { Admitted } from './admit.ts';
 
@@ -8,8 +9,18 @@ export interface PublishSpan {
 }
 
 /**
- * The span of a publish, from the gate to the receipt. Its traceparent travels in the record, so that every later hop and
- * delivery hangs below it; the event's own attributes stay as the producer made them.
+ * The event's bytes with its trace context (CloudEvents distributed tracing extension), so that its
+ * consumers see it in any protocol. One that the producer put into the event stays as it is.
+ */
+export function tracedBytes({ event, traced }: Admitted, traceparent: string): Buffer {
+  if (traced || traceparent === '') return event.bytes;
+  const attribute = encodeAttribute('traceparent', { kind: 'string', value: traceparent });
+  return Buffer.concat([event.bytes, attribute]);
+}
+
+/**
+ * The span of a publish, from the gate to the receipt. Its traceparent travels in the record, so
+ * that every later hop and delivery hangs below it.
  */
 export function startPublishSpan(
   tracing: Tracing,

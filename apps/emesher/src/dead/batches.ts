@@ -1,0 +1,69 @@
+import { invalid } from '@eventmesh/errors';
+import type { DeadLetter, DeadLetterSelection } from '@eventmesh/adapter-api';
+import type { DeadLog, ReadLetters } from './dead-log.ts';
+import type { StoredLetter } from './letter.ts';
+
+/** Chosen letters, and how far the log was read for them. */
+export interface Batch {
+  readonly letters: readonly StoredLetter[];
+  readonly upTo: number;
+}
+
+export interface BatchLimits {
+  readonly letters: number;
+  readonly bytes: number;
+}
+
+/** Letters read for one batch; a batch of what is rare in the log comes short, or empty. */
+const SCANNED_MAX = 5000;
+
+/** Reads the log in batches of what is chosen: memory is bounded by one batch. */
+export async function* batches(
+  log: DeadLog,
+  tenant: string,
+  read: ReadLetters,
+  choose: (letter: DeadLetter) => boolean,
+  limits: BatchLimits,
+): AsyncGenerator<Batch> {
+  let letters: StoredLetter[] = [];
+  let bytes = 0;
+  let scanned = 0;
+  let upTo = read.from - 1;
+  for await (const stored of log.letters(tenant, read)) {
+    const { id } = stored.letter;
+    const chosen = choose(stored.letter);
+    if (chosen && letters.length > 0 && bytes + stored.size > limits.bytes) {
+      yield { letters, upTo };
+      letters = [];
+      bytes = scanned = 0;
+    }
+    upTo = id;
+    scanned++;
+    if (chosen) {
+      letters.push(stored);
+      bytes += stored.size;
+    }
+    if (letters.length < limits.letters && scanned < SCANNED_MAX) continue;
+    yield { letters, upTo };
+    letters = [];
+    bytes = scanned = 0;
+  }
+  yield { letters, upTo: read.upTo };
+}
+
+/** Where work on the log goes on: `NEXT-LAST`, both of them positions. */
+export function readToken(token: string, last: number): { from: number; upTo: number } {
+  if (token === '') return { from: 1, upTo: last };
+  const match = /^(\d{1,15})-(\d{1,15})$/.exec(token);
+  if (match === null) throw invalid('token', 'is not one that an earlier call gave');
+  return { from: Number(match[1]), upTo: Math.min(last, Number(match[2])) };
+}
+
+/** Empty when there is nothing behind `upTo`. */
+export const writeToken = (upTo: number, last: number): string =>
+  upTo >= last ? '' : `${upTo + 1}-${last}`;
+
+/** Which part of the log a selection needs read. */
+export function readOf({ ids }: DeadLetterSelection): { readonly ids?: readonly number[] } {
+  return ids === undefined ? {} : { ids: [...new Set(ids)].sort((a, b) => a - b) };
+}

@@ -1,0 +1,194 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  REDRIVE_RATE_MAX,
+  checkChange,
+  type DeadLetterSelection,
+  type PurgeResult,
+  type RedriveOptions,
+  type RedriveResult,
+} from '@eventmesh/adapter-api';
+import type { GovernanceView } from '@eventmesh/clients';
+import { invalid } from '@eventmesh/errors';
+import type { LiveMetrics } from '@eventmesh/telemetry';
+import type { Directory } from '../control/directory.ts';
+import type { emesherMetrics } from '../metrics.ts';
+import type { CallerSession } from '../session.ts';
+import { batches, readOf, readToken, writeToken, type BatchLimits } from './batches.ts';
+import type { DeadLog } from './dead-log.ts';
+import type { StoredLetter } from './letter.ts';
+import type { DeadOwnership } from './ownership.ts';
+import { chooser } from './rights.ts';
+
+export interface DeadChangesDeps {
+  readonly log: DeadLog;
+  readonly ownership: DeadOwnership;
+  readonly directory: Pick<Directory, 'subscriptions'>;
+  readonly policies: Pick<GovernanceView, 'audit'>;
+  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly now: () => number;
+  /** Stores the events of letters again, each for its own subscription. */
+  readonly giveBack: (tenant: string, letters: readonly StoredLetter[]) => Promise<void>;
+  /** Room was made. */
+  readonly changed: (tenant: string) => void;
+}
+
+/** A call works so long and then answers with a token. */
+const WORK_MS = 5000;
+const BATCH: BatchLimits = Object.freeze({ letters: 500, bytes: 4 * 1024 * 1024 });
+
+interface Work {
+  readonly selection: DeadLetterSelection;
+  readonly token: string;
+  readonly signal: AbortSignal | undefined;
+  readonly limits: BatchLimits;
+  /** Whether a letter can be done; the others stay. */
+  readonly can: (letter: StoredLetter) => boolean;
+  /** What to do with letters before they are settled. */
+  readonly act: (letters: readonly StoredLetter[]) => Promise<void>;
+  /** Pause behind a batch of so many, in ms. */
+  readonly pauseMs: (done: number) => number;
+}
+
+/** Redrive and purge: the only ways by which a dead letter is settled, both by hand. */
+export class DeadChanges {
+  readonly #deps: DeadChangesDeps;
+
+  constructor(deps: DeadChangesDeps) {
+    this.#deps = deps;
+  }
+
+  async redrive(
+    caller: CallerSession,
+    selection: DeadLetterSelection,
+    { rateMax, token, signal }: RedriveOptions,
+  ): Promise<RedriveResult> {
+    checkChange(selection);
+    if (!Number.isSafeInteger(rateMax) || rateMax < 0 || rateMax > REDRIVE_RATE_MAX) {
+      const limit = `0 to ${REDRIVE_RATE_MAX} events/s`;
+      throw invalid('rateMax', `${rateMax} is out of bounds`, { limit });
+    }
+    const { directory, giveBack, metrics } = this.#deps;
+    const { tenant } = caller.principal;
+    let missing = 0;
+    const letters = rateMax === 0 ? BATCH.letters : Math.ceil(rateMax / 4);
+    const { done, nextToken } = await this.#change(caller, 'redrive', {
+      selection,
+      token,
+      signal,
+      limits: { ...BATCH, letters: Math.min(BATCH.letters, letters) },
+      pauseMs: (count) => (rateMax === 0 ? 0 : (count * 1000) / rateMax),
+      can({ letter }) {
+        const there = directory.subscriptions.has(`${tenant}/${letter.subscription}`);
+        if (!there) missing++;
+        return there;
+      },
+      act: (batch) => giveBack(tenant, batch),
+    });
+    metrics.deadLettersRedriven.inc({ tenant }, done);
+    return { redriven: done, missing, nextToken };
+  }
+
+  async purge(
+    caller: CallerSession,
+    selection: DeadLetterSelection,
+    { token, signal }: Pick<RedriveOptions, 'token' | 'signal'>,
+  ): Promise<PurgeResult> {
+    checkChange(selection);
+    const { tenant } = caller.principal;
+    const { done, nextToken } = await this.#change(caller, 'purge', {
+      selection,
+      token,
+      signal,
+      limits: BATCH,
+      pauseMs: () => 0,
+      can: () => true,
+      act: () => Promise.resolve(),
+    });
+    this.#deps.metrics.deadLettersPurged.inc({ tenant }, done);
+    return { purged: done, nextToken };
+  }
+
+  async #change(
+    caller: CallerSession,
+    verb: 'redrive' | 'purge',
+    work: Work,
+  ): Promise<{ readonly done: number; readonly nextToken: string }> {
+    const tally = { done: 0 };
+    try {
+      return { nextToken: await this.#work(caller, work, tally), done: tally.done };
+    } finally {
+      // What was done before a fault was done, too.
+      if (tally.done > 0) this.#told(caller, verb, work.selection, tally.done);
+    }
+  }
+
+  /** Answers where the next call has to go on. */
+  async #work(caller: CallerSession, work: Work, tally: { done: number }): Promise<string> {
+    const { log, ownership, directory, now } = this.#deps;
+    const { tenant } = caller.principal;
+    const choose = chooser(caller, work.selection, (name) =>
+      directory.subscriptions.get(`${tenant}/${name}`),
+    );
+    const until = now() + WORK_MS;
+    const { first, last } = await log.stats(tenant);
+    const { from, upTo } = readToken(work.token, last);
+    const read = { ...readOf(work.selection), from: Math.max(from, first), upTo };
+    return ownership.hold(tenant, async (step) => {
+      for await (const batch of batches(log, tenant, read, choose, work.limits)) {
+        const done = await step((epoch) => this.#settle(tenant, epoch, batch.letters, work));
+        tally.done += done;
+        const pauseMs = work.pauseMs(done);
+        if (pauseMs > 0) await rest(pauseMs, work.signal);
+        const over = now() >= until || work.signal?.aborted === true;
+        if (over) return writeToken(batch.upTo, upTo);
+      }
+      return '';
+    });
+  }
+
+  /** Acts on the letters that are still open, and only then settles them. */
+  async #settle(
+    tenant: string,
+    epoch: number,
+    letters: readonly StoredLetter[],
+    work: Work,
+  ): Promise<number> {
+    if (letters.length === 0) return 0;
+    const { log, changed } = this.#deps;
+    const { settled } = await log.stats(tenant);
+    const open = letters.filter((each) => !settled.has(each.letter.id) && work.can(each));
+    if (open.length === 0) return 0;
+    // Before anything is done: it throws when there is no place for them.
+    for (const { letter, size } of open) settled.add(letter.id, size);
+    await work.act(open);
+    await log.commit(tenant, settled, epoch);
+    changed(tenant);
+    return open.length;
+  }
+
+  #told(
+    caller: CallerSession,
+    verb: string,
+    { subscription, cause, ids }: DeadLetterSelection,
+    done: number,
+  ): void {
+    const { tenant, name } = caller.principal;
+    const parts = [
+      ...(cause === undefined ? [] : [`cause "${cause}"`]),
+      ...(ids === undefined ? [] : [`${ids.length} ids`]),
+    ];
+    this.#deps.policies.audit({
+      tenant,
+      principal: name,
+      action: `${verb}-dead-letters`,
+      resource: subscription ?? '#',
+      outcome: 'done',
+      reason: [`${done} letters`, ...parts].join(', '),
+    });
+  }
+}
+
+/** An abort ends it early, without an error. */
+async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+}

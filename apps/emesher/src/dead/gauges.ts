@@ -1,0 +1,56 @@
+import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
+import type { emesherMetrics } from '../metrics.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { DeadLog } from './dead-log.ts';
+
+export interface DeadGaugesDeps {
+  readonly log: DeadLog;
+  readonly letters: DeadLetters;
+  readonly bytesMax: number;
+  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+const INTERVAL_MS = 10_000;
+
+/** Tells the metrics what lies in the logs of dead letters, now and then. */
+export class DeadGauges {
+  readonly #deps: DeadGaugesDeps;
+  #timer: NodeJS.Timeout | undefined;
+  #telling: Promise<void> = Promise.resolve();
+
+  constructor(deps: DeadGaugesDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#telling = this.#tell();
+    this.#timer = setInterval(() => {
+      // One look at a time, also while the store is slow.
+      this.#telling = this.#telling.then(() => this.#tell());
+    }, INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#telling;
+  }
+
+  async #tell(): Promise<void> {
+    const { log, letters, bytesMax, metrics, now, logger } = this.#deps;
+    try {
+      for (const [tenant, info] of await log.all()) {
+        const { count, bytes, first } = await log.stats(tenant, info);
+        const oldestMs = count === 0 ? 0 : await log.diedAt(tenant, first);
+        const age = oldestMs === 0 ? 0 : Math.max(0, now() - oldestMs) / 1000;
+        metrics.deadLetters.set({ tenant }, count);
+        metrics.deadLettersBytes.set({ tenant }, bytes);
+        metrics.deadLettersOldestSeconds.set({ tenant }, age);
+        metrics.deadLettersFull.set({ tenant }, bytes >= bytesMax || letters.full(tenant) ? 1 : 0);
+      }
+    } catch (error) {
+      logger.debug({ err: error }, 'the dead letters could not be counted this time');
+    }
+  }
+}

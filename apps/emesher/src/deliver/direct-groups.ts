@@ -1,0 +1,84 @@
+import type { DeliverySink } from '@eventmesh/adapter-api';
+import type { Subscription } from '@eventmesh/delivery';
+import type { Directory } from '../control/directory.ts';
+import type { DirectSwitch } from '../publish/direct.ts';
+import type { CallerSession } from '../session.ts';
+import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
+import { ownershipName } from './runners.ts';
+import { sameSpec } from './same-spec.ts';
+import { Turns } from './turns.ts';
+
+/**
+ * Direct subscriptions with consumers here. Where consumers compete, or only one may be, all of a
+ * site are at one emesher, by the registry's lease; in a broadcast each stays where it is.
+ */
+export class DirectGroups {
+  readonly #directory: Directory;
+  readonly #direct: DirectSwitch;
+  readonly #turns = new Turns();
+  /** Subscriptions that this emesher owns. */
+  readonly #owned = new Map<string, Subscription>();
+
+  constructor(directory: Directory, direct: DirectSwitch) {
+    this.#directory = directory;
+    this.#direct = direct;
+  }
+
+  /** @throws Unavailable (OWNED_ELSEWHERE), FailedPrecondition (EXCLUSIVE), NotFound. */
+  attach(subscription: Subscription, session: CallerSession, sink: DeliverySink): Promise<Hold> {
+    const key = keyOf(subscription);
+    return this.#turns.take(key, async () => {
+      const current = this.#directory.subscriptions.get(key);
+      if (current === undefined) throw deletedError(subscription.name);
+      if (current.mode !== 'broadcast' && !this.#owned.has(key)) {
+        await this.#directory.acquire(ownershipName(current));
+        this.#owned.set(key, current);
+      }
+      if (current.mode === 'exclusive' && this.#direct.consumers(current) > 0) {
+        throw exclusiveError(current.name);
+      }
+      const hold = this.#direct.attach(session, current, sink);
+      let detached: Promise<void> | undefined;
+      return {
+        ...hold,
+        detach: () => {
+          detached ??= hold
+            .detach()
+            .then(() => this.#turns.take(key, () => this.#left(key, current)));
+          return detached;
+        },
+      };
+    });
+  }
+
+  /** Consumers of what is no more, or is another thing now, are told. */
+  apply(changed: Subscription): void {
+    const differs = (there: Subscription) => !sameSpec(there, changed);
+    this.#direct.end(changed, changedError(changed.name), differs);
+  }
+
+  discard(tenant: string, name: string): void {
+    this.#direct.end({ tenant, name }, deletedError(name));
+  }
+
+  /** The lease is gone: another emesher may own all this by now. */
+  moved(): void {
+    for (const [key, subscription] of this.#owned) {
+      this.#owned.delete(key);
+      this.#direct.end(subscription, movedError(subscription.name));
+    }
+  }
+
+  async #left(key: string, subscription: Subscription): Promise<void> {
+    if (this.#direct.consumers(subscription) > 0) return;
+    if (subscription.mode !== 'broadcast') {
+      // It may be another's by now, and then so is what becomes of it.
+      if (!this.#owned.delete(key)) return;
+      await this.#directory.release(ownershipName(subscription));
+    }
+    if (subscription.ephemeral) await this.#directory.forget(subscription);
+  }
+}
+
+const keyOf = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
+  `${tenant}/${name}`;

@@ -1,0 +1,51 @@
+import { describe, expect, it } from '@jest/globals';
+import { MeshError } from '@eventmesh/errors';
+import { encodeEvent } from '@eventmesh/event';
+import { Refusals } from './refusals.ts';
+
+const ann = { tenant: 't', kind: 'user', name: 'ann', roles: [] } as const;
+const event = (id: string, source = '/s') => encodeEvent({ id, source, type: 'x', attributes: [] });
+const error = new MeshError('ResourceExhausted', 'the quota is used up', { reason: 'QUOTA' });
+
+describe('the refusals at the gate', () => {
+  it('are found by tenant, id and source, oldest first', () => {
+    let timeUs = 0;
+    const refusals = new Refusals(10, () => ++timeUs);
+    refusals.note(ann, 'a/b', event('1'), error);
+    refusals.note({ ...ann, tenant: 'other' }, 'a/b', event('1'), error);
+    refusals.note(ann, 'a/c', event('1', '/other'), error);
+    expect(refusals.find('t', '1').map(({ topic }) => topic)).toEqual(['a/b', 'a/c']);
+    expect(refusals.find('t', '1', '/s')).toEqual([
+      {
+        tenant: 't',
+        principal: 'ann',
+        id: '1',
+        source: '/s',
+        topic: 'a/b',
+        timeUs: 1,
+        code: 'ResourceExhausted',
+        reason: 'QUOTA',
+        message: 'the quota is used up',
+      },
+    ]);
+    expect(refusals.find('t', '2')).toEqual([]);
+  });
+
+  it('are forgotten oldest first, and kept of what is no event at all', () => {
+    let timeUs = 0;
+    const refusals = new Refusals(2, () => ++timeUs);
+    for (const topic of ['a', 'b', 'c']) refusals.note(ann, topic, event('1'), error);
+    expect(refusals.find('t', '1').map(({ topic }) => topic)).toEqual(['b', 'c']);
+    refusals.note(ann, 'd', Buffer.from('no event'), error);
+    expect(refusals.find('t', '').map(({ topic }) => topic)).toEqual(['d']);
+    const none = new Refusals(0, () => 0);
+    none.note(ann, 'a', event('1'), error);
+    expect(none.find('t', '1')).toEqual([]);
+  });
+
+  it('keep only so much of long texts', () => {
+    const refusals = new Refusals(1, () => 0);
+    refusals.note(ann, 't'.repeat(1000), event('i'.repeat(1000)), error);
+    expect(refusals.find('t', 'i'.repeat(256))[0]?.topic).toHaveLength(256);
+  });
+});

@@ -1,0 +1,75 @@
+import type { Principal } from '@eventmesh/adapter-api';
+import { MeshError } from '@eventmesh/errors';
+import { EventView } from '@eventmesh/event';
+
+/** An event that was refused at the gate. */
+export interface Refusal {
+  readonly tenant: string;
+  readonly principal: string;
+  readonly id: string;
+  readonly source: string;
+  readonly topic: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly message: string;
+  /** Microseconds since the epoch. */
+  readonly timeUs: number;
+}
+
+/** Longest text that is kept of what a caller has sent. */
+const TEXT_LENGTH_MAX = 256;
+
+/** The last events that were refused at the gate, for `mesh why`; a ring. */
+export class Refusals {
+  readonly #max: number;
+  readonly #now: () => number;
+  readonly #ring: Refusal[] = [];
+  #next = 0;
+
+  /**
+   * @param max Refusals remembered; 0 remembers nothing.
+   * @param now Microseconds since the epoch.
+   */
+  constructor(max: number, now: () => number) {
+    this.#max = max;
+    this.#now = now;
+  }
+
+  note({ tenant, name }: Principal, topic: string, event: Uint8Array, error: MeshError): void {
+    if (this.#max === 0) return;
+    const { id, source } = namesOf(event);
+    this.#ring[this.#next] = {
+      tenant,
+      principal: name,
+      id,
+      source,
+      topic: cut(topic),
+      code: error.code,
+      reason: error.reason ?? '',
+      message: cut(error.message),
+      timeUs: this.#now(),
+    };
+    this.#next = (this.#next + 1) % this.#max;
+  }
+
+  /** Oldest first. */
+  find(tenant: string, id: string, source?: string): readonly Refusal[] {
+    return this.#ring
+      .filter((refusal) => refusal.tenant === tenant && refusal.id === id)
+      .filter((refusal) => source === undefined || refusal.source === source)
+      .sort((a, b) => a.timeUs - b.timeUs);
+  }
+}
+
+/** What was refused need not be an event at all. */
+function namesOf(event: Uint8Array): { id: string; source: string } {
+  try {
+    const { id, source } = new EventView(event);
+    return { id: cut(id), source: cut(source) };
+  } catch (error) {
+    if (MeshError.from(error).code !== 'InvalidArgument') throw error;
+    return { id: '', source: '' };
+  }
+}
+
+const cut = (text: string): string => text.slice(0, TEXT_LENGTH_MAX);

@@ -1,0 +1,38 @@
+import type { StuckKey, Subscription } from '@eventmesh/delivery';
+import type { LiveMetrics } from '@eventmesh/telemetry';
+import type { emesherMetrics } from '../metrics.ts';
+
+/** Keys that a status lists. */
+export const STUCK_KEYS_LISTED_MAX = 20;
+
+/** Being out for a while is normal; from here on, in ms, a key counts as stuck. */
+const STUCK_AFTER_MS = 10_000;
+/** Keys of a subscription that are counted. */
+const STUCK_KEYS_COUNTED_MAX = 1000;
+/** Keys of a subscription that the metrics name, the longest held ones: each is a time series. */
+const STUCK_KEYS_NAMED_MAX = 10;
+
+type StuckKeyMetrics = Pick<LiveMetrics<typeof emesherMetrics>, 'stuckKeys' | 'stuckKeySeconds'>;
+
+export interface Ordered {
+  readonly subscription: Subscription;
+  readonly engine: { stuckKeys(max: number): readonly StuckKey[] };
+}
+
+/** Tells which consumer holds which stuck key, of all running subscriptions at once. */
+export function tellStuckKeys(metrics: StuckKeyMetrics, running: Iterable<Ordered>): void {
+  metrics.stuckKeys.reset();
+  metrics.stuckKeySeconds.reset();
+  for (const { subscription, engine } of running) {
+    const { tenant, name } = subscription;
+    const all = engine.stuckKeys(STUCK_KEYS_COUNTED_MAX);
+    const stuck = all.filter(({ heldMs }) => heldMs >= STUCK_AFTER_MS);
+    for (const { consumer } of stuck) {
+      metrics.stuckKeys.inc({ tenant, subscription: name, consumer });
+    }
+    for (const { topic, key, consumer, heldMs } of stuck.slice(0, STUCK_KEYS_NAMED_MAX)) {
+      const labels = { tenant, subscription: name, consumer, topic, key };
+      metrics.stuckKeySeconds.set(labels, heldMs / 1000);
+    }
+  }
+}

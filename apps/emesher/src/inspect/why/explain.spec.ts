@@ -1,0 +1,213 @@
+import { describe, expect, it } from '@jest/globals';
+import type { TraceStep } from '@eventmesh/adapter-api';
+import { SUBSCRIPTION_DEFAULTS, type Subscription } from '@eventmesh/delivery';
+import { NO_HANDLING, type RecordView } from '@eventmesh/event';
+import { explain } from './explain.ts';
+import type { Facts, HeldEvent } from './facts.ts';
+import { nearestFilter } from './nearest-filter.ts';
+
+const subscription: Subscription = {
+  ...SUBSCRIPTION_DEFAULTS,
+  name: 'billing',
+  topicFilters: ['orders/#'],
+  tenant: 't',
+  owner: 'user:ann',
+  site: 'west',
+  createdMs: 1,
+  revision: 1,
+  broadcastOf: '',
+};
+const record: RecordView = {
+  tenant: 't',
+  topic: 'orders/eu',
+  principal: 'bob',
+  originSite: 'west',
+  destinations: [],
+  transit: false,
+  key: '',
+  ingressTimeUs: 1_000_000,
+  expiryMs: 0,
+  originPartition: 0,
+  originPosition: 0,
+  traceparent: '',
+  hops: [],
+  handling: NO_HANDLING,
+  event: Buffer.alloc(0),
+};
+const facts: Facts = {
+  subscription,
+  record,
+  position: 7,
+  place: { kind: 'settled' },
+  steps: [],
+  receives: true,
+  filterProblem: undefined,
+  nowMs: 10_000,
+};
+const held = (more: Partial<HeldEvent>): Facts['place'] => ({
+  kind: 'held',
+  state: 'ready',
+  attempts: 0,
+  failures: 0,
+  reason: '',
+  consumer: '',
+  dueMs: 0,
+  ahead: 0,
+  ...more,
+});
+const step = (name: string, detail = '', timeUs = 5): TraceStep => ({
+  site: 'west',
+  timeUs,
+  step: name,
+  subject: 'billing',
+  detail,
+  partition: 0,
+  position: 7,
+  source: '/s',
+  topic: 'orders/eu',
+});
+const taken = [step('delivered', 'to c1', 3), step('settled', 'release', 4)];
+
+describe('why', () => {
+  it.each<[string, Partial<Facts>, object]>([
+    [
+      'an accepted event was delivered, when, and to whom',
+      { steps: [...taken, step('delivered', 'to c2'), step('settled', 'accept', 9)] },
+      { state: 'delivered', consumer: 'c2', attempts: 2, timeUs: 9 },
+    ],
+    [
+      'what was seen to happen counts more than what the subscription asks for now',
+      {
+        steps: [step('settled', 'accept')],
+        subscription: { ...subscription, topicFilters: ['x'] },
+      },
+      { state: 'delivered' },
+    ],
+    [
+      'a dead letter says its cause',
+      { steps: [...taken, step('dead-lettered', 'too many attempts')] },
+      { state: 'dead-lettered', reason: expect.stringContaining('too many attempts'), attempts: 1 },
+    ],
+    [
+      'it was dropped',
+      { steps: [step('dropped', 'no grant')] },
+      { state: 'dropped', reason: 'no grant' },
+    ],
+    [
+      'it is out with a consumer since then',
+      { place: held({ state: 'out', consumer: 'c1', attempts: 1, dueMs: 12_000 }), steps: taken },
+      { state: 'out', consumer: 'c1', timeUs: 3, nextMs: 12_000 },
+    ],
+    [
+      'it waits for its next try',
+      { place: held({ state: 'later', failures: 2, attempts: 3, dueMs: 11_500, reason: 'nope' }) },
+      {
+        state: 'backoff',
+        attempts: 3,
+        nextMs: 11_500,
+        reason: '2 of 16 failures: nope; tried again in 1500 ms',
+      },
+    ],
+    ['it waits for its key', { place: held({ ahead: 2 }) }, { state: 'key' }],
+    [
+      'its letter is being written',
+      { place: held({ state: 'dead', reason: 'no' }) },
+      { state: 'burying' },
+    ],
+    ['it waits for credit', { place: held({}) }, { state: 'ready' }],
+    [
+      'acl cannot tell',
+      { place: held({}), receives: undefined },
+      { state: 'ready', reason: expect.stringContaining('acl cannot tell') },
+    ],
+    [
+      'the subscription is paused with it in hand',
+      { place: held({}), subscription: { ...subscription, paused: true } },
+      { state: 'paused' },
+    ],
+    [
+      'no topic filter matches',
+      { subscription: { ...subscription, topicFilters: ['invoices/#', 'orders/us/#'] } },
+      {
+        state: 'filtered',
+        reason:
+          'no topic filter matches "orders/eu"; the nearest, "orders/us/#": it asks for "us" at level 2, the topic has "eu"',
+      },
+    ],
+    [
+      'a filter says no',
+      { filterProblem: 'filters[0] says no' },
+      { state: 'filtered', reason: 'filters[0] says no' },
+    ],
+    [
+      'it only passes through',
+      { record: { ...record, transit: true, destinations: ['north'] } },
+      { state: 'filtered', reason: 'only on its way through this site to north' },
+    ],
+    [
+      'it was redriven to another',
+      { record: { ...record, handling: { ...NO_HANDLING, onlySubscription: 'other' } } },
+      { state: 'filtered', reason: expect.stringContaining('"other" alone') },
+    ],
+    [
+      'direct subscriptions get no durable events',
+      { subscription: { ...subscription, deliveryClass: 'direct' } },
+      { state: 'filtered', reason: expect.stringContaining('direct') },
+    ],
+    [
+      'the owner has no grant',
+      { receives: false },
+      {
+        state: 'forbidden',
+        reason: 'user:ann, its owner, has no grant to subscribe to "orders/eu"',
+      },
+    ],
+    [
+      'it lies before the start',
+      { place: { kind: 'before-start', start: 'position 9' } },
+      { state: 'before-start' },
+    ],
+    [
+      'it is not read yet',
+      { place: { kind: 'unread', lag: 3, consumers: 1 } },
+      { state: 'not-read', reason: 'not read yet: it is 3 records behind' },
+    ],
+    [
+      'nobody consumes',
+      { place: { kind: 'unread', lag: 3, consumers: 0 } },
+      { state: 'not-read', reason: 'not read yet: nobody consumes it now' },
+    ],
+    [
+      'paused before it was read',
+      {
+        place: { kind: 'unread', lag: 3, consumers: 0 },
+        subscription: { ...subscription, paused: true },
+      },
+      { state: 'paused' },
+    ],
+    [
+      'it expired',
+      { record: { ...record, expiryMs: 9000 } },
+      { state: 'expired', timeUs: 9_000_000 },
+    ],
+    [
+      'it expired before it was read',
+      { record: { ...record, expiryMs: 9000 }, place: { kind: 'unread', lag: 1, consumers: 0 } },
+      { state: 'expired' },
+    ],
+    ['how it ended is forgotten', {}, { state: 'settled' }],
+  ])('%s', (_, more, expected) => {
+    expect(explain({ ...facts, ...more })).toMatchObject(expected);
+  });
+});
+
+describe('the nearest topic filter', () => {
+  it.each([
+    [['a/b/c'], 'a/b', 'a/b/c', 'it asks for a level 3, "c", which the topic has not'],
+    [['a/b'], 'a/b/c', 'a/b', 'it ends after level 2, the topic goes on with "c"'],
+    [['#'], '$sys/a', '#', 'a wildcard in the first level does not match a topic of `$`'],
+    [['x', 'a/+/d', 'a'], 'a/b/c', 'a/+/d', 'it asks for "d" at level 3, the topic has "c"'],
+  ])('of %j for %s', (filters, topic, filter, parts) => {
+    expect(nearestFilter(filters, topic)).toEqual({ filter, parts });
+  });
+});

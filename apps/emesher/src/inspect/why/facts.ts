@@ -1,0 +1,43 @@
+import type { TraceStep } from '@eventmesh/adapter-api';
+import type { Subscription } from '@eventmesh/delivery';
+import type { RecordView } from '@eventmesh/event';
+
+/** Where a stored event stands for a subscription. */
+export type Place =
+  /** Below where the subscription began. */
+  | { readonly kind: 'before-start'; readonly start: string }
+  /** Above what was looked at; `lag` records are between. */
+  | { readonly kind: 'unread'; readonly lag: number; readonly consumers: number | undefined }
+  | { readonly kind: 'settled' }
+  | ({ readonly kind: 'held' } & HeldEvent);
+
+/** A matched event that is not settled, as the delivery engine has it. */
+export interface HeldEvent {
+  /** `ready` to go out, `out` at a consumer, `later` until its delay is over, `dead` until its letter is durable. */
+  readonly state: 'ready' | 'out' | 'later' | 'dead';
+  readonly attempts: number;
+  readonly failures: number;
+  /** Why the last delivery failed; empty when none has. */
+  readonly reason: string;
+  /** Who has it; empty unless it is out. */
+  readonly consumer: string;
+  /** When its lease or its delay ends, ms since the epoch; 0 for neither. */
+  readonly dueMs: number;
+  /** Unsettled events of its key that go before it. */
+  readonly ahead: number;
+}
+
+/** Everything that decides what became of an event for one subscription. */
+export interface Facts {
+  readonly subscription: Subscription;
+  readonly record: RecordView;
+  readonly position: number;
+  readonly place: Place;
+  /** What is remembered of the event and this subscription, oldest first. */
+  readonly steps: readonly TraceStep[];
+  /** Whether its owner may receive the topic now; undefined while acl cannot tell. */
+  readonly receives: boolean | undefined;
+  /** The filter that says no, in words; undefined when all say yes. */
+  readonly filterProblem: string | undefined;
+  readonly nowMs: number;
+}

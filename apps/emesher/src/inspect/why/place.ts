@@ -1,0 +1,89 @@
+import { decodeState, type Entry, type Subscription } from '@eventmesh/delivery';
+import type { RecordView } from '@eventmesh/event';
+import type { Cursor, EventStore } from '@eventmesh/store-api';
+import type { Runners } from '../../deliver/runners.ts';
+import type { Logs } from '../../logs.ts';
+import type { HeldEvent, Place } from './facts.ts';
+
+export interface PlaceDeps {
+  readonly runners: Pick<Runners, 'find'>;
+  readonly store: EventStore;
+  readonly logs: Logs;
+}
+
+/** A stored event whose place is asked for. */
+export interface Stored {
+  readonly partition: number;
+  readonly position: number;
+  readonly record: RecordView;
+  /** Last position of its partition. */
+  readonly last: number;
+}
+
+/** Where an event stands: by the engine when the subscription runs here, else by its cursor. */
+export async function placeOf(
+  { runners, store, logs }: PlaceDeps,
+  subscription: Subscription,
+  { partition, position, record, last }: Stored,
+): Promise<Place> {
+  const { tenant, name } = subscription;
+  const runner = runners.find(tenant, name);
+  if (runner !== undefined) {
+    const { engine } = runner;
+    const entry = engine.find(partition, position);
+    if (entry !== undefined) return { kind: 'held', ...held(entry) };
+    const { next, start } = engine.partition(partition);
+    if (position >= next)
+      return { kind: 'unread', lag: last + 1 - next, consumers: engine.consumers };
+    return beforeStart(subscription, record, { partition, position, start }) ?? { kind: 'settled' };
+  }
+  const cursor = await store.loadCursor({ log: logs.name(tenant), partition, subscription: name });
+  const start = cursor === undefined ? undefined : startOf(cursor);
+  const before = beforeStart(subscription, record, { partition, position, start });
+  if (before !== undefined) return before;
+  if (cursor !== undefined && isSettled(cursor, position)) return { kind: 'settled' };
+  const lag = cursor === undefined ? last : last + 1 - cursor.floor - settledAbove(cursor);
+  // Another emesher of the site may run it; its consumers are not known here.
+  return { kind: 'unread', lag, consumers: undefined };
+}
+
+function held(entry: Readonly<Entry>): HeldEvent {
+  let ahead = 0;
+  for (let before = entry.before; before !== undefined; before = before.before) ahead++;
+  const { state, attempts, failures, reason, consumer, dueMs } = entry;
+  return {
+    state,
+    attempts,
+    failures,
+    reason,
+    consumer: consumer?.name ?? '',
+    dueMs,
+    ahead,
+  };
+}
+
+/** The books say where a subscription began; for an older cursor only what it asked for does. */
+function beforeStart(
+  { start, createdMs }: Subscription,
+  record: RecordView,
+  at: { readonly partition: number; readonly position: number; readonly start: number | undefined },
+): Place | undefined {
+  if (at.start !== undefined) {
+    if (at.position >= at.start) return undefined;
+    return { kind: 'before-start', start: `position ${at.start} of partition ${at.partition}` };
+  }
+  const storedMs = Math.floor((record.hops.at(-1)?.timeUs ?? record.ingressTimeUs) / 1000);
+  const since = start.kind === 'time' ? start.timeMs : start.kind === 'latest' ? createdMs : 0;
+  if (storedMs >= since) return undefined;
+  return { kind: 'before-start', start: new Date(since).toISOString() };
+}
+
+const startOf = ({ state, floor, settled }: Cursor): number | undefined =>
+  // Without a state nothing was looked at yet, so the floor is where it begins.
+  state.length === 0 && settled.length === 0 ? floor : decodeState(state)?.start;
+
+const isSettled = ({ floor, settled }: Cursor, position: number): boolean =>
+  position < floor || settled.some(({ from, to }) => from <= position && position <= to);
+
+const settledAbove = ({ settled }: Cursor): number =>
+  settled.reduce((sum, { from, to }) => sum + to - from + 1, 0);

@@ -1,0 +1,127 @@
+import type { LiveMetrics } from '@eventmesh/telemetry';
+import type { emesherMetrics } from '../metrics.ts';
+
+type LinkMetrics = Pick<
+  LiveMetrics<typeof emesherMetrics>,
+  'linkTaken' | 'linkFiltered' | 'linkDelivered' | 'linkExpired' | 'linkHeld'
+>;
+
+/**
+ * The books of the link to one neighbour: taken = delivered + expired + held. They outlive the
+ * connections of the link: what is read again after a break, since the neighbour had not accepted
+ * it, is not counted again.
+ */
+export class LinkBooks {
+  readonly #to: string;
+  readonly #metrics: LinkMetrics;
+  readonly #lanes = new Map<string, LaneBooks>();
+
+  constructor(to: string, metrics: LinkMetrics) {
+    this.#to = to;
+    this.#metrics = metrics;
+  }
+
+  /** The books of one partition of one tenant. */
+  lane(tenant: string, partition: number): LaneBooks {
+    const key = `${tenant}/${partition}`;
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = new LaneBooks();
+      this.#lanes.set(key, lane);
+    }
+    return lane;
+  }
+
+  /** Another emesher of the site has the link now, and holds what was held here. */
+  handOver(): void {
+    for (const lane of this.#lanes.values()) lane.forget();
+    this.tell();
+  }
+
+  /** Brings the metrics up to the lanes. */
+  tell(): void {
+    let held = 0;
+    for (const lane of this.#lanes.values()) {
+      held += lane.held;
+      const { taken, filtered, delivered, expired } = lane.takeCounts();
+      const labels = { to: this.#to };
+      if (taken > 0) this.#metrics.linkTaken.inc(labels, taken);
+      if (filtered > 0) this.#metrics.linkFiltered.inc(labels, filtered);
+      if (delivered > 0) this.#metrics.linkDelivered.inc(labels, delivered);
+      if (expired > 0) this.#metrics.linkExpired.inc(labels, expired);
+    }
+    this.#metrics.linkHeld.set({ to: this.#to }, held);
+  }
+}
+
+interface LinkCounts {
+  taken: number;
+  filtered: number;
+  delivered: number;
+  expired: number;
+}
+
+const nothing = (): LinkCounts => ({ taken: 0, filtered: 0, delivered: 0, expired: 0 });
+
+/**
+ * One lane: which positions are on their way. Positions come in rising order, also after a break;
+ * what is held is bounded by the link's window and what the tap gathers.
+ */
+export class LaneBooks {
+  /** Rising, since positions are only ever added above all others. */
+  readonly #held = new Set<number>();
+  /** Everything up to here was counted. */
+  #countedUpTo = 0;
+  #counts = nothing();
+
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** A record was looked at: it goes over the link, or it does not. */
+  looked(position: number, goes: boolean): void {
+    if (position <= this.#countedUpTo) return;
+    this.#countedUpTo = position;
+    if (goes) {
+      this.#held.add(position);
+      this.#counts.taken++;
+    } else this.#counts.filtered++;
+  }
+
+  /** Positions that are no longer in the store, before the neighbour had them. */
+  gone(from: number, to: number): void {
+    for (const position of this.#held) {
+      if (position >= from && position <= to) this.expired(position);
+    }
+  }
+
+  /** Its life ended before it was sent. */
+  expired(position: number): void {
+    if (this.#held.delete(position)) this.#counts.expired++;
+  }
+
+  /** The neighbour has everything up to here. */
+  delivered(upTo: number): void {
+    for (const position of this.#held) {
+      if (position > upTo) return;
+      this.#held.delete(position);
+      this.#counts.delivered++;
+    }
+  }
+
+  /** Whether a position is on its way. */
+  holds(position: number): boolean {
+    return this.#held.has(position);
+  }
+
+  forget(): void {
+    this.#held.clear();
+  }
+
+  /** What was counted since the last call. */
+  takeCounts(): LinkCounts {
+    const counts = this.#counts;
+    this.#counts = nothing();
+    return counts;
+  }
+}

@@ -1,0 +1,176 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { MeshError } from '@eventmesh/errors';
+import type { RecordView } from '@eventmesh/event';
+import type { DirectRequestSchema } from '@eventmesh/proto-gen/peer';
+import type { Logger } from '@eventmesh/telemetry';
+import type { Directory } from '../control/directory.ts';
+import type { Ledger } from '../inspect/ledger.ts';
+import { isInboxOf, isInboxTopic } from '../request/inbox-address.ts';
+import type { Peer, Peers } from './peers.ts';
+
+export interface FanOutDeps {
+  readonly directory: Directory;
+  readonly peers: Peers;
+  readonly ledger: Ledger;
+  readonly logger: Logger;
+  /** Events that may wait for one emesher; beyond it the oldest is dropped. */
+  readonly queueMax: number;
+  /** Hands a record to the links of this emesher; answers the sites that none of them leads to. */
+  readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => readonly string[];
+}
+
+interface Waiting {
+  readonly record: Buffer;
+  readonly destinations: readonly string[];
+  readonly here: boolean;
+}
+
+/** Records of one frame, and bytes of them. */
+const FRAME_RECORDS = 1024;
+const FRAME_BYTES = 256 * 1024;
+/** After a failed stream to an emesher nothing is sent to it for this long, in ms. */
+const REST_MS = 250;
+
+/**
+ * Direct events on their way out of this emesher: over its own links, and to the other emeshers of
+ * the site when a consumer may be there, or the link that it lacks. One hop: what comes from
+ * another emesher goes to consumers and links only.
+ */
+export class DirectFanOut {
+  readonly #deps: FanOutDeps;
+  readonly #lines = new Map<string, Line>();
+
+  constructor(deps: FanOutDeps) {
+    this.#deps = deps;
+  }
+
+  /** Answers whether a subscription of this site wants it, if it is for this site. */
+  forward(
+    record: Buffer,
+    { tenant, topic }: Pick<RecordView, 'tenant' | 'topic'>,
+    destinations: readonly string[],
+    here: boolean,
+  ): boolean {
+    const { directory, peers, ledger, sendOverLinks } = this.#deps;
+    const left = destinations.length === 0 ? destinations : sendOverLinks(record, destinations);
+    const all = peers.all;
+    const waits = isInboxTopic(topic) ? all.filter(({ id }) => isInboxOf(topic, id)) : undefined;
+    const wanted =
+      here && (waits === undefined ? directory.wantedDirect(tenant, topic) : waits.length > 0);
+    if (!wanted && left.length === 0) return false;
+    if (left.length > 0 && all.length === 0) {
+      ledger.metrics.direct.inc({ outcome: 'link-dropped' });
+    }
+    const to = left.length > 0 ? all : (waits ?? all);
+    for (const peer of to) this.#line(peer).push({ record, destinations: left, here: wanted });
+    return wanted;
+  }
+
+  #line(peer: Peer): Line {
+    let line = this.#lines.get(peer.id);
+    if (line === undefined || line.peer !== peer) {
+      line?.stop();
+      line = new Line(peer, this.#deps);
+      this.#lines.set(peer.id, line);
+      peer.left.addEventListener('abort', () => this.#gone(peer), { once: true });
+    }
+    return line;
+  }
+
+  #gone(peer: Peer): void {
+    const line = this.#lines.get(peer.id);
+    if (line?.peer !== peer) return;
+    line.stop();
+    this.#lines.delete(peer.id);
+  }
+}
+
+/** The stream to one emesher, opened with the first record. */
+class Line {
+  readonly peer: Peer;
+  readonly #deps: FanOutDeps;
+  #waiting: Waiting[] = [];
+  #wake: (() => void) | undefined;
+  #open = false;
+  #restUntil = 0;
+  #stopped = false;
+
+  constructor(peer: Peer, deps: FanOutDeps) {
+    this.peer = peer;
+    this.#deps = deps;
+  }
+
+  push(waiting: Waiting): void {
+    if (this.#stopped || performance.now() < this.#restUntil) {
+      this.#dropped(1);
+      return;
+    }
+    this.#waiting.push(waiting);
+    if (this.#waiting.length > this.#deps.queueMax) {
+      this.#waiting.shift();
+      this.#dropped(1);
+    }
+    if (!this.#open) void this.#run();
+    this.#wake?.();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#dropped(this.#waiting.length);
+    this.#waiting = [];
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    this.#open = true;
+    try {
+      await this.peer.client.direct(this.#frames(), { signal: this.peer.left });
+    } catch (error) {
+      const { code } = MeshError.from(error);
+      this.#deps.logger.debug({ to: this.peer.id, code }, 'direct events do not reach an emesher');
+    }
+    this.#open = false;
+    this.#restUntil = performance.now() + REST_MS;
+    this.#dropped(this.#waiting.length);
+    this.#waiting = [];
+  }
+
+  /** What has gathered in a turn, or while the last frame was on its way. */
+  async *#frames(): AsyncGenerator<MessageInitShape<typeof DirectRequestSchema>> {
+    while (!this.#stopped) {
+      if (this.#waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      const records = this.#takeFrame();
+      this.#deps.ledger.metrics.direct.inc({ outcome: 'to-emesher' }, records.length);
+      yield {
+        records: records.map(({ record, destinations, here }) => ({
+          record,
+          destinations: [...destinations],
+          here,
+        })),
+      };
+    }
+  }
+
+  #takeFrame(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { record } of this.#waiting) {
+      if (count > 0 && (count >= FRAME_RECORDS || bytes + record.length > FRAME_BYTES)) break;
+      bytes += record.length;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  #dropped(events: number): void {
+    if (events === 0) return;
+    this.#deps.ledger.metrics.direct.inc({ outcome: 'emesher-dropped' }, events);
+  }
+}

@@ -1,0 +1,156 @@
+import type { Start, Subscription } from '@eventmesh/delivery';
+import { MeshError } from '@eventmesh/errors';
+import { subscriptionToProto, startToProto } from '@eventmesh/wire';
+import { storedFromProto } from '@eventmesh/wire';
+import type { Logger } from '@eventmesh/telemetry';
+import type { Directory } from '../control/directory.ts';
+import type { DirectGroups } from '../deliver/direct-groups.ts';
+import { isMoved } from '../deliver/hold.ts';
+import { startFloors, writeFloors } from '../deliver/own-cursors.ts';
+import type { MakeDeps } from '../deliver/make-subscription.ts';
+import type { Runners } from '../deliver/runners.ts';
+import type { PeerClient, Peers } from './peers.ts';
+
+export interface SiteChangesDeps extends MakeDeps {
+  readonly directory: Directory;
+  readonly runners: Runners;
+  readonly groups: DirectGroups;
+  readonly peers: Peers;
+  readonly logger: Logger;
+}
+
+/** An emesher that does not answer in this time learns of a change from the registry, in ms. */
+const TELL_MS_MAX = 3000;
+/** Owners that a seek follows until the caller is told to try again, and the pause between, in ms. */
+const SEEK_ATTEMPTS = 5;
+const SEEK_PAUSE_MS = 200;
+
+/** Changes of subscriptions that the whole site must work by when the caller is answered. */
+export class SiteChanges {
+  readonly #deps: SiteChangesDeps;
+
+  constructor(deps: SiteChangesDeps) {
+    this.#deps = deps;
+    deps.directory.listen({
+      changed: (current) => void this.applyHere(current),
+      deleted: (tenant, name) => void this.discardHere(tenant, name),
+      ownershipLost: () => {
+        deps.groups.moved();
+        void deps.runners.moved();
+      },
+    });
+  }
+
+  /** Stores a change of a subscription; the site works by it when this resolves. */
+  async put(subscription: Subscription): Promise<Subscription> {
+    const stored = await this.#putHere(subscription);
+    await this.applyHere(stored);
+    await this.#tell({ subscription: subscriptionToProto(stored), deleted: false });
+    return stored;
+  }
+
+  /** Another emesher says that a subscription is now like this. */
+  async learn(subscription: Subscription): Promise<void> {
+    const { directory, runners } = this.#deps;
+    const { tenant, name, ephemeral, revision } = subscription;
+    const there = directory.subscriptions.get(`${tenant}/${name}`);
+    const mine = ephemeral && there?.revision === revision && runners.find(tenant, name);
+    const stored = mine ? (await directory.put(subscription, revision)).subscription : subscription;
+    directory.learn(stored);
+    await this.applyHere(stored);
+  }
+
+  async deleted(subscription: Subscription): Promise<void> {
+    await this.discardHere(subscription.tenant, subscription.name);
+    await this.#tell({ subscription: subscriptionToProto(subscription), deleted: true });
+  }
+
+  /** Moves a subscription to another start, at the emesher that owns it. */
+  async seek(subscription: Subscription, start: Start): Promise<Subscription> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#seekOnce(subscription, start);
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        if (!isMoved(error) || attempt === SEEK_ATTEMPTS) throw error;
+        const ms = SEEK_PAUSE_MS * attempt * (0.5 + Math.random() / 2);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+      }
+    }
+  }
+
+  /** @throws Unavailable (OWNED_ELSEWHERE) */
+  async seekHere(subscription: Subscription, start: Start): Promise<Subscription> {
+    const { runners, directory } = this.#deps;
+    const { name } = subscription;
+    const reason = new MeshError('Aborted', `"${name}" was moved to another start; reconnect`, {
+      reason: 'SEEK',
+    });
+    let moved = subscription;
+    await runners.whileStopped(subscription, reason, async (epoch) => {
+      const wanted = { ...subscription, start };
+      const floors = await startFloors(this.#deps, wanted);
+      if (!(await writeFloors(this.#deps, wanted, floors, epoch))) {
+        throw new MeshError('Aborted', `"${name}" is being consumed elsewhere; try again`, {
+          reason: 'FENCED',
+        });
+      }
+      moved = (await directory.put(wanted, subscription.revision)).subscription;
+    });
+    return moved;
+  }
+
+  applyHere(subscription: Subscription): Promise<void> {
+    if (subscription.deliveryClass === 'durable') return this.#deps.runners.apply(subscription);
+    this.#deps.groups.apply(subscription);
+    return Promise.resolve();
+  }
+
+  discardHere(tenant: string, name: string): Promise<void> {
+    this.#deps.groups.discard(tenant, name);
+    return this.#deps.runners.discard(tenant, name);
+  }
+
+  /**
+   * An ephemeral subscription hangs on the lease of the emesher where it runs, and must go on to: that
+   * one stores the change when it is told of it.
+   */
+  async #putHere(subscription: Subscription): Promise<Subscription> {
+    const { directory, runners, peers } = this.#deps;
+    const { tenant, name, ephemeral, revision } = subscription;
+    const elsewhere = ephemeral && runners.find(tenant, name) === undefined;
+    if (elsewhere && peers.all.length > 0) return subscription;
+    return (await directory.put(subscription, revision)).subscription;
+  }
+
+  async #seekOnce(subscription: Subscription, start: Start): Promise<Subscription> {
+    try {
+      return await this.seekHere(subscription, start);
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      if (error.reason !== 'OWNED_ELSEWHERE') throw error;
+      const { client } = await this.#deps.peers.owner(error);
+      const answer = await client.seek({
+        subscription: subscriptionToProto(subscription),
+        start: startToProto(start),
+      });
+      if (answer.subscription === undefined) {
+        throw new MeshError('Internal', 'an emesher answered without the subscription', {}, error);
+      }
+      const moved = storedFromProto(answer.subscription);
+      this.#deps.directory.learn(moved);
+      return moved;
+    }
+  }
+
+  /** Those that do not answer follow when the registry's word reaches them. */
+  async #tell(request: Parameters<PeerClient['apply']>[0]): Promise<void> {
+    const { peers, logger } = this.#deps;
+    const told = peers.all.map(({ client }) => client.apply(request, { timeoutMs: TELL_MS_MAX }));
+    for (const result of await Promise.allSettled(told)) {
+      if (result.status === 'fulfilled') continue;
+      const { code, message } = MeshError.from(result.reason);
+      logger.debug({ code, reason: message }, 'an emesher could not be told of a change');
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import type { PublishItem } from '@eventmesh/adapter-api';
+import { invalid } from '@eventmesh/errors';
+import { parseTimestamp, type EventView } from '@eventmesh/event';
+
+/** A hundred years. */
+const LIFE_MS_MAX = 3_155_760_000_000;
+/** How far ahead an event may be scheduled: a leap year. */
+const AHEAD_MS_MAX = 366 * 86_400_000;
+
+/**
+ * When an event ends, 0 for never. Relative life becomes absolute here, by this emesher's clock, and
+ * begins when the event is published; the earlier end counts.
+ *
+ * @param deliverAtMs when it will be published; 0 for now
+ */
+export function expiry(
+  event: EventView,
+  item: PublishItem,
+  nowMs: number,
+  deliverAtMs: number,
+): number {
+  const relative = item.expiresAfterMs ?? 0;
+  if (relative !== 0 && !(relative > 0 && relative <= LIFE_MS_MAX)) {
+    const limit = `1 to ${LIFE_MS_MAX} ms`;
+    throw invalid('expiresAfterMs', `${relative} is out of bounds`, { limit });
+  }
+  const absolute = timeOf(event, 'expirytime') ?? 0;
+  if (absolute !== 0 && absolute <= deliverAtMs) {
+    throw invalid('expirytime', 'is before the event is due');
+  }
+  if (relative === 0) return absolute;
+  const end = Math.max(nowMs, deliverAtMs) + relative;
+  return absolute === 0 ? end : Math.min(absolute, end);
+}
+
+/** When an event is to be published, ms since the epoch; 0 for now, as also for a time that is over. */
+export function dueTime(event: EventView, item: PublishItem, nowMs: number): number {
+  const { deliverAtMs: at = 0, deliverAfterMs: after = 0 } = item;
+  if (at !== 0 && after !== 0) {
+    throw invalid('deliverAfterMs', 'cannot be together with deliverAtMs');
+  }
+  for (const [name, value] of [
+    ['deliverAtMs', at],
+    ['deliverAfterMs', after],
+  ] as const) {
+    if (!(value >= 0)) throw invalid(name, `${value} is out of bounds`, { limit: AHEAD });
+  }
+  const attribute = at === 0 && after === 0 ? timeOf(event, 'delivertime') : undefined;
+  const due = Math.ceil(attribute ?? (after === 0 ? at : nowMs + after));
+  if (due <= nowMs) return 0;
+  if (due - nowMs <= AHEAD_MS_MAX) return due;
+  const field =
+    attribute === undefined ? (after === 0 ? 'deliverAtMs' : 'deliverAfterMs') : 'delivertime';
+  throw invalid(field, 'is too far ahead', { limit: AHEAD });
+}
+
+const AHEAD = 'at most 366 days ahead';
+
+/** An attribute that is a time, or the text of one as from an HTTP header; ms since the epoch. */
+function timeOf(event: EventView, name: string): number | undefined {
+  const value = event.attributes.get(name);
+  if (value === undefined) return undefined;
+  const time = value.kind === 'timestamp' ? value : parseTimestamp(event.text(name) ?? '', name);
+  return time.seconds * 1000 + Math.floor(time.nanos / 1_000_000);
+}

@@ -1,0 +1,51 @@
+import type { EventStore } from '@eventmesh/store-api';
+import type { Logger } from '@eventmesh/telemetry';
+import type { DataPlaneConfig } from '../config.ts';
+import type { SubscriptionAdmin } from '../deliver/subscription-admin.ts';
+import type { Journal } from '../inspect/journal.ts';
+import type { Ledger } from '../inspect/ledger.ts';
+import type { Logs } from '../logs.ts';
+import { Slots } from '../slots.ts';
+import { Replays } from './replays.ts';
+
+export interface ReplayParts {
+  readonly config: DataPlaneConfig['replay'];
+  readonly store: EventStore;
+  readonly logs: Logs;
+  readonly admin: SubscriptionAdmin;
+  readonly ledger: Ledger;
+  readonly journal: Journal;
+  readonly logger: Logger;
+}
+
+/** The replay lanes with their bounds and metrics. */
+export function makeReplays(parts: ReplayParts): Replays {
+  const { config, store, logs, admin, ledger, journal, logger } = parts;
+  const { replayLanes, replayed } = ledger.metrics;
+  const limits = { max: config.lanesMax, maxPerTenant: config.lanesMaxPerTenant };
+  return new Replays({
+    store,
+    logName: (tenant) => logs.name(tenant),
+    now: Date.now,
+    monotonicNow: () => performance.now(),
+    random: Math.random,
+    readAheadBytes: config.readAheadBytes,
+    logger,
+    admin,
+    slots: new Slots(limits, 'replay lanes', 'REPLAYS_MAX', (tenant, taken) => {
+      replayLanes.set({ tenant }, taken);
+    }),
+    onDelivered({ id, consumer, subscription: { tenant, name } }, deliveries) {
+      const byPartition = Map.groupBy(deliveries, ({ entry }) => entry.partition);
+      for (const [partition, some] of byPartition) {
+        const positions = some.map(({ entry }) => entry.position);
+        journal.note(tenant, partition, positions, 'replayed', name, `to ${consumer} in ${id}`);
+      }
+    },
+    onCounted({ subscription: { tenant } }, since) {
+      for (const [outcome, count] of Object.entries(since)) {
+        if (count > 0) replayed.inc({ tenant, outcome }, count);
+      }
+    },
+  });
+}

@@ -1,0 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Waits; an abort ends it early, without an error. */
+export async function rest(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,109 @@
+import { MeshError } from '@eventmesh/errors';
+import { CronTurns } from './cron-turns.ts';
+import { EventPublisher } from './event-publisher.ts';
+import { rest } from './rest.ts';
+import { fullLog } from './timer-book.ts';
+import type { TimerBook } from './timer-book.ts';
+import { TimerLog } from './timer-log.ts';
+import { TimerOwner, type TimerDeps } from './timer-owner.ts';
+
+/** Longest pause between two tries to own the timers, in ms; jittered. */
+const PAUSE_MS_MAX = 2000;
+
+/**
+ * The timers of one tenant at this emesher. Of the site's emeshers one owns them, by the registry's
+ * lease, and fires; the others stand by.
+ */
+export class TimerKeeper {
+  readonly log: TimerLog;
+  readonly #deps: TimerDeps;
+  readonly #stop = new AbortController();
+  #book: TimerBook | undefined;
+  /** Records of the log, as a stand-by last saw it. */
+  #length = 0;
+  #owner: TimerOwner | undefined;
+  #cron: CronTurns | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(deps: TimerDeps, tenant: string) {
+    this.#deps = deps;
+    this.log = new TimerLog(deps.store, deps.site, tenant);
+  }
+
+  start(): void {
+    this.#running = this.#keep();
+  }
+
+  /** Whether no more timers are taken. The owner knows their number, a stand-by estimates it. */
+  get full(): boolean {
+    const { pendingMax } = this.#deps;
+    return this.#book === undefined
+      ? this.#length > fullLog(pendingMax)
+      : this.#book.pending >= pendingMax;
+  }
+
+  schedulesChanged(): void {
+    this.#cron?.changed();
+    this.#owner?.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #keep(): Promise<void> {
+    const { directory, logger, now } = this.#deps;
+    const { signal } = this.#stop;
+    const { tenant } = this.log;
+    const owned = `timers/${tenant}`;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      const started = now();
+      try {
+        await directory.acquire(owned);
+        await this.#own(signal);
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        const facts = { tenant, code: error.code, reason: error.reason };
+        // That another emesher of this site has them is how it should be.
+        if (error.reason === 'OWNED_ELSEWHERE') await this.#standBy();
+        else if (!signal.aborted) logger.warn(facts, `the timers start anew: ${error.message}`);
+      }
+      if (now() - started > 10_000) attempt = 0;
+      const pauseMs = Math.min(PAUSE_MS_MAX, 100 * 2 ** Math.min(attempt, 10));
+      await rest(pauseMs * (0.5 + Math.random() / 2), signal);
+    }
+    await directory.release(owned);
+  }
+
+  async #own(signal: AbortSignal): Promise<void> {
+    const { logger, now } = this.#deps;
+    const { tenant } = this.log;
+    const started = now();
+    const events = await EventPublisher.open(this.#deps, tenant);
+    const book = await this.log.load(events.publishedUpTo, undefined, signal);
+    if (signal.aborted) return;
+    const { pending } = book;
+    logger.info({ tenant, pending, ms: now() - started }, 'this emesher owns the timers');
+    this.#cron = new CronTurns(this.#deps, this.log);
+    this.#owner = new TimerOwner(this.#deps, this.log, book, events, [this.#cron]);
+    this.#book = book;
+    try {
+      await this.#owner.run(signal);
+    } finally {
+      this.#book = undefined;
+      this.#owner = undefined;
+      this.#cron = undefined;
+    }
+  }
+
+  async #standBy(): Promise<void> {
+    const { store, logger } = this.#deps;
+    try {
+      const [part] = (await store.logInfo(this.log.name))?.partitions ?? [];
+      this.#length = part === undefined ? 0 : part.last - part.first + 1;
+    } catch (error) {
+      logger.debug({ err: error, log: this.log.name }, 'the length of a log is not known');
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import { MeshError } from '@eventmesh/errors';
+import type { RecordView } from '@eventmesh/event';
+import type { AppendRecord, EventStore } from '@eventmesh/store-api';
+import { TimerBook } from './timer-book.ts';
+import { decodeEntry, encodeDecision, type Decision } from './timer-entry.ts';
+
+const PREFIX = 'timers.';
+/** Numbers the decisions in the log of timers. */
+const DECIDER = 'decisions';
+/** Positions between two wanted ones that are read over rather than jumped over. */
+const READ_OVER_MAX = 1000;
+const READ_AHEAD_BYTES = 512 * 1024;
+
+/** The log of timers of one tenant: one partition, from which only what is done with is dropped. */
+export class TimerLog {
+  readonly tenant: string;
+  readonly name: string;
+  readonly #store: EventStore;
+  readonly #site: string;
+
+  constructor(store: EventStore, site: string, tenant: string) {
+    this.tenant = tenant;
+    this.name = PREFIX + tenant;
+    this.#store = store;
+    this.#site = site;
+  }
+
+  /** Tenants that have a log of timers. */
+  static async tenants(store: EventStore): Promise<string[]> {
+    const logs = await store.listLogs();
+    return logs
+      .filter(({ spec }) => spec.name.startsWith(PREFIX))
+      .map(({ spec }) => spec.name.slice(PREFIX.length));
+  }
+
+  async ensure(duplicateWindow: number): Promise<void> {
+    const { name } = this;
+    const kept = { retentionMs: 0, retentionBytes: 0 };
+    await this.#store.ensureLog({ name, partitions: 1, ...kept, duplicateWindow });
+  }
+
+  /**
+   * Reads the whole log as it is now.
+   * @param publishedUpTo see `TimerBook`
+   * @param visit told of each timer, also of those that are done with
+   */
+  async load(
+    publishedUpTo: (partition: number) => number,
+    visit?: (position: number, record: RecordView) => void,
+    signal?: AbortSignal,
+  ): Promise<TimerBook> {
+    const book = new TimerBook(publishedUpTo);
+    const decided = await this.#store.producerSequence(this.name, 0, DECIDER);
+    await this.#read(book, { from: 0, stopAtEnd: true, visit, signal });
+    book.decided(decided);
+    return book;
+  }
+
+  /** Goes on reading where the book ends, until the signal. */
+  async follow(book: TimerBook, changed: () => void, signal: AbortSignal): Promise<void> {
+    await this.#read(book, { from: book.upTo + 1, stopAtEnd: false, changed, signal });
+  }
+
+  async #read(
+    book: TimerBook,
+    options: {
+      readonly from: number;
+      readonly stopAtEnd: boolean;
+      readonly visit?: ((position: number, record: RecordView) => void) | undefined;
+      readonly changed?: () => void;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<void> {
+    const { from: position, stopAtEnd, visit, changed, signal } = options;
+    const from = { kind: 'position', position } as const;
+    const where = { log: this.name, partition: 0, from, stopAtEnd };
+    for await (const item of this.#store.read(
+      signal === undefined ? where : { ...where, signal },
+    )) {
+      if (item.kind === 'gap') {
+        // Only what is done with is ever dropped, so it may be missing.
+        book.reached(item.to);
+        continue;
+      }
+      if (item.kind !== 'batch') continue;
+      for (const [index, bytes] of item.records.entries()) {
+        const at = item.positions[index] ?? 0;
+        const entry = decodeEntry(bytes);
+        if (entry.kind === 'timer') {
+          visit?.(at, entry.record);
+          book.add(at, entry.dueMs);
+        } else {
+          book.reached(at);
+          book.decide(entry.decision);
+        }
+      }
+      book.reached(item.upTo);
+      changed?.();
+    }
+  }
+
+  /**
+   * Reads timers at these positions, in few sweeps through the log.
+   * @param bytesMax gives up beyond so many bytes of records
+   * @returns undefined when there would be more
+   */
+  async timersAt(
+    positions: readonly number[],
+    bytesMax = Infinity,
+  ): Promise<ReadonlyMap<number, RecordView> | undefined> {
+    const wanted = [...positions].sort((a, b) => a - b);
+    const found = new Map<number, RecordView>();
+    let bytes = 0;
+    for (let start = 0; start < wanted.length;) {
+      let end = start + 1;
+      while (end < wanted.length && gap(wanted, end) <= READ_OVER_MAX) end++;
+      for await (const [position, record] of this.#sweep(wanted.slice(start, end))) {
+        bytes += record.event.length;
+        if (bytes > bytesMax && found.size > 0) return undefined;
+        found.set(position, record);
+      }
+      start = end;
+    }
+    const lost = wanted.find((position) => !found.has(position));
+    if (lost === undefined) return found;
+    throw new MeshError('DataLoss', `${this.name}: the timer at position ${lost} is gone`);
+  }
+
+  async *#sweep(wanted: readonly number[]): AsyncGenerator<[number, RecordView]> {
+    const from = { kind: 'position', position: wanted[0] ?? 0 } as const;
+    const options = { from, stopAtEnd: true, readAheadBytes: READ_AHEAD_BYTES };
+    let next = 0;
+    for await (const item of this.#store.read({ log: this.name, partition: 0, ...options })) {
+      if (item.kind !== 'batch') continue;
+      for (const [index, bytes] of item.records.entries()) {
+        const position = item.positions[index] ?? 0;
+        if (position !== wanted[next]) continue;
+        next++;
+        const entry = decodeEntry(bytes);
+        if (entry.kind === 'timer') yield [position, entry.record];
+      }
+      if (next === wanted.length) return;
+    }
+  }
+
+  /**
+   * Stores a decision, and timers with it, if no other decision has been made since.
+   * @throws MeshError Aborted when one has, or when it is not known.
+   */
+  async decide(decision: Decision, nowMs: number, moved: readonly AppendRecord[] = []) {
+    const { sequence } = decision;
+    const bytes = encodeDecision(this.tenant, this.#site, nowMs, decision);
+    const { duplicates } = await this.#store.append({
+      log: this.name,
+      partition: 0,
+      records: [...moved, { bytes }],
+      producer: { id: DECIDER, previous: sequence - 1, last: sequence },
+    });
+    if (duplicates.length === 0) return;
+    // Somebody has stored a decision of this number: perhaps we, in an attempt that seemed to fail.
+    throw new MeshError('Aborted', `${this.name}: decision ${sequence} was made elsewhere`);
+  }
+
+  trim(before: number): Promise<void> {
+    return this.#store.trim(this.name, 0, before);
+  }
+}
+
+const gap = (wanted: readonly number[], index: number): number =>
+  (wanted[index] ?? 0) - (wanted[index - 1] ?? 0);
