@@ -113,9 +113,15 @@ describe('two sites of ten processes under load', () => {
           });
         }
         await Promise.all(services.map((acl) => acl.start()));
-        await expect(unknown[1]?.publish('other/topic', event)).rejects.toMatchObject({
-          code: 'Unauthenticated',
-        });
+        // The emesher's connection to it comes back in its own time.
+        await eventually(
+          async () => {
+            await expect(unknown[1]?.publish('other/topic', event)).rejects.toMatchObject({
+              code: 'Unauthenticated',
+            });
+          },
+          { timeoutMs: RECOVERY_MS },
+        );
       } finally {
         for (const client of [known, ...unknown]) client.close();
       }

@@ -105,8 +105,14 @@ function siteProcess(
     .filter((other) => other.name !== name)
     .map((other) => ({ site: other.name, address: `127.0.0.1:${other.grpc}` }));
   const config = {
-    ...{ site: name, dir: folder, neighbours, bootstrapFile, linkToken: { value: linkToken } },
-    ...{ http: { port: http }, grpc: { port: grpc }, admin: { port: admin } },
+    site: name,
+    dir: folder,
+    neighbours,
+    bootstrapFile,
+    linkToken: { value: linkToken },
+    http: { port: http },
+    grpc: { port: grpc },
+    admin: { port: admin },
   };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
   return new ServiceProcess(name, [MAIN, '--config', file]);

@@ -78,7 +78,12 @@ export class FaultMesh {
       const proxy = await startProxy({ port: ports.get(other)?.emesher.grpc ?? 0 });
       links.set(site.name as SiteName, proxy);
       const configs = configsOf(site, {
-        ...{ sites: 2, dir, plan: planned, identity, servicePorts: ports, etcdUrl: etcd.url },
+        sites: 2,
+        dir,
+        plan: planned,
+        identity,
+        servicePorts: ports,
+        etcdUrl: etcd.url,
         nats: stores.get(site.name as SiteName),
         observer: { crashed: () => undefined, recovered: () => undefined, failed: () => undefined },
       });

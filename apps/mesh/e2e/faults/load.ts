@@ -29,10 +29,16 @@ interface Burst {
 export interface LoadOptions {
   readonly publisher: () => MeshClient;
   readonly subscriber: () => MeshClient;
+  /** More consumers of the same subscription, which then compete. */
+  readonly others?: readonly (() => MeshClient)[];
+  /** Events of one key one after the other; it takes many keys then to keep the consumers busy. */
+  readonly ordered?: boolean;
+  /** Default 5. */
+  readonly keys?: number;
 }
 
 /**
- * Publishers at one site and a durable consumer at another, all of which begin again after any
+ * Publishers at one site and a durable subscription at another, all of which begin again after any
  * failure: an event of unknown outcome is published again with the same id until it is
  * acknowledged. Everything is told to the checker as it happens.
  */
@@ -45,7 +51,7 @@ export class Load {
   #paused: Promise<void> = Promise.resolve();
   #resume: () => void = () => undefined;
   #active = 0;
-  #consumer: MeshClient | undefined;
+  readonly #consumers = new Set<MeshClient>();
   /** When the newest event that has arrived was first sent. */
   #newestArrivedMs = 0;
   /** Refusals that a retry cannot mend, and calls that hung; both must stay empty. */
@@ -62,8 +68,10 @@ export class Load {
   /** Subscribes, waits until the other site knows of it, then publishes until it is stopped. */
   async start(): Promise<void> {
     const opened = Promise.withResolvers<void>();
-    this.#running.push(this.#consume(opened.resolve));
+    const { subscriber, others = [] } = this.#options;
+    this.#running.push(this.#consume(subscriber, opened.resolve));
     await opened.promise;
+    for (const other of others) this.#running.push(this.#consume(other, () => undefined));
     const line = { t: now(), op: 'subscribe' as const, sub: SUBSCRIPTION, tenant: TENANT };
     this.#checker.add({ ...line, topicFilters: ['load/#'] });
     for (let n = 0; n < PRODUCERS; n++) this.#running.push(this.#produce(`p${n}`));
@@ -89,7 +97,7 @@ export class Load {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#resume();
-    this.#consumer?.close();
+    for (const client of this.#consumers) client.close();
     await Promise.all(this.#running);
   }
 
@@ -139,7 +147,7 @@ export class Load {
       this.#active--;
       await this.#paused;
       this.#active++;
-      let open = makeBurst(name, round);
+      let open = makeBurst(name, round, this.#options.keys ?? KEYS);
       for (const { id, event, topic } of open) this.#send(name, id, topic, event);
       while (open.length > 0 && !this.#stop.signal.aborted) {
         const outcomes = await this.#publish(publisher, open);
@@ -207,12 +215,13 @@ export class Load {
     return true;
   }
 
-  async #consume(opened: () => void): Promise<void> {
+  async #consume(connect: () => MeshClient, opened: () => void): Promise<void> {
     const { signal } = this.#stop;
-    const subscription = { name: SUBSCRIPTION, topicFilters: ['load/#'] };
+    const { ordered = false } = this.#options;
+    const subscription = { name: SUBSCRIPTION, topicFilters: ['load/#'], ordered };
     while (!signal.aborted) {
-      const client = this.#options.subscriber();
-      this.#consumer = client;
+      const client = connect();
+      this.#consumers.add(client);
       /** Deliveries that are worked on; what a broken stream leaves is never accepted. */
       const held = new Set<NodeJS.Timeout>();
       try {
@@ -233,6 +242,7 @@ export class Load {
       }
       for (const timer of held) clearTimeout(timer);
       client.close();
+      this.#consumers.delete(client);
       if (this.delivered > 0) {
         this.#checker.add({ t: now(), op: 'detach', sub: SUBSCRIPTION });
         await rest(100);
@@ -258,10 +268,10 @@ export class Load {
 /** Ends of a consuming stream after which a consumer comes again. */
 const RETRIED: readonly string[] = ['Unavailable', 'Cancelled', 'Aborted', 'DeadlineExceeded'];
 
-function makeBurst(producer: string, round: number): Burst[] {
+function makeBurst(producer: string, round: number, keys: number): Burst[] {
   return Array.from({ length: BURST }, (_each, n) => {
     const id = `${producer}-${round}-${n}`;
-    const key = `k${(round * BURST + n) % KEYS}`;
+    const key = `k${(round * BURST + n) % keys}`;
     const event = encodeEvent({
       id,
       source: `/load/${producer}`,

@@ -69,6 +69,11 @@ export class ServiceProcess {
     return child.exitCode;
   }
 
+  /** Sends a signal that does not end it, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
   kill(): Promise<number | null> {
     return this.end('SIGKILL');
   }

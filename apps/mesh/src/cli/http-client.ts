@@ -17,7 +17,8 @@ export class HttpClient {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) params.set(name, value);
     }
-    const search = params.size === 0 ? '' : `?${params.toString()}`;
+    // The mesh takes a plus sign in a query for itself, as it may stand in a topic.
+    const search = params.size === 0 ? '' : `?${params.toString().replaceAll('+', '%20')}`;
     const response = await this.#fetch(`${path}${search}`, {});
     return (await response.json()) as T;
   }

@@ -2,17 +2,23 @@ import { Command, Option } from 'commander';
 import { auditCommand } from '../commands/audit.ts';
 import { catalogueCommand } from '../commands/catalogue.ts';
 import { checkConfigCommand } from '../commands/check-config.ts';
+import { dlqCommand } from '../commands/dlq.ts';
 import { keysCommand } from '../commands/keys.ts';
 import { policiesCommand } from '../commands/policies.ts';
 import { pubCommand } from '../commands/pub.ts';
+import { replayCommand } from '../commands/replay.ts';
+import { requestCommand } from '../commands/request.ts';
+import { schedulesCommand } from '../commands/schedules.ts';
 import { sitesCommand } from '../commands/sites.ts';
 import { statusCommand } from '../commands/status.ts';
+import { storeCommand } from '../commands/store.ts';
 import { subCommand } from '../commands/sub.ts';
 import { subscriptionsCommand } from '../commands/subscriptions.ts';
 import { topicsCommand } from '../commands/topics.ts';
 import { ledgerCommand } from '../commands/ledger.ts';
 import { traceCommand } from '../commands/trace.ts';
 import { usersCommand } from '../commands/users.ts';
+import { whyCommand } from '../commands/why.ts';
 import { demoCommand } from '../demo/command.ts';
 import { devCommand } from '../dev/command.ts';
 import type { World } from './cli.ts';
@@ -23,11 +29,17 @@ const COMMANDS = [
   demoCommand,
   pubCommand,
   subCommand,
+  requestCommand,
   topicsCommand,
   subscriptionsCommand,
+  replayCommand,
+  schedulesCommand,
+  dlqCommand,
   sitesCommand,
   traceCommand,
+  whyCommand,
   ledgerCommand,
+  storeCommand,
   statusCommand,
   usersCommand,
   policiesCommand,

@@ -53,11 +53,33 @@ describe('filters', () => {
     ['prefix:type=com.example.', { prefix: { type: 'com.example.' } }],
     ['!exact:subject=a=b', { not: { exact: { subject: 'a=b' } } }],
     ['{"any":[{"suffix":{"type":".x"}}]}', { any: [{ suffix: { type: '.x' } }] }],
+    ["sql:region IN ('eu', 'us')", { sql: "region IN ('eu', 'us')" }],
+    ['!sql:EXISTS vip', { not: { sql: 'EXISTS vip' } }],
+    ['{"sql":"TRUE"}', { sql: 'TRUE' }],
+    ['data:$.a.b=x', { data: { path: '$.a.b', equals: 'x' } }],
+    ['data:$.a[0]=5', { data: { path: '$.a[0]', equals: 5 } }],
+    ['data:$.a="5"', { data: { path: '$.a', equals: '5' } }],
+    ['data:$.a=null', { data: { path: '$.a', equals: null } }],
+    ['data:$.a=[1]', { data: { path: '$.a', equals: '[1]' } }],
+    ['data:$.a=', { data: { path: '$.a', equals: '' } }],
+    ['data:$.a^=x=', { data: { path: '$.a', prefix: 'x=' } }],
+    ['data:$.a$=x', { data: { path: '$.a', suffix: 'x' } }],
+    ['data:$.a<-1.5', { data: { path: '$.a', less: -1.5 } }],
+    ['data:$.a>10', { data: { path: '$.a', greater: 10 } }],
+    ["!data:$.a['x=y'][*]", { not: { data: { path: "$.a['x=y'][*]", exists: true } } }],
   ])('%s', (text, filter) => {
     expect(parseFilter(text)).toEqual(filter);
   });
 
-  it.each(['type=x', '{"prefix":', '{"like":{"type":"x"}}', 'exact:=x'])('refuse %s', (text) => {
+  it.each([
+    'type=x',
+    '{"prefix":',
+    '{"like":{"type":"x"}}',
+    'exact:=x',
+    'sql:1 +',
+    'data:$.a>',
+    'data:a=1',
+  ])('refuse %s', (text) => {
     expect(() => parseFilter(text)).toThrow();
   });
 });

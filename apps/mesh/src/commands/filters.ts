@@ -1,6 +1,6 @@
 import { invalid } from '@eventmesh/errors';
-import { compileFilters, type FilterSpec } from '@eventmesh/filter';
-import type { SubscriptionInput } from '@eventmesh/sdk';
+import { compileFilters, type FilterSpec, type JsonScalar } from '@eventmesh/filter';
+import { startFromText, type Start, type SubscriptionInput } from '@eventmesh/sdk';
 
 /** Options by which `sub` and `subscriptions create` describe a subscription. */
 export interface SpecOptions {
@@ -13,12 +13,13 @@ export interface SpecOptions {
 }
 
 /**
- * A CloudEvents filter from the command line: JSON of the Subscriptions API, or
- * `exact:name=value`, `prefix:…`, `suffix:…`, each with `!` before it for `not`.
+ * A filter from the command line: JSON of the Subscriptions API; `exact:name=value`, `prefix:…`,
+ * `suffix:…`; `sql:` and an expression; or `data:` and a path with a test: `data:$.a.b=value`,
+ * `^=` for prefix, `$=` for suffix, `<`, `>`, nothing for exists. `!` before a short form is `not`.
  */
 export function parseFilter(text: string): FilterSpec {
   const filter = text.trimStart().startsWith('{') ? fromJson(text) : fromShort(text);
-  compileFilters([filter], '--filter');
+  compileFilters([filter], { field: '--filter' });
   return filter;
 }
 
@@ -30,30 +31,66 @@ function fromJson(text: string): FilterSpec {
   }
 }
 
-const SHORT = /^(!?)(exact|prefix|suffix):([a-z0-9]+)=(.*)$/s;
+const SHORT = /^(!?)(exact|prefix|suffix|sql|data):(.*)$/s;
 
 function fromShort(text: string): FilterSpec {
-  const [, not, dialect, name, value] = SHORT.exec(text) ?? [];
-  if (dialect === undefined || name === undefined || value === undefined) {
-    throw invalid('--filter', `"${text}" is not like prefix:type=com.example, or JSON`);
+  const [, not, dialect, rest = ''] = SHORT.exec(text) ?? [];
+  const filter = dialect === undefined ? undefined : shortFilter(dialect, rest);
+  if (filter === undefined) {
+    throw invalid(
+      '--filter',
+      `"${text}" is not like prefix:type=com.example, sql:priority > 5, data:$.total>100, or JSON`,
+    );
   }
-  const filter = { [dialect]: { [name]: value } } as unknown as FilterSpec;
   return not === '!' ? { not: filter } : filter;
 }
 
-/** `latest`, `earliest`, an RFC 3339 time, or `partition:position`. */
-export function parseStart(text: string): NonNullable<SubscriptionInput['start']> {
-  if (text === 'latest' || text === 'earliest') return { kind: text };
-  const [, partition, position] = /^(\d{1,5}):(\d{1,15})$/.exec(text) ?? [];
-  if (partition !== undefined) {
-    return { kind: 'position', partition: Number(partition), position: Number(position) };
-  }
-  const timeMs = Date.parse(text);
-  if (Number.isNaN(timeMs)) {
-    throw invalid('--from', `"${text}" is not latest, earliest, a time or partition:position`);
-  }
-  return { kind: 'time', timeMs };
+function shortFilter(dialect: string, rest: string): FilterSpec | undefined {
+  if (dialect === 'sql') return { sql: rest };
+  if (dialect === 'data') return dataFilter(rest);
+  const [, name, value] = /^([a-z0-9]+)=(.*)$/s.exec(rest) ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  return { [dialect]: { [name]: value } } as unknown as FilterSpec;
 }
+
+const DATA =
+  /^(\$(?:\.[^.[\]=<>^$]+|\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^'"\]]*)\])*)(?:(=|\^=|\$=|<|>)(.*))?$/s;
+
+function dataFilter(text: string): FilterSpec | undefined {
+  const [, path, sign, value = ''] = DATA.exec(text) ?? [];
+  if (path === undefined) return undefined;
+  switch (sign) {
+    case '^=':
+      return { data: { path, prefix: value } };
+    case '$=':
+      return { data: { path, suffix: value } };
+    case '<':
+      return { data: { path, less: number(value) } };
+    case '>':
+      return { data: { path, greater: number(value) } };
+    case '=':
+      return { data: { path, equals: scalar(value) } };
+    default:
+      return { data: { path, exists: true } };
+  }
+}
+
+/** Not a number when there is none; the filter is refused then. */
+const number = (text: string): number => (text.trim() === '' ? Number.NaN : Number(text));
+
+/** What reads as a JSON number, true, false, null or string is that, and all else a string. */
+function scalar(text: string): JsonScalar {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? text : (value as JsonScalar);
+  } catch {
+    // Not JSON, and so a string without quotes, as people type it.
+    return text;
+  }
+}
+
+/** Where to begin, as `startFromText` reads it. */
+export const parseStart = (text: string): Start => startFromText(text, '--from');
 
 /** The subscription that name, topic filters and options describe. */
 export function toSpec(

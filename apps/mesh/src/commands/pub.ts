@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { invalid } from '@eventmesh/errors';
 import type { EventLike, PublishOptions, Receipt } from '@eventmesh/sdk';
 import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
 import { utf8 } from './event-json.ts';
 
-interface PubOptions {
+export interface PubOptions {
   readonly file?: string;
   readonly lines?: boolean;
   readonly type: string;
@@ -20,6 +20,9 @@ interface PubOptions {
   readonly attribute?: readonly string[];
   readonly direct?: boolean;
   readonly expires?: number;
+  readonly at?: Date;
+  readonly after?: number;
+  readonly late?: 'fire' | 'skip' | 'dead-letter';
   readonly count: number;
 }
 
@@ -46,6 +49,13 @@ export function pubCommand(world: World): Command {
     .option('-a, --attribute <name=value>', 'further attribute; repeatable', collect)
     .option('--direct', 'at most once, without the store')
     .option('--expires <time>', 'life of the event, such as 30s', durationMs)
+    .option('--at <time>', 'publish it not before, such as 2030-01-01T08:00:00Z', timeOf)
+    .option('--after <time>', 'publish it not before so long from now, such as 15m', durationMs)
+    .addOption(
+      new Option('--late <policy>', 'when its time has passed long since, as after a stop').choices(
+        [...['fire', 'skip', 'dead-letter']],
+      ),
+    )
     .option('-n, --count <n>', 'publish it this many times', whole(1, 1_000_000), 1)
     .action(action<PubOptions, [string, string | undefined]>(world, publish));
   return examples(command, {
@@ -53,6 +63,7 @@ export function pubCommand(world: World): Command {
     'mesh pub orders/eu/new --file order.json --type com.example.order --key customer-7':
       'from a file, with a type and an order key',
     'tail -f app.log | mesh pub logs/app --lines': 'an event for each line',
+    'mesh pub reminders/ann "call back" --after 2h': 'later',
     'mesh pub telemetry/car-1 22.5 --direct --expires 5s': 'at most once, short-lived',
   });
 }
@@ -66,6 +77,9 @@ async function publish(
   const publishing: PublishOptions = {
     ...(options.direct === true ? { deliveryClass: 'direct' } : {}),
     ...(options.expires === undefined ? {} : { expiresAfterMs: options.expires }),
+    ...(options.at === undefined ? {} : { deliverAt: options.at }),
+    ...(options.after === undefined ? {} : { deliverAfterMs: options.after }),
+    ...(options.late === undefined ? {} : { latePolicy: options.late }),
   };
   const client = connection.client();
   const single = options.count === 1 && options.lines !== true;
@@ -94,7 +108,14 @@ async function publish(
   else output.write(`${done.length} events published to ${topic}\n`);
 }
 
-async function dataOf(options: PubOptions, data: string | undefined): Promise<Uint8Array> {
+/** RFC 3339, or a date and time that the clock of this machine is meant for. */
+function timeOf(text: string): Date {
+  const time = new Date(text);
+  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(time.getTime())) return time;
+  throw new InvalidArgumentError('write it as 2030-01-01T08:00:00Z.');
+}
+
+export async function dataOf(options: PubOptions, data: string | undefined): Promise<Uint8Array> {
   if (options.file !== undefined && data !== undefined) {
     throw invalid('--file', 'give either the data or a file');
   }
@@ -128,16 +149,21 @@ async function* eachData(
 
 const ATTRIBUTE = /^([a-z0-9]{1,20})=(.*)$/s;
 
-/** The event that the options and the data make. */
-export function toEvent(options: PubOptions, data: Uint8Array): EventLike {
+/** Attributes that were given as `name=value`. */
+export function readAttributes(pairs: readonly string[] = []): Record<string, string> {
   const extensions: Record<string, string> = {};
-  for (const pair of options.attribute ?? []) {
+  for (const pair of pairs) {
     const [, name, value] = ATTRIBUTE.exec(pair) ?? [];
     if (name === undefined || value === undefined) {
       throw invalid('--attribute', `"${pair}" is not name=value with a lower-case name`);
     }
     extensions[name] = value;
   }
+  return extensions;
+}
+
+/** The event that the options and the data make. */
+export function toEvent(options: PubOptions, data: Uint8Array): EventLike {
   return {
     id: options.id ?? randomUUID(),
     source: options.source,
@@ -145,7 +171,7 @@ export function toEvent(options: PubOptions, data: Uint8Array): EventLike {
     time: new Date(),
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...(options.key === undefined ? {} : { partitionkey: options.key }),
-    extensions,
+    extensions: readAttributes(options.attribute),
     ...(data.length === 0
       ? {}
       : { data, datacontenttype: options.contentType ?? guessContentType(data) }),
@@ -174,5 +200,7 @@ function print({ output }: Cli<PubOptions>, rows: readonly Published[]): void {
     DURABILITY: ({ receipt }) => receipt.durability ?? 'direct',
     TO: ({ receipt }) => (receipt.noInterest ? 'nobody now' : receipt.destinations.join(' ')),
     DUPLICATE: ({ receipt }) => (receipt.duplicate ? 'yes' : 'no'),
+    DUE: ({ receipt: { deliverAtMs } }) =>
+      deliverAtMs === undefined ? 'now' : new Date(deliverAtMs).toISOString(),
   });
 }

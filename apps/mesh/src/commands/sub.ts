@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { invalid } from '@eventmesh/errors';
-import type { Delivery } from '@eventmesh/sdk';
+import { START_FORMS, type Delivery } from '@eventmesh/sdk';
 import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { printable, toJson } from '../cli/output.ts';
@@ -25,7 +25,7 @@ export function subCommand(world: World): Command {
     .argument('[filters...]', 'topic filters; `+` is one level, `#` all below')
     .option('--name <name>', 'durable subscription; made when missing')
     .option('--filter <filter>', 'CloudEvents filter; repeatable, all must hold', collect)
-    .option('--from <start>', 'latest, earliest, a time, or partition:position')
+    .option('--from <start>', START_FORMS)
     .option('--direct', 'direct events, at most once')
     .option('--exclusive', 'refuse a second consumer')
     .option('--broadcast', 'each consumer gets every event')
@@ -86,7 +86,7 @@ async function consume(cli: Cli<SubOptions>, topicFilters: readonly string[]): P
   }
 }
 
-function deliveryJson(delivery: Delivery): Record<string, unknown> {
+export function deliveryJson(delivery: Delivery): Record<string, unknown> {
   const { topic, partition, position, attempt, originSite, ingressTimeUs } = delivery;
   const event = eventJson(delivery.event);
   return { topic, partition, position, attempt, originSite, ingressTimeUs, event };

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { SubscriberService, type SubscriptionWithStatus } from '@eventmesh/proto-gen/subscriber';
 import { createClient } from '@eventmesh/rpc';
+import { START_FORMS } from '@eventmesh/sdk';
 import { subscriptionInputToProto, subscriptionFromProto, startFromProto } from '@eventmesh/wire';
 import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, type Columns } from '../cli/output.ts';
@@ -30,7 +31,7 @@ export function subscriptionsCommand(world: World): Command {
     .command('create <name> <filters...>')
     .description('make one; the same again is no error')
     .option('--filter <filter>', 'CloudEvents filter; repeatable', collect)
-    .option('--from <start>', 'latest, earliest, a time, or partition:position')
+    .option('--from <start>', START_FORMS)
     .option('--direct', 'direct events, at most once')
     .option('--exclusive', 'one consumer at a time')
     .option('--broadcast', 'each consumer gets every event')
@@ -53,7 +54,7 @@ export function subscriptionsCommand(world: World): Command {
   }
   command
     .command('seek <name> <start>')
-    .description('go on from: latest, earliest, a time, or partition:position')
+    .description(`go on from: ${START_FORMS}`)
     .action(action<object, [string, string]>(world, seek));
   command
     .command('delete <name>')
@@ -106,7 +107,8 @@ async function show(cli: Cli<object>, name: string): Promise<void> {
 
 /** As JSON without the wire's own fields. */
 function view({ subscription, status }: SubscriptionWithStatus) {
-  const { $typeName: _, ...books } = status ?? { $typeName: '' };
+  const { $typeName: _, stuckKeys, ...books } = status ?? { $typeName: '', stuckKeys: [] };
+  const stuck = stuckKeys.map(({ $typeName: __, ...key }) => key);
   return {
     subscription:
       subscription === undefined
@@ -120,7 +122,7 @@ function view({ subscription, status }: SubscriptionWithStatus) {
             createdMs: subscription.createdMs,
             revision: subscription.revision,
           },
-    status: books,
+    status: { ...books, stuckKeys: stuck },
   };
 }
 

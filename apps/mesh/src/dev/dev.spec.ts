@@ -7,7 +7,7 @@ import { loadIdentity } from './identity.ts';
 import { parseMetrics, total } from './metrics-text.ts';
 import { planSites } from './plan.ts';
 import { sampleOrders } from './sample-orders.ts';
-import { snapshotOf } from './snapshot.ts';
+import { joinLinks, snapshotOf } from './snapshot.ts';
 import { parseSse } from './sse.ts';
 import { meshLine, meshTable } from './table.ts';
 
@@ -73,12 +73,28 @@ const METRICS = `# HELP eventmesh_events_accepted_total x
 eventmesh_events_accepted_total{tenant="default",class="durable"} 12
 eventmesh_events_accepted_total{tenant="a \\"b\\"",class="direct"} 3
 eventmesh_subscription_delivered_total{tenant="default",subscription="s"} 7
-eventmesh_link_up{to="east"} 1
-eventmesh_link_sent_total{to="east"} 9
-eventmesh_link_accepted_total{to="east"} 8
-eventmesh_link_unaccepted_bytes{to="east"} 1024
+eventmesh_subscription_filtered_total{tenant="default",subscription="s"} 4
+eventmesh_subscription_held{tenant="default",subscription="s"} 2
+eventmesh_subscription_dead_lettered_total{tenant="default",subscription="s"} 1
 eventmesh_protocol_events_accepted_total{protocol="http"} 5
+eventmesh_protocol_events_accepted_total{protocol="grpc"} 9
+eventmesh_protocol_events_delivered_total{protocol="grpc"} 7
+eventmesh_protocol_events_filtered_total{protocol="grpc"} 4
+eventmesh_protocol_events_held{protocol="grpc"} 2
+eventmesh_protocol_events_dead_lettered_total{protocol="grpc"} 1
+eventmesh_link_up{to="east"} 1
+eventmesh_link_taken_total{to="east"} 20
+eventmesh_link_delivered_total{to="east"} 15
+eventmesh_link_filtered_total{to="east"} 6
+eventmesh_link_expired_total{to="east"} 1
+eventmesh_link_held{to="east"} 4
+eventmesh_link_sent_total{to="east"} 19
+eventmesh_link_accepted_total{to="east"} 15
+eventmesh_link_unaccepted_bytes{to="east"} 1024
 nodejs_heap 1.5e+06
+`;
+const EAST = `eventmesh_link_dropped_total{from="west",reason="loop"} 2
+eventmesh_link_dropped_total{from="west",reason="hops"} 1
 `;
 
 describe('the live table', () => {
@@ -93,17 +109,34 @@ describe('the live table', () => {
 
   it('has a row for each site, protocol and link', () => {
     const site = snapshotOf('west', samples);
-    expect(site).toMatchObject({ accepted: 15, delivered: 7, held: 0 });
+    expect(site).toMatchObject({ accepted: 15, delivered: 7, held: 2 });
     const text = meshTable([site, { ...snapshotOf('east', []), answers: false }]);
-    expect(text).toMatch(/west +all +15 +7 +0 +0 +0/);
-    expect(text).toMatch(/ +http +5 +0/);
+    expect(text).toMatch(/west +all +15 +7 +4 +2 +1/);
+    expect(text).toMatch(/ +grpc +9 +7 +4 +2 +1/);
+    expect(text).toMatch(/ +http +5 +0 +0 +0 +0/);
     expect(text).toMatch(/east \(away\)/);
-    expect(text).toMatch(/west → east +up +9 +8 +1024 B/);
+    expect(text).toMatch(/west → east +up +20 +15 +6 +4 +1/);
+  });
+
+  it('has columns that add up: what came through no protocol has a row of its own', () => {
+    const { protocols, ...all } = snapshotOf('west', samples);
+    expect(protocols.map(({ protocol }) => protocol)).toEqual(['grpc', 'http', '(none)']);
+    for (const kind of ['accepted', 'delivered', 'filtered', 'held', 'deadLettered'] as const) {
+      expect(protocols.reduce((sum, row) => sum + row[kind], 0)).toBe(all[kind]);
+    }
+    const through = parseMetrics(METRICS.replace(/class="direct"} 3/, 'class="direct"} 2'));
+    expect(snapshotOf('west', through).protocols).toHaveLength(2);
+  });
+
+  it('counts what the neighbour has refused as given up on the link', () => {
+    const sites = [snapshotOf('west', samples), snapshotOf('east', parseMetrics(EAST))];
+    const [link] = joinLinks(sites)[0]?.links ?? [];
+    expect(link).toMatchObject({ accepted: 20, delivered: 12, held: 4, deadLettered: 4 });
   });
 
   it('is one line where nobody can redraw', () => {
     const line = meshLine([snapshotOf('west', samples)], new Date(0));
-    expect(line).toMatch(/^00:00:00 {2}west: accepted 15 .* \| west→east 8$/);
+    expect(line).toMatch(/^00:00:00 {2}west: accepted 15 .* \| west→east 15 \(4 held\)$/);
   });
 });
 

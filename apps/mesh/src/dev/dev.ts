@@ -11,7 +11,7 @@ import { LEDGER_COLUMNS } from '../commands/ledger.ts';
 import { contextOf, startLocalMesh, type LocalMesh } from './local-mesh.ts';
 import { pause } from './pause.ts';
 import { runSampleTraffic } from './sample-traffic.ts';
-import { readSnapshot, type SiteSnapshot } from './snapshot.ts';
+import { joinLinks, readSnapshot, type SiteSnapshot } from './snapshot.ts';
 import { meshLine, meshTable } from './table.ts';
 
 export interface DevOptions {
@@ -150,8 +150,10 @@ async function show(
   }
 }
 
-const snapshots = (mesh: LocalMesh): Promise<SiteSnapshot[]> =>
-  Promise.all(mesh.sites.map(([name, { admin = '' }]) => readSnapshot(name, admin)));
+async function snapshots(mesh: LocalMesh): Promise<SiteSnapshot[]> {
+  const all = mesh.sites.map(([name, { admin = '' }]) => readSnapshot(name, admin));
+  return joinLinks(await Promise.all(all));
+}
 
 interface SiteLedger {
   readonly site: string;

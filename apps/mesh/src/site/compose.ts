@@ -7,7 +7,7 @@ import {
   createAuthorizer,
   createGovernanceView,
 } from '@eventmesh/clients';
-import { loadConfig, optional, secret, section } from '@eventmesh/config';
+import { Secret, loadConfig, optional, secret, section } from '@eventmesh/config';
 import { createEmesherApp } from '@eventmesh/emesher';
 import { createGovernanceApp, governanceSettings } from '@eventmesh/governance';
 import { openEmbeddedKv } from '@eventmesh/kv-embedded';
@@ -82,7 +82,10 @@ async function startControlPlane(site: Site): Promise<EventStore> {
   const spool = createAuditSpool(createClient(PolicyService, transport), { member });
   closers.push((deadlineMs) => spool.close(Math.min(1000, deadlineMs)));
   const acl = createAclApp(loadConfig(aclSpec, { value: ofAcl(site) }), {
-    ...{ kv: prefixed(kv, 'acl/'), log, metrics, member },
+    kv: prefixed(kv, 'acl/'),
+    log,
+    metrics,
+    member,
     audit: spool.append,
   });
   closers.push((deadlineMs) => acl.drain(deadlineMs));
@@ -91,7 +94,10 @@ async function startControlPlane(site: Site): Promise<EventStore> {
   const governance = createGovernanceApp(
     loadConfig(governanceSpec, { value: { serviceToken: token } }),
     {
-      ...{ kv: prefixed(kv, 'governance/'), log, metrics, member },
+      kv: prefixed(kv, 'governance/'),
+      log,
+      metrics,
+      member,
       store,
       acl: createClient(AclService, transport),
     },
@@ -100,7 +106,9 @@ async function startControlPlane(site: Site): Promise<EventStore> {
   include(site.router, governance.router);
 
   const registry = createRegistryApp(loadConfig(registryAppConfig, { value: ofRegistry(site) }), {
-    ...{ kv: prefixed(kv, 'registry/'), log, metrics },
+    kv: prefixed(kv, 'registry/'),
+    log,
+    metrics,
   });
   closers.push(() => registry.drain());
   include(site.router, registry.router);
@@ -127,7 +135,7 @@ function ofRegistry({ config, token }: Site): Record<string, unknown> {
 }
 
 function composeDataPlane(
-  { config, host, transport, closers, router }: Site,
+  { config, host, transport, token, closers, router }: Site,
   store: EventStore,
 ): Omit<Service, 'router' | 'drain'> {
   const { log, metrics, tracing, memberId: member } = host;
@@ -156,6 +164,7 @@ function composeDataPlane(
       http: config.http,
       links: config.neighbours.map(({ site, address }) => ({ site, address })),
       linkToken: config.linkToken,
+      serviceToken: new Secret(token.value),
       dataPlane: config.dataPlane,
       onListening: ({ http = '' }) => {
         located.resolve({ grpcAddress, httpAddress: http });

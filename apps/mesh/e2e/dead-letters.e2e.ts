@@ -1,0 +1,240 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { SubscriptionStatus } from '@eventmesh/adapter-api';
+import type { SubscriptionInput } from '@eventmesh/delivery';
+import type { Delivery, MeshClient } from '@eventmesh/sdk';
+import { eventually } from '@eventmesh/testing';
+import { OneSite } from './dead-letters/one-site.ts';
+
+const TEST_MS = 60_000;
+const KIB = 1024;
+
+/** As `mesh dlq … -o json` and the HTTP API show them. */
+interface Shown {
+  readonly id: number;
+  readonly subscription: string;
+  readonly cause: string;
+  readonly attempts: number;
+  readonly redrives: number;
+  readonly eventId: string;
+  readonly event: Readonly<Record<string, unknown>>;
+}
+
+let site: OneSite;
+let publisher: MeshClient;
+const consumers: Consumer[] = [];
+
+/** A consumer that does with each delivery what it is told. */
+class Consumer {
+  readonly got: string[] = [];
+  readonly redrives: (string | undefined)[] = [];
+  readonly #client: MeshClient;
+  readonly #leave = new AbortController();
+  readonly ended: Promise<void>;
+  readonly opened: Promise<unknown>;
+
+  constructor(subscription: SubscriptionInput, settle: (delivery: Delivery) => void) {
+    this.#client = site.client('subscriber');
+    const { signal } = this.#leave;
+    const stream = this.#client.subscribe({ subscription, signal });
+    this.opened = stream.opened;
+    this.ended = (async () => {
+      for await (const delivery of stream) {
+        this.got.push(delivery.event.id);
+        this.redrives.push(delivery.event.text('meshredrives'));
+        settle(delivery);
+      }
+    })().catch(() => undefined); // The stream breaks when the site is killed, or the test leaves.
+    consumers.push(this);
+  }
+
+  async leave(): Promise<void> {
+    this.#leave.abort();
+    await this.ended;
+    this.#client.close();
+  }
+}
+
+const consume = async (
+  subscription: SubscriptionInput,
+  settle: (delivery: Delivery) => void,
+): Promise<Consumer> => {
+  // The lease of an owner that was killed has to run out first.
+  return eventually(
+    async () => {
+      const consumer = new Consumer(subscription, settle);
+      await consumer.opened;
+      return consumer;
+    },
+    { timeoutMs: 30_000 },
+  );
+};
+
+const publish = (topic: string, id: string, data = 'x') =>
+  publisher.publish(topic, {
+    id,
+    source: '/test',
+    type: 'com.example.test',
+    datacontenttype: 'text/plain',
+    data: Buffer.from(data),
+  });
+
+const letters = async (query: Readonly<Record<string, string>> = {}) =>
+  (await site.http.get<{ items: Shown[] }>('/v1/dead-letters', query)).items;
+const status = async (name: string): Promise<SubscriptionStatus> => {
+  const path = `/v1/subscriptions/${name}`;
+  return (await site.http.get<{ status: SubscriptionStatus }>(path)).status;
+};
+
+/** considered = delivered + filtered + expired + dead-lettered + dropped + held. */
+async function balances(name: string): Promise<SubscriptionStatus> {
+  const books = await status(name);
+  const { delivered, filtered, expired, deadLettered, dropped, held } = books;
+  const sum = delivered + filtered + expired + deadLettered + dropped + held;
+  expect(sum).toBe(books.considered);
+  return books;
+}
+
+beforeAll(async () => {
+  site = await OneSite.start({
+    // Letters are durable long before a cursor is.
+    delivery: { cursorInterval: '10s' },
+    deadLetters: { bytesMax: '256KiB' },
+  });
+  publisher = site.client('publisher');
+}, TEST_MS);
+afterEach(async () => {
+  for (const consumer of consumers.splice(0)) await consumer.leave();
+});
+afterAll(async () => {
+  publisher?.close();
+  await site?.stop();
+}, TEST_MS);
+
+describe('dead letters', () => {
+  it(
+    'keep what is rejected or fails sixteen times, and give it back to its subscription alone',
+    async () => {
+      let broken = true;
+      const settle = (delivery: Delivery) => {
+        if (!broken || delivery.event.id === 'good') delivery.accept();
+        else if (delivery.event.id === 'poison') delivery.release();
+        else delivery.reject('no such customer');
+      };
+      const retry = { kind: 'linear', delayMs: 1, delayMaxMs: 5 } as const;
+      const billing = await consume({ name: 'billing', topicFilters: ['a/#'], retry }, settle);
+      const other = await consume({ name: 'other', topicFilters: ['a/#'] }, (d) => d.accept());
+      for (const id of ['bad', 'good', 'poison']) await publish('a/b', id, `data of ${id}`);
+
+      await eventually(async () => expect(await letters()).toHaveLength(2), { timeoutMs: 20_000 });
+      expect(await site.mesh('dlq', 'list')).toEqual([
+        expect.objectContaining({
+          subscription: 'billing',
+          cause: 'no such customer',
+          attempts: 1,
+          redrives: 0,
+          event: expect.objectContaining({ id: 'bad', data: 'data of bad' }),
+        }),
+        expect.objectContaining({ cause: 'released by the consumer', attempts: 16 }),
+      ]);
+      expect(billing.got.filter((id) => id === 'poison')).toHaveLength(16);
+      expect(await site.mesh('dlq', 'groups')).toEqual([
+        expect.objectContaining({ subscription: 'billing', cause: 'no such customer', count: 1 }),
+        expect.objectContaining({ cause: 'released by the consumer', count: 1 }),
+      ]);
+
+      const [first] = await letters();
+      expect(await site.mesh('dlq', 'get', String(first?.id))).toMatchObject({
+        event: { id: 'bad', source: '/test', data: 'data of bad' },
+      });
+
+      // Given back while the cause is still there, it dies again and says how often it was tried.
+      const [bad] = await letters({ cause: 'no such customer' });
+      expect(await site.mesh('dlq', 'redrive', '--id', String(bad?.id))).toEqual({ redriven: 1 });
+      await eventually(async () => {
+        const again = await letters({ cause: 'no such customer' });
+        expect(again).toEqual([
+          expect.objectContaining({ redrives: 1, event: bad?.event, eventId: 'bad' }),
+        ]);
+      });
+      broken = false;
+      const redriven = await site.mesh('dlq', 'redrive', '--subscription', 'billing');
+      expect(redriven).toEqual({ redriven: 2 });
+      await eventually(async () => expect((await status('billing')).delivered).toBe(3));
+      expect(billing.got.slice(-2).sort()).toEqual(['bad', 'poison']);
+      expect(billing.redrives.slice(-2).sort()).toEqual(['1', '2']);
+      expect(await letters()).toEqual([]);
+
+      // The other one with the same filter saw each event once.
+      expect(other.got).toEqual(['bad', 'good', 'poison']);
+      expect(await balances('billing')).toMatchObject({ delivered: 3, deadLettered: 3, held: 0 });
+      expect(await balances('other')).toMatchObject({ delivered: 3, filtered: 3, held: 0 });
+      const ledger = await site.http.get<{ lines: { subscription: string; accepted: number }[] }>(
+        '/v1/ledger',
+      );
+      expect(ledger.lines.find(({ subscription }) => subscription === '')?.accepted).toBe(3);
+      expect(await auditedActions()).toContain('redrive-dead-letters');
+    },
+    TEST_MS,
+  );
+
+  it(
+    'are one for each event when the site is killed between the letter and the cursor',
+    async () => {
+      const spec = { name: 'crash', topicFilters: ['c/#'] };
+      await consume(spec, (delivery) => delivery.reject('broken'));
+      await publish('c/d', 'crashed');
+      await eventually(async () => {
+        expect(await letters({ subscription: 'crash' })).toHaveLength(1);
+      });
+      const before = await letters({ subscription: 'crash' });
+      await site.process.kill();
+      await site.process.start();
+      expect(await letters({ subscription: 'crash' })).toEqual(before);
+      // Nothing tells the new life that the event was settled: it comes again, and dies again.
+      const again = await consume(spec, (delivery) => delivery.reject('broken'));
+      await eventually(async () => expect((await status('crash')).deadLettered).toBe(1));
+      expect(again.got).toEqual(['crashed']);
+      expect(await letters({ subscription: 'crash' })).toEqual(before);
+      expect(await site.mesh('dlq', 'purge', '--subscription', 'crash')).toEqual({ purged: 1 });
+      await site.process.kill();
+      await site.process.start();
+      expect(await letters()).toEqual([]);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'hold what dies at the quota, tell of it, and take it when there is room',
+    async () => {
+      const full = 'eventmesh_dead_letters_full{tenant="default"}';
+      const large = 'x'.repeat(100 * KIB);
+      await consume({ name: 'large', topicFilters: ['q/#'] }, (d) => d.reject('too large'));
+      const other = await consume({ name: 'bystander', topicFilters: ['q/#'] }, (d) => d.accept());
+      for (const id of ['q1', 'q2', 'q3', 'q4']) await publish('q/r', id, large);
+      await eventually(async () => expect(await site.metric(full)).toBe(1));
+      // The two that fit are kept; the others are held and are lost nowhere.
+      await eventually(async () => {
+        expect(await letters({ subscription: 'large' })).toHaveLength(2);
+      });
+      expect(await balances('large')).toMatchObject({ dropped: 0, delivered: 0 });
+      expect(await site.mesh('dlq', 'status')).toMatchObject({ count: 2, full: true });
+      // Others go on.
+      await eventually(() => expect(other.got).toHaveLength(4));
+
+      expect(await site.mesh('dlq', 'purge', '--subscription', 'large')).toEqual({ purged: 2 });
+      await eventually(async () => {
+        expect(await letters({ subscription: 'large' })).toHaveLength(2);
+      });
+      await eventually(async () => expect(await site.metric(full)).toBe(0));
+      const rest = await letters({ subscription: 'large' });
+      expect(rest.map(({ eventId }) => eventId)).toEqual(['q3', 'q4']);
+      expect(await balances('large')).toMatchObject({ deadLettered: 4, held: 0 });
+    },
+    TEST_MS,
+  );
+});
+
+async function auditedActions(): Promise<readonly string[]> {
+  const entries = await site.mesh<{ action: string }[]>('audit');
+  return entries.map(({ action }) => action);
+}

@@ -1,0 +1,308 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type {
+  LedgerFinding,
+  LedgerLine,
+  StoreView,
+  WhyAnswer,
+  WhyReport,
+} from '@eventmesh/adapter-api';
+import { eventually } from '@eventmesh/testing';
+import type { ContextFile } from '../src/cli/context-file.ts';
+import type { LinkBooks, SiteSnapshot } from '../src/dev/snapshot.ts';
+import { Workspace, type MeshRun } from './run-mesh.ts';
+
+// Starting and stopping several processes takes its time on a busy machine.
+jest.setTimeout(180_000);
+
+const workspace = new Workspace();
+let dev: MeshRun;
+
+const startDev = async (): Promise<void> => {
+  dev = workspace.start('dev', '--ports', '0', '--json', '--no-sample');
+  await dev.until(/"started"/);
+};
+const run = async (...args: string[]): Promise<void> => {
+  const { code, err } = await workspace.run(...args);
+  if (code !== 0) throw new Error(`mesh ${args.join(' ')} exited with ${code}: ${err}`);
+};
+const pub = (id: string, topic: string, ...more: string[]) =>
+  run('pub', topic, '{"n":1}', '--id', id, '--site', 'west', ...more);
+const subscribe = (name: string, filter: string, ...more: string[]) =>
+  run('subscriptions', 'create', name, filter, '--site', 'west', ...more);
+const why = (id: string, ...more: string[]) =>
+  workspace.json<WhyReport>('why', id, '--site', 'west', ...more);
+/** The answer for one subject at one site. */
+const answerFor = async (id: string, subject: string, site = 'west'): Promise<WhyAnswer> => {
+  const { answers } = await why(id);
+  const found = answers.find((each) => each.subject === subject && each.site === site);
+  if (found === undefined) throw new Error(`no answer for ${subject}: ${JSON.stringify(answers)}`);
+  return found;
+};
+
+/** The HTTP API of a site, as its administrator. */
+async function api<T>(site: string, path: string, body?: object): Promise<T> {
+  const file = join(workspace.folder, '.mesh/context.json');
+  const context = JSON.parse(readFileSync(file, 'utf8')) as ContextFile;
+  const password = context.users['admin'] ?? '';
+  const response = await fetch(`${context.sites[site]?.http ?? ''}${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!response.ok)
+    throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+/** The books of the first link of a site, as the live table last showed them. */
+const linkOf = (site: string): LinkBooks | undefined => {
+  const shown = dev.out
+    .split('\n')
+    .filter((line) => line.startsWith('{"time"') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as { readonly sites: readonly SiteSnapshot[] });
+  return shown.at(-1)?.sites.find((each) => each.site === site)?.links[0];
+};
+
+const pull = async (name: string): Promise<number> => {
+  const path = `/v1/subscriptions/${name}/pull?max=1&waitMs=20000`;
+  const { deliveries } = await api<{ deliveries: { id: number }[] }>('west', path, {});
+  return deliveries[0]?.id ?? 0;
+};
+const settle = (name: string, id: number, outcome: object) =>
+  api('west', `/v1/subscriptions/${name}/settle`, { ids: [id], ...outcome });
+
+beforeAll(startDev);
+afterAll(() => workspace.remove());
+
+describe('mesh why', () => {
+  it('follows an event to its delivery at another site', async () => {
+    const sub = workspace.start(
+      ...['sub', 'far/#', '--site', 'east', '--name', 'far', '--count', '1', '--timeout', '30s'],
+    );
+    await sub.until(/known at .*west/);
+    await pub('delivered-1', 'far/away');
+    expect(await sub.ended).toBe(0);
+    await eventually(async () => {
+      expect(await answerFor('delivered-1', 'far', 'east')).toMatchObject({
+        state: 'delivered',
+        attempts: 1,
+        topic: 'far/away',
+        consumer: expect.stringMatching(/./),
+      });
+    });
+    const link = await answerFor('delivered-1', 'link to east');
+    expect(link).toMatchObject({ state: 'link-accepted', site: 'west' });
+    const one = await why('delivered-1', '--subscription', 'far');
+    expect(one.answers.map(({ site, subject }) => [site, subject])).toEqual([['east', 'far']]);
+  });
+
+  it('says of what expired before it was sent on that its link gave it up, and goes on behind it', async () => {
+    await run('subscriptions', 'create', 'timely', 'timely/#', '--site', 'east');
+    const past = ['-a', 'expirytime=2001-01-01T00:00:00Z'];
+    for (const [id, ...more] of [
+      ['over-1', ...past],
+      ['over-2', ...past],
+      ['alive-1'],
+      ['over-3', ...past],
+    ]) {
+      await pub(id ?? '', 'timely/a', ...more);
+    }
+    await eventually(async () => {
+      expect(await answerFor('alive-1', 'timely', 'east')).toMatchObject({ state: 'not-read' });
+      for (const id of ['over-1', 'over-2', 'over-3']) {
+        expect(await answerFor(id, 'link to east')).toMatchObject({ state: 'expired' });
+        expect(await answerFor(id, 'timely', 'east')).toMatchObject({ state: 'not-here' });
+      }
+    });
+    await pub('alive-2', 'timely/a');
+    await eventually(async () => {
+      expect(await answerFor('alive-2', 'timely', 'east')).toMatchObject({ state: 'not-read' });
+      const link = linkOf('west');
+      expect(link?.deadLettered).toBe(3);
+      expect(link?.held).toBe(0);
+      expect(link?.accepted).toBe((link?.delivered ?? 0) + 3);
+    });
+  });
+
+  it('names the nearest topic filter and the filter expression that say no', async () => {
+    await subscribe('us', 'orders/us/#');
+    await subscribe('shipped', 'orders/#', '--filter', 'exact:type=com.example.shipped');
+    await pub('filtered-1', 'orders/eu/new', '--type', 'com.example.created');
+    expect(await answerFor('filtered-1', 'us')).toMatchObject({
+      state: 'filtered',
+      reason: expect.stringContaining(
+        '"orders/us/#": it asks for "us" at level 2, the topic has "eu"',
+      ),
+    });
+    expect(await answerFor('filtered-1', 'shipped')).toMatchObject({
+      state: 'filtered',
+      reason: expect.stringMatching(
+        /filters\[0\]\.exact\.type says no: type = "com\.example\.shipped"/,
+      ),
+    });
+  });
+
+  it('tells what is not read, paused, out, delayed and given up', async () => {
+    await subscribe('work', 'work/#');
+    await pub('work-1', 'work/a');
+    expect(await answerFor('work-1', 'work')).toMatchObject({ state: 'not-read' });
+    await run('subscriptions', 'pause', 'work', '--site', 'west');
+    expect(await answerFor('work-1', 'work')).toMatchObject({ state: 'paused' });
+    await run('subscriptions', 'resume', 'work', '--site', 'west');
+
+    const first = await pull('work');
+    expect(await answerFor('work-1', 'work')).toMatchObject({
+      state: 'out',
+      consumer: 'pull-admin',
+      attempts: 1,
+      nextMs: expect.any(Number),
+    });
+    await settle('work', first, { outcome: 'release', delayMs: 60_000 });
+    const later = await answerFor('work-1', 'work');
+    expect(later).toMatchObject({ state: 'backoff', attempts: 1 });
+    expect(later.nextMs).toBeGreaterThan(Date.now());
+
+    await pub('work-2', 'work/b');
+    await settle('work', await pull('work'), { outcome: 'reject', reason: 'not for us' });
+    await eventually(async () => {
+      expect(await answerFor('work-2', 'work')).toMatchObject({ state: 'dead-lettered' });
+    });
+  });
+
+  it('tells what was refused at the gate, and by what', async () => {
+    const { code } = await workspace.run(
+      ...['pub', 'orders/eu/new', '{}', '--id', 'refused-1', '--user', 'subscriber'],
+    );
+    expect(code).toBe(77);
+    const { answers } = await why('refused-1');
+    expect(answers).toEqual([
+      expect.objectContaining({
+        subject: 'publish',
+        state: 'refused',
+        topic: 'orders/eu/new',
+        reason: expect.stringMatching(/^PermissionDenied \(NO_GRANT\) to subscriber: /),
+      }),
+    ]);
+  });
+
+  it('tells what expired unread, what came too early, and what waits for its time', async () => {
+    await subscribe('slow', 'slow/#');
+    await pub('expired-1', 'slow/a', '--expires', '1ms');
+    await eventually(async () => {
+      expect(await answerFor('expired-1', 'slow')).toMatchObject({ state: 'expired' });
+    });
+    await subscribe('late', 'slow/#');
+    expect(await answerFor('expired-1', 'late')).toMatchObject({
+      state: 'before-start',
+      reason: expect.stringContaining('stored before the subscription begins'),
+    });
+    await pub('scheduled-1', 'slow/b', '--after', '1h');
+    expect((await why('scheduled-1')).answers).toEqual([
+      expect.objectContaining({ subject: 'schedule', state: 'scheduled', topic: 'slow/b' }),
+    ]);
+  });
+
+  it('tells that the owner may not receive the topic any more', async () => {
+    await run('users', 'put', 'ada', '--role', 'clerk', '--password', 'long-enough');
+    await run('policies', 'put', 'role:clerk', 'subscribe', 'private/#');
+    const ada = ['--user', 'ada:long-enough'];
+    await eventually(() => subscribe('clerks', 'private/#', ...ada));
+    await run('policies', 'delete', 'role:clerk', 'subscribe', 'private/#');
+    await pub('private-1', 'private/a');
+    await eventually(async () => {
+      expect(await answerFor('private-1', 'clerks')).toMatchObject({
+        state: 'forbidden',
+        reason: 'user:ada, its owner, has no grant to subscribe to "private/a"',
+      });
+    });
+    const denied = await workspace.run('why', 'private-1', '--site', 'west', ...ada);
+    expect(denied.code).toBe(77);
+  });
+
+  it('tells a subscription of another site why the event is not there', async () => {
+    await pub('before-1', 'newcomer/a');
+    await run('subscriptions', 'create', 'newcomer', 'newcomer/#', '--site', 'east');
+    expect(await answerFor('before-1', 'newcomer', 'east')).toMatchObject({
+      state: 'not-here',
+      position: 0,
+      reason: expect.stringContaining('the subscription was made after it was published'),
+    });
+  });
+
+  it('says when it knows neither the event nor the subscription', async () => {
+    expect((await workspace.run('why', 'nobody-knows', '--site', 'west')).code).toBe(66);
+    const { code, err } = await workspace.run('why', 'before-1', '--subscription', 'none');
+    expect(code).toBe(66);
+    expect(err).toMatch(/no site has a subscription "none"/);
+  });
+
+  it('finds an event in the store that the journal has forgotten, and says how far it looked', async () => {
+    expect(await dev.stop('SIGINT')).toBe(0);
+    await startDev();
+    const report = await why('filtered-1');
+    expect(report.answers.find(({ subject }) => subject === 'us')).toMatchObject({
+      state: 'filtered',
+    });
+    const [search] = report.searches.filter(({ site }) => site === 'west');
+    expect(search).toMatchObject({ partition: 0, from: 1, first: 1 });
+    const { err } = await workspace.run('why', 'filtered-1', '--site', 'west');
+    expect(err).toMatch(/west, partition 0: not remembered, so \d+ records were looked through/);
+  });
+});
+
+describe('mesh ledger --check', () => {
+  it('finds the books in agreement with the store, before and after a restart', async () => {
+    for (const site of ['west', 'east']) {
+      await eventually(async () => {
+        const { code, out } = await workspace.run(
+          'ledger',
+          '--check',
+          '--site',
+          site,
+          '-o',
+          'json',
+        );
+        const findings = JSON.parse(out) as LedgerFinding[];
+        expect(findings.filter(({ verdict }) => verdict !== 'ok')).toEqual([]);
+        expect(code).toBe(0);
+      });
+    }
+    const findings = await workspace.json<LedgerFinding[]>('ledger', '--check', '--site', 'west');
+    expect(new Set(findings.map(({ check }) => check))).toEqual(
+      new Set(['stored', 'dead-letters', 'outcomes', 'progress']),
+    );
+    expect(findings.find(({ check }) => check === 'dead-letters')).toMatchObject({
+      expected: 1,
+      counted: 1,
+    });
+    const lines = await workspace.json<LedgerLine[]>('ledger', '--site', 'west');
+    expect(lines.find(({ subscription }) => subscription === '')).toMatchObject({
+      sinceMs: expect.any(Number),
+    });
+  });
+});
+
+describe('mesh store status', () => {
+  it('says how durable the store is, how that was found out, and what it is too weak for', async () => {
+    await run('catalogue', 'topics', 'put', 'bank/#', '--durability', 'quorum-fsync');
+    await eventually(async () => {
+      const view = await workspace.json<StoreView>('store', 'status', '--site', 'west');
+      expect(view).toMatchObject({
+        store: 'embedded',
+        durability: 'fsync',
+        refusedTopics: [{ topicFilter: 'bank/#', demands: 'quorum-fsync' }],
+      });
+      expect(view.evidence.join(' ')).toMatch(/synchronous commits/);
+      const events = view.logs.find(({ log }) => log === 'events.default');
+      expect(events?.partitions[0]).toMatchObject({ partition: 0, first: 1 });
+    });
+    const { out } = await workspace.run('store', 'status', '--site', 'west');
+    expect(out).toMatch(/west: embedded, durability fsync/);
+    expect(out).toMatch(/bank\/# +quorum-fsync/);
+  });
+});

@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, tempDir } from '@eventmesh/testing';
+import { SiteMesh, type Emesher } from './faults/site-mesh.ts';
+import { Taker } from './faults/taker.ts';
+
+const TEST_MS = 60_000;
+
+const dir = tempDir('two-emeshers-link');
+let mesh: SiteMesh;
+const takers: Taker[] = [];
+
+beforeAll(async () => {
+  mesh = await SiteMesh.start(dir.path, { west: 2, east: 1 });
+}, 180_000);
+
+afterAll(async () => {
+  await Promise.all(takers.map((taker) => taker.leave()));
+  await mesh?.stop();
+  dir.remove();
+}, 60_000);
+
+const west = (): Emesher[] => [mesh.emesher(0), mesh.emesher(1)];
+const east = (): Emesher => mesh.emesher(0, 'east');
+
+async function take(at: Emesher, name: string): Promise<Taker> {
+  const taker = await Taker.attach(mesh.client(at, 'subscriber'), {
+    subscription: {
+      name,
+      topicFilters: [`${name}/#`],
+      deliveryClass: 'direct',
+      mode: 'broadcast',
+    },
+  });
+  takers.push(taker);
+  return taker;
+}
+
+async function publish(at: Emesher, topic: string, id: string): Promise<void> {
+  const client = mesh.client(at, 'publisher');
+  try {
+    const event = { id, source: '/two', type: 'com.example.two' };
+    await client.publish(topic, event, { deliveryClass: 'direct' });
+  } finally {
+    client.close();
+  }
+}
+
+describe('a direct event over a link of a site with two emeshers', () => {
+  it(
+    'leaves from either of them, though only one has the link, and arrives once',
+    async () => {
+      const taker = await take(east(), 'to-east');
+      for (const [index, at] of west().entries()) {
+        await eventually(
+          async () => {
+            await publish(at, 'to-east/warm', `warm-${index}`);
+            expect(taker.ids).toContain(`warm-${index}`);
+          },
+          { timeoutMs: 10_000 },
+        );
+        await publish(at, 'to-east/x', `from-${index}`);
+      }
+      await eventually(() =>
+        expect(taker.ids).toEqual(expect.arrayContaining(['from-0', 'from-1'])),
+      );
+      const real = taker.ids.filter((id) => id.startsWith('from-'));
+      expect(real.sort()).toEqual(['from-0', 'from-1']);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'reaches the consumers at both when it comes in over the link of one',
+    async () => {
+      const both: Taker[] = [];
+      for (const at of west()) both.push(await take(at, 'to-west'));
+      await eventually(
+        async () => {
+          await publish(east(), 'to-west/warm', 'warm');
+          for (const taker of both) expect(taker.ids).toContain('warm');
+        },
+        { timeoutMs: 10_000 },
+      );
+      for (const id of ['1', '2', '3']) await publish(east(), 'to-west/x', id);
+      for (const taker of both) {
+        const real = () => taker.ids.filter((id) => id !== 'warm');
+        await eventually(() => expect(real()).toEqual(['1', '2', '3']));
+      }
+    },
+    TEST_MS,
+  );
+});

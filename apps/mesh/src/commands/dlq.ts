@@ -1,0 +1,196 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Command } from 'commander';
+import { invalid } from '@eventmesh/errors';
+import { EventView, timestampText } from '@eventmesh/event';
+import {
+  DeadLetterService,
+  type DeadLetter,
+  type Group,
+  type SelectionSchema,
+} from '@eventmesh/proto-gen/deadletter';
+import { createClient } from '@eventmesh/rpc';
+import { action, collect, examples, whole, type Cli, type World } from '../cli/cli.ts';
+import { printFields, printRows, type Columns } from '../cli/output.ts';
+import { eventJson } from './event-json.ts';
+
+type Selection = MessageInitShape<typeof SelectionSchema>;
+
+interface SelectionOptions {
+  readonly subscription?: string;
+  readonly cause?: string;
+  readonly id?: readonly string[];
+  readonly all?: boolean;
+}
+
+const client = ({ connection }: Cli<unknown>) =>
+  createClient(DeadLetterService, connection.transport('grpc'));
+
+export function dlqCommand(world: World): Command {
+  const command = new Command('dlq')
+    .summary('dead letters: look, give back, forget')
+    .description('Events that a subscription gave up, kept at its site with the cause.');
+  selecting(
+    command.command('list', { isDefault: true }).description('dead letters, the oldest first'),
+  )
+    .option('--limit <n>', 'most of them', whole(1, 1_000_000), 100)
+    .action(action<SelectionOptions & { readonly limit: number }>(world, list));
+  command
+    .command('get <id>')
+    .description('one of them, with its event')
+    .action(action<object, [string]>(world, get));
+  selecting(
+    command.command('groups').description('how many there are by subscription and cause'),
+  ).action(action<SelectionOptions>(world, groups));
+  command
+    .command('status')
+    .description('how many there are in all, and the quota')
+    .action(action(world, status));
+  changing(
+    command
+      .command('redrive')
+      .description('give events back to the subscription that gave them up, and to no other'),
+  )
+    .option('--rate <n>', 'events a second at most; 0 is no limit', whole(0, 1_000_000), 0)
+    .action(action<SelectionOptions & { readonly rate: number }>(world, redrive));
+  changing(command.command('purge').description('forget dead letters for good')).action(
+    action<SelectionOptions>(world, purge),
+  );
+  return examples(command, {
+    'mesh dlq groups': 'what went wrong, and how often',
+    'mesh dlq list --subscription billing': 'dead letters of one subscription',
+    'mesh dlq get 17': 'one of them, with the cause and the event',
+    'mesh dlq redrive --subscription billing --rate 50': 'all of them again, 50 a second',
+    'mesh dlq redrive --id 17 --id 18': 'just these',
+    "mesh dlq purge --cause 'no such customer'": 'what will never succeed',
+  });
+}
+
+const selecting = (command: Command): Command =>
+  command
+    .option('--subscription <name>', 'of this subscription')
+    .option('--cause <text>', 'of exactly this cause')
+    .option('--id <id>', 'with this id; repeatable', collect);
+
+const changing = (command: Command): Command =>
+  selecting(command).option('--all', 'every dead letter; needed when nothing else is given');
+
+function toSelection({ subscription, cause, id = [], all = false }: SelectionOptions): Selection {
+  return {
+    ...(subscription === undefined ? {} : { subscription }),
+    ...(cause === undefined ? {} : { cause }),
+    ids: id.map((text) => toId(text, '--id')),
+    all,
+  };
+}
+
+function toId(text: string, field: string): bigint {
+  if (/^[1-9]\d{0,14}$/.test(text)) return BigInt(text);
+  throw invalid(field, `"${text}" is not the id of a dead letter, a whole number from 1`);
+}
+
+const timeOf = (ms: bigint): string =>
+  ms === 0n ? '-' : timestampText(Math.floor(Number(ms) / 1000), 0);
+
+const COLUMNS: Columns<DeadLetter> = {
+  ID: ({ id }) => id,
+  SUBSCRIPTION: ({ subscription }) => subscription,
+  CAUSE: ({ cause }) => cause,
+  TOPIC: ({ topic }) => topic,
+  EVENT: ({ eventId }) => eventId,
+  ATTEMPTS: ({ attempts }) => attempts,
+  REDRIVES: ({ redrives }) => redrives,
+  DIED: ({ deadMs }) => timeOf(deadMs),
+};
+
+async function list(cli: Cli<SelectionOptions & { readonly limit: number }>): Promise<void> {
+  const { limit } = cli.options;
+  const selection = toSelection(cli.options);
+  const service = client(cli);
+  const rows: DeadLetter[] = [];
+  let pageToken = '';
+  do {
+    const pageSize = Math.min(1000, limit - rows.length);
+    const page = await service.list({ selection, pageSize, pageToken });
+    rows.push(...page.deadLetters);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '' && rows.length < limit);
+  if (cli.output.json) printRows(cli.output, rows.map(view), {});
+  else printRows(cli.output, rows, COLUMNS, 'no dead letters');
+  if (pageToken !== '') cli.output.note(`there are more; see them with --limit\n`);
+}
+
+async function get(cli: Cli<object>, id: string): Promise<void> {
+  const { deadLetter } = await client(cli).get({ id: toId(id, 'id') });
+  if (deadLetter !== undefined) printFields(cli.output, view(deadLetter));
+}
+
+/** Without the wire's own fields, and with the event in the CloudEvents JSON format. */
+function view({ $typeName: _, $unknown: __, event, deadMs, ...letter }: DeadLetter) {
+  return { ...letter, died: timeOf(deadMs), event: eventJson(new EventView(event)) };
+}
+
+async function groups(cli: Cli<SelectionOptions>): Promise<void> {
+  const found = (await client(cli).groups({ selection: toSelection(cli.options) })).groups;
+  const rows = found.map(({ $typeName: _, $unknown: __, ...group }) => group);
+  const columns: Columns<Omit<Group, '$typeName' | '$unknown'>> = {
+    SUBSCRIPTION: ({ subscription, cause }) =>
+      subscription + cause === '' ? '(others)' : subscription,
+    CAUSE: ({ cause }) => cause,
+    COUNT: ({ count }) => count,
+    BYTES: ({ bytes }) => bytes,
+    FIRST: ({ oldestMs }) => timeOf(oldestMs),
+    LAST: ({ newestMs }) => timeOf(newestMs),
+  };
+  printRows(cli.output, rows, columns, 'no dead letters');
+}
+
+async function status(cli: Cli<object>): Promise<void> {
+  const { count, bytes, bytesMax, full, oldestMs } = await client(cli).status({});
+  printFields(cli.output, { count, bytes, bytesMax, full, oldest: timeOf(oldestMs) });
+}
+
+async function redrive(cli: Cli<SelectionOptions & { readonly rate: number }>): Promise<void> {
+  const { rate: rateMax } = cli.options;
+  const service = client(cli);
+  const selection = toSelection(cli.options);
+  const total = { redriven: 0n, missing: 0n };
+  await inPieces(cli, async (pageToken) => {
+    const answer = await service.redrive({ selection, rateMax, pageToken });
+    total.redriven += answer.redriven;
+    total.missing += answer.missing;
+    return { nextPageToken: answer.nextPageToken, progress: `${total.redriven} redriven` };
+  });
+  const { redriven, missing } = total;
+  printFields(cli.output, { redriven, ...(missing === 0n ? {} : { missing }) });
+  if (missing > 0n) {
+    cli.output.note('missing: their subscription is gone; make it again, or purge them\n');
+  }
+}
+
+async function purge(cli: Cli<SelectionOptions>): Promise<void> {
+  const service = client(cli);
+  const selection = toSelection(cli.options);
+  let purged = 0n;
+  await inPieces(cli, async (pageToken) => {
+    const answer = await service.purge({ selection, pageToken });
+    purged += answer.purged;
+    return { nextPageToken: answer.nextPageToken, progress: `${purged} purged` };
+  });
+  printFields(cli.output, { purged });
+}
+
+/** Repeats a call that works in pieces, tells how far it is, and stops between two of them. */
+async function inPieces(
+  { output, world }: Cli<unknown>,
+  call: (pageToken: string) => Promise<{ nextPageToken: string; progress: string }>,
+): Promise<void> {
+  for (let token = '', more = true; more; more = token !== '') {
+    const { nextPageToken, progress } = await call(token);
+    token = nextPageToken;
+    if (token === '') return;
+    output.note(`${progress} so far\n`);
+    if (!world.interrupted.aborted) continue;
+    output.note('interrupted; what is done stays done\n');
+    return;
+  }
+}
