@@ -79,6 +79,8 @@ function textsOf(value: unknown): string[] {
 
 /** Between members of one quorum, which their own configuration names, and of the helpers. */
 const quorum = ['etcd>etcd:2380', 'nats>nats:6222'];
+/** Emeshers of a site find each other in the registry, not in their configuration. */
+const sisters = 'emesher>emesher:9090';
 const helpers = (edge: string): boolean => /^(test|toolbox)>/.test(edge);
 
 describe('NetworkPolicies', () => {
@@ -87,7 +89,8 @@ describe('NetworkPolicies', () => {
     async (set) => {
       const objects = await render({ set });
       const egress = openEdges(objects, 'egress');
-      const real = egress.filter((edge) => !helpers(edge) && !quorum.includes(edge));
+      const unnamed = [...quorum, sisters];
+      const real = egress.filter((edge) => !helpers(edge) && !unnamed.includes(edge));
       expect(real).toEqual(usedEdges(objects));
       expect(real.length).toBeGreaterThanOrEqual(5);
     },
@@ -99,6 +102,13 @@ describe('NetworkPolicies', () => {
       const objects = await render({ set });
       const ingress = openEdges(objects, 'ingress');
       expect(openEdges(objects, 'egress')).toEqual(ingress);
+    },
+  );
+
+  it.each(['default', 'two-sites', 'production'])(
+    'let the emeshers of a site talk to each other with the %s values',
+    async (set) => {
+      expect(openEdges(await render({ set }), 'egress')).toContain(sisters);
     },
   );
 

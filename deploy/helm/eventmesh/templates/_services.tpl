@@ -1,9 +1,10 @@
 {{/*
 The five services: the key of their values, their component label, their gRPC port and what they
-call. The calls make both the configuration files and the edges of the NetworkPolicies.
+call. The calls make both the configuration files and the edges of the NetworkPolicies. Emeshers call
+each other at their pods' addresses, which the registry knows.
 */}}
 {{- define "eventmesh.services" -}}
-- {key: emesher, component: emesher, port: 9090, calls: [registry, acl, governance, store-gateway]}
+- {key: emesher, component: emesher, port: 9090, calls: [registry, acl, governance, store-gateway, emesher]}
 - {key: registry, component: registry, port: 9091, calls: [etcd]}
 - {key: acl, component: acl, port: 9093, calls: [etcd, governance]}
 - {key: governance, component: governance, port: 9094, calls: [etcd, acl, store-gateway]}
