@@ -13,11 +13,24 @@ export const SQL_DEPTH_MAX = 64;
 
 /** Tighter operators have the greater number; equal ones go from left to right, AND and OR too. */
 const TIGHTNESS: Readonly<Record<string, number>> = {
-  ...{ AND: 1, OR: 1, XOR: 1 },
-  ...{ '=': 2, '!=': 2, '<>': 2, '<': 2, '<=': 2, '>': 2, '>=': 2 },
-  ...{ '+': 3, '-': 3 },
-  ...{ '*': 4, '/': 4, '%': 4 },
-  ...{ IN: 5, LIKE: 5, NOT: 5 },
+  AND: 1,
+  OR: 1,
+  XOR: 1,
+  '=': 2,
+  '!=': 2,
+  '<>': 2,
+  '<': 2,
+  '<=': 2,
+  '>': 2,
+  '>=': 2,
+  '+': 3,
+  '-': 3,
+  '*': 4,
+  '/': 4,
+  '%': 4,
+  IN: 5,
+  LIKE: 5,
+  NOT: 5,
 };
 const UNARY = 6;
 
