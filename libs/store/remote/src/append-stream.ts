@@ -11,7 +11,7 @@ import { encodeAppend } from './encode-append.ts';
 import { durabilityFromWire } from './wire.ts';
 
 /** Frames of one partition that may wait for their receipts. */
-const FRAMES_IN_FLIGHT_MAX = 4;
+const FRAMES_IN_FLIGHT_MAX = 16;
 /** A frame takes what has gathered, up to this. */
 const FRAME_BYTES = 256 * 1024;
 const FRAME_RECORDS_MAX = 1000;

@@ -2,7 +2,7 @@ import { jetstream as jetstreamClient, jetstreamManager } from '@nats-io/jetstre
 import { connect } from '@nats-io/transport-node';
 import { EventSource } from './events.ts';
 import type { Job, Ready } from './job.ts';
-import { paced } from './paced.ts';
+import { WARM_UP_SECONDS, paced } from './paced.ts';
 
 const BATCH_EVENTS_MAX = 500;
 const BATCHES_OPEN = 2;
@@ -59,7 +59,7 @@ export async function pacedJetStream({
     pump();
     return receipts;
   };
-  await Promise.all(send(5000));
+  await paced(rate, rate * WARM_UP_SECONDS, send);
   return {
     run: () => paced(rate, events, send),
     async close() {

@@ -1,6 +1,6 @@
 import { EventSource } from './events.ts';
 import type { Job, Ready } from './job.ts';
-import { paced } from './paced.ts';
+import { WARM_UP_SECONDS, paced } from './paced.ts';
 import { connectTo, publishAll } from './publish.ts';
 
 const WARM_UP_EVENTS = 20_000;
@@ -14,16 +14,15 @@ export async function pacedPublish({
   const client = connectTo(site);
   const publisher = client.publisher();
   const source = new EventSource();
+  const send = (count: number) =>
+    Array.from({ length: count }, () => {
+      const event = source.next();
+      return publisher.publish(source.topic, event);
+    });
   await publishAll(publisher, source, WARM_UP_EVENTS);
+  await paced(rate, rate * WARM_UP_SECONDS, send);
   return {
-    async run() {
-      return paced(rate, events, (count) =>
-        Array.from({ length: count }, () => {
-          const event = source.next();
-          return publisher.publish(source.topic, event);
-        }),
-      );
-    },
+    run: () => paced(rate, events, send),
     async close() {
       await publisher.close();
       client.close();
