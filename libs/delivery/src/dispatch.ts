@@ -34,13 +34,13 @@ export class Dispatch {
   }
 
   /** Hands out what is ready, an event to each consumer in turn, while there is credit and room. */
-  round(now: number): Assignment[] {
+  round(now: number, max: number): Assignment[] {
     const { backlog, consumers, leases, inFlightMax } = this.#parts;
     const takers = consumers.takers();
     if (takers.length === 0) return NOTHING;
     this.#blocked = false;
     const served: Consumer[] = [];
-    let room = inFlightMax - leases.size;
+    let room = Math.min(max, inFlightMax - leases.size);
     let last: Consumer | undefined;
     for (let at = 0; room > 0;) {
       const taker = takers[at] ?? takers[(at = 0)];

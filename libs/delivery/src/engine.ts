@@ -192,9 +192,9 @@ export class DeliveryEngine {
     this.#paused = paused;
   }
 
-  /** Assigns what is ready to consumers with credit. */
-  pump(): Assignment[] {
-    return this.#paused ? [] : this.#dispatch.round(this.#options.now());
+  /** Assigns what is ready to consumers with credit, at most `max` events. */
+  pump(max = Infinity): Assignment[] {
+    return this.#paused ? [] : this.#dispatch.round(this.#options.now(), max);
   }
 
   /**

@@ -217,7 +217,12 @@ export class Runner implements Tap, CursorSource {
 
   #pump(): void {
     this.engine.tick();
-    for (const assignment of this.engine.pump()) this.#handOver(assignment);
+    let handedOver = 0;
+    for (const assignment of this.engine.pump(TURN_EVENTS)) {
+      handedOver += assignment.deliveries.length;
+      this.#handOver(assignment);
+    }
+    if (handedOver === TURN_EVENTS) this.#schedulePump();
     this.#buryDead();
     this.#resumeReading();
     this.#setTimer();
@@ -270,6 +275,12 @@ export class Runner implements Tap, CursorSource {
     );
   }
 }
+
+/**
+ * Events that one subscription hands out before others have their turn: one that catches up must
+ * not hold up those that are live.
+ */
+const TURN_EVENTS = 128;
 
 function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
   const { record, partition, position, attempts } = entry;

@@ -182,6 +182,7 @@ export class Follower {
       signal: AbortSignal.any([leave.signal, this.#stop.signal]),
       ...(topicFilters === undefined ? {} : { topicFilters }),
     };
+    let records = 0;
     for await (const item of store.read(options)) {
       if (place.closed) break;
       if (item.kind === 'gap') {
@@ -189,12 +190,16 @@ export class Follower {
         place.tap.gap(partition, item.from, item.to);
       } else if (item.kind === 'batch') {
         this.#handOver(place, item);
+        records += item.records.length;
       }
       if (!place.tap.ready) break;
+      if (records < TURN_RECORDS) continue;
+      records = 0;
+      await nextTurn();
     }
     leave.abort();
     // The reader may end before the tail has moved on; the shared reader has the rest.
-    if (this.#next === undefined) await new Promise((resolve) => setImmediate(resolve));
+    if (this.#next === undefined) await nextTurn();
   }
 
   #handOver(place: Place, batch: Batch): void {
@@ -235,6 +240,11 @@ export class Follower {
 }
 
 const NO_BYTES = new Uint8Array(0);
+
+/** Records that one tap catches up with before others have their turn. */
+const TURN_RECORDS = 128;
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** A redriven dead letter is for the subscription that gave it up. */
 function mayHave(tap: Tap, { handling }: RecordView): boolean {

@@ -19,7 +19,9 @@ export async function catchup({ site, events }: Extract<Job, { kind: 'catchup' }
   const client = connectTo(site);
   const publisher = client.publisher();
   await publishAll(publisher, new EventSource(), events);
-  const live = await liveProbe(client);
+  // A connection of its own, as another application has.
+  const other = connectTo(site);
+  const live = await liveProbe(other);
   for (let i = 0; i < PROBES_ALONE; i++) await live.once();
   const alone = live.take();
   return {
@@ -39,6 +41,7 @@ export async function catchup({ site, events }: Extract<Job, { kind: 'catchup' }
     async close() {
       await publisher.close();
       live.close();
+      other.close();
       client.close();
     },
   };

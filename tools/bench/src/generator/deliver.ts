@@ -4,7 +4,7 @@ import type { Job, Ready } from './job.ts';
 import { connectTo, publishAll } from './publish.ts';
 
 const CREDIT = 8192;
-const WARM_UP_EVENTS = 20_000;
+const WARM_UP_EVENTS = 60_000;
 
 /** Publish to settled delivery, one consumer; accepts each frame of deliveries in one go. */
 export async function deliver({ site, events }: Extract<Job, { kind: 'deliver' }>): Promise<Ready> {

@@ -4,7 +4,7 @@ import type { Job, Ready } from './job.ts';
 import { connectTo, publishAll } from './publish.ts';
 
 const CREDIT = 8192;
-const WARM_UP_EVENTS = 10_000;
+const WARM_UP_EVENTS = 30_000;
 
 /** One publisher, several durable subscriptions that each get every event; all of them settle. */
 export async function fanout({

@@ -6,7 +6,7 @@ import type { Job, Ready, Target } from './job.ts';
 /** Events handed to the SDK in one call, and calls that may be open. */
 const CALL_EVENTS = 256;
 const CALLS_OPEN = 32;
-const WARM_UP_EVENTS = 20_000;
+const WARM_UP_EVENTS = 60_000;
 
 export const connectTo = ({ grpc, user, password }: Target): MeshClient =>
   new MeshClient({ address: grpc, user, password });
