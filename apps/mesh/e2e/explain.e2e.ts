@@ -93,6 +93,9 @@ describe('mesh why', () => {
         attempts: 1,
         topic: 'far/away',
         consumer: expect.stringMatching(/./),
+        // West admitted it, and its revisions mean nothing at east.
+        policyRevision: 0,
+        grantsRevision: 0,
       });
     });
     const link = await answerFor('delivered-1', 'link to east');

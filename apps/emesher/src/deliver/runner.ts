@@ -142,8 +142,12 @@ export class Runner implements Tap, CursorSource {
   }
 
   offer(partition: number, position: number, record: RecordView): void {
-    if (this.#matches(partition, record)) this.engine.offer(partition, position, record);
-    else this.#filteredHere++;
+    if (!this.#matches(partition, record)) {
+      this.#filteredHere++;
+      return;
+    }
+    this.engine.offer(partition, position, record);
+    this.#schedulePump();
   }
 
   boundary(partition: number): number {
@@ -153,7 +157,6 @@ export class Runner implements Tap, CursorSource {
   advance(partition: number, upTo: number, others: number): void {
     this.engine.advance(partition, upTo, others + this.#filteredHere);
     this.#filteredHere = 0;
-    this.#schedulePump();
   }
 
   gap(partition: number, from: number, to: number): void {

@@ -2,7 +2,7 @@ import type { TraceStep, WhyAnswer, WhyQuery, WhySearch } from '@eventmesh/adapt
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
-import { topicMatches } from '@eventmesh/event';
+import { NO_HANDLING, topicMatches } from '@eventmesh/event';
 import type { Directory } from '../../control/directory.ts';
 import type { CallerSession } from '../../session.ts';
 import { findCopies, type Copy, type FindDeps } from '../find-event.ts';
@@ -127,12 +127,14 @@ export class Explainer {
       filterProblem: filterProblem(subscription.filters, record.event),
       nowMs: now(),
     });
+    // Each site counts the revisions of its own policies: those of another one tell nothing here.
+    const admitted = record.originSite === site ? record.handling : NO_HANDLING;
     return answerOf({
       ...place,
       ...verdict,
-      policyRevision: record.handling.policyRevision,
+      policyRevision: admitted.policyRevision,
       policyRevisionNow: policies.revision,
-      grantsRevision: record.handling.grantsRevision,
+      grantsRevision: admitted.grantsRevision,
       grantsRevisionNow: rights.revision,
     });
   }
