@@ -7,6 +7,7 @@ import {
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
 import { AsyncQueue, createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
+import { MeshClient } from '@eventmesh/sdk';
 import { eventually } from '@eventmesh/testing';
 import { SiteProcesses } from './site-processes.ts';
 
@@ -50,6 +51,32 @@ describe('an ephemeral subscription', () => {
       await eventually(async () => expect(await names()).not.toContain(made), { timeoutMs: 5000 });
     },
   );
+});
+
+describe('a consumer of the SDK', () => {
+  it('that leaves its loop right after a settle has settled', async () => {
+    const mesh = (user: string) =>
+      new MeshClient({ address: site.grpc, user, password: `${user}s-password` });
+    const [publisher, consumer] = [mesh('pub'), mesh('sub')];
+    const subscription = { name: 'leaver', topicFilters: ['a/leaver'] };
+    await client().createSubscription({ subscription });
+    for (const id of ['1', '2']) {
+      await publisher.publish('a/leaver', { id, source: '/leaver', type: 't' });
+    }
+    const take = async () => {
+      for await (const delivery of consumer.subscribe({ subscription: 'leaver', credit: 1 })) {
+        delivery.accept();
+        return [delivery.event.id, delivery.attempt];
+      }
+      return undefined;
+    };
+    expect(await take()).toEqual(['1', 1]);
+    expect(await take()).toEqual(['2', 1]);
+    const { status } = await client().getSubscription({ name: 'leaver' });
+    expect(status).toMatchObject({ delivered: 2n, redelivered: 0n, held: 0n });
+    publisher.close();
+    consumer.close();
+  });
 });
 
 describe('mode broadcast', () => {

@@ -93,7 +93,9 @@ async function replay(input: ReplayInput, credit = 64): Promise<Ran> {
 
 beforeAll(async () => {
   // Small, so that the last tests can push what was stored before out of the log.
-  sites = await TwoSites.start(dir.path, { log: { retentionBytes: '1MiB' } });
+  sites = await TwoSites.start(dir.path, {
+    dataPlane: { log: { retentionBytes: '1MiB' } },
+  });
   publisher = sites.client('west', 'publisher');
   subscriber = sites.client('east', 'subscriber');
   await subscriber.subscriptions.createSubscription({

@@ -34,7 +34,7 @@ export class TwoSites {
     dir: string,
     identity: Identity,
     ports: Record<SiteName, Ports>,
-    dataPlane: object,
+    settings: object,
   ) {
     this.#identity = identity;
     this.#ports = ports;
@@ -46,7 +46,7 @@ export class TwoSites {
       const config = {
         site,
         dir: folder,
-        dataPlane,
+        ...settings,
         bootstrapFile: identity.bootstrapFile,
         linkToken: { value: identity.linkToken },
         neighbours: [{ site: other, address: `127.0.0.1:${ports[other].grpc}` }],
@@ -60,12 +60,15 @@ export class TwoSites {
     this.#processes = { west: make('west', 'east'), east: make('east', 'west') };
   }
 
-  /** Resolves when each site reaches the other. */
-  static async start(dir: string, dataPlane: object = {}): Promise<TwoSites> {
+  /**
+   * Resolves when each site reaches the other.
+   * @param settings Of both sites, beside those that a site must have.
+   */
+  static async start(dir: string, settings: object = {}): Promise<TwoSites> {
     const identity = loadIdentity(dir);
     withMallory(identity.bootstrapFile);
     const ports = { west: await freePorts(), east: await freePorts() };
-    const sites = new TwoSites(dir, identity, ports, dataPlane);
+    const sites = new TwoSites(dir, identity, ports, settings);
     try {
       await Promise.all([sites.#processes.west.start(), sites.#processes.east.start()]);
       await sites.joined();

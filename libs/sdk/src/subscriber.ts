@@ -71,6 +71,26 @@ export interface Delivery {
 
 type Request = MessageInitShape<typeof SubscribeRequestSchema>;
 
+/** Longest wait for the server when a consumer leaves, in ms. */
+const LEAVE_MS = 2000;
+
+/**
+ * The consumer has left its loop: the server has to take its last settles before the call is cut, or
+ * they come again. It ends the stream when it has; what it still sends is released.
+ */
+async function untilEnded(responses: AsyncIterator<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LEAVE_MS);
+  });
+  const ended = (async () => {
+    while ((await responses.next()).done !== true);
+  })();
+  // However the stream ended: nobody waits for anything of it any more.
+  await Promise.race([ended.catch(() => undefined), late]);
+  clearTimeout(timer);
+}
+
 /** A consuming stream; iterate it once. Leaving the loop detaches and releases the rest. */
 export class Subscriber implements AsyncIterable<Delivery> {
   readonly #client: Client<typeof SubscriberService>;
@@ -111,15 +131,23 @@ export class Subscriber implements AsyncIterable<Delivery> {
   async *batches(): AsyncGenerator<Delivery[]> {
     const { signal } = this.#options;
     this.#requests.push({ message: { case: 'open', value: this.#open() } });
-    try {
-      const responses = this.#client.subscribe(
+    const responses = this.#client
+      .subscribe(
         this.#requests as AsyncIterable<SubscribeRequest>,
         signal === undefined ? {} : { signal },
-      );
-      for await (const { message } of responses) {
+      )
+      [Symbol.asyncIterator]();
+    let consuming = false;
+    try {
+      for (;;) {
+        const next = await responses.next();
+        if (next.done === true) break;
+        const { message } = next.value;
         if (message.case === 'opened') this.#opened(message.value);
         else if (message.case === 'deliveries') {
+          consuming = true;
           yield message.value.deliveries.map((delivery) => this.#delivery(delivery));
+          consuming = false;
         } else if (message.case === 'gap') this.#options.onGap?.(message.value);
         else if (message.case === 'ended') {
           const { reason } = message.value;
@@ -135,6 +163,8 @@ export class Subscriber implements AsyncIterable<Delivery> {
       throw error;
     } finally {
       this.close();
+      if (consuming) await untilEnded(responses);
+      await responses.return?.(undefined);
     }
   }
 
