@@ -3,7 +3,8 @@ import type { SubscriptionStatus } from '@eventmesh/adapter-api';
 import type { SubscriptionInput } from '@eventmesh/delivery';
 import type { Delivery, MeshClient } from '@eventmesh/sdk';
 import { eventually } from '@eventmesh/testing';
-import { OneSite } from './dead-letters/one-site.ts';
+import { OneSite } from './one-site.ts';
+import { Workspace } from './run-mesh.ts';
 
 const TEST_MS = 60_000;
 const KIB = 1024;
@@ -19,7 +20,12 @@ interface Shown {
   readonly event: Readonly<Record<string, unknown>>;
 }
 
+const workspace = new Workspace();
 let site: OneSite;
+
+/** Runs `mesh … -o json` as the administrator and reads what it printed. */
+const mesh = <T>(...args: string[]): Promise<T> =>
+  workspace.json<T>(...args, ...site.flags('admin'));
 let publisher: MeshClient;
 const consumers: Consumer[] = [];
 
@@ -79,10 +85,10 @@ const publish = (topic: string, id: string, data = 'x') =>
   });
 
 const letters = async (query: Readonly<Record<string, string>> = {}) =>
-  (await site.http.get<{ items: Shown[] }>('/v1/dead-letters', query)).items;
+  (await site.management.get<{ items: Shown[] }>('/v1/dead-letters', query)).items;
 const status = async (name: string): Promise<SubscriptionStatus> => {
   const path = `/v1/subscriptions/${name}`;
-  return (await site.http.get<{ status: SubscriptionStatus }>(path)).status;
+  return (await site.management.get<{ status: SubscriptionStatus }>(path)).status;
 };
 
 /** considered = delivered + filtered + expired + dead-lettered + dropped + held. */
@@ -95,7 +101,7 @@ async function balances(name: string): Promise<SubscriptionStatus> {
 }
 
 beforeAll(async () => {
-  site = await OneSite.start({
+  site = await OneSite.start(workspace.folder, {
     // Letters are durable long before a cursor is.
     delivery: { cursorInterval: '10s' },
     deadLetters: { bytesMax: '256KiB' },
@@ -108,6 +114,7 @@ afterEach(async () => {
 afterAll(async () => {
   publisher?.close();
   await site?.stop();
+  await workspace.remove();
 }, TEST_MS);
 
 describe('dead letters', () => {
@@ -126,7 +133,7 @@ describe('dead letters', () => {
       for (const id of ['bad', 'good', 'poison']) await publish('a/b', id, `data of ${id}`);
 
       await eventually(async () => expect(await letters()).toHaveLength(2), { timeoutMs: 20_000 });
-      expect(await site.mesh('dlq', 'list')).toEqual([
+      expect(await mesh('dlq', 'list')).toEqual([
         expect.objectContaining({
           subscription: 'billing',
           cause: 'no such customer',
@@ -137,19 +144,19 @@ describe('dead letters', () => {
         expect.objectContaining({ cause: 'released by the consumer', attempts: 16 }),
       ]);
       expect(billing.got.filter((id) => id === 'poison')).toHaveLength(16);
-      expect(await site.mesh('dlq', 'groups')).toEqual([
+      expect(await mesh('dlq', 'groups')).toEqual([
         expect.objectContaining({ subscription: 'billing', cause: 'no such customer', count: 1 }),
         expect.objectContaining({ cause: 'released by the consumer', count: 1 }),
       ]);
 
       const [first] = await letters();
-      expect(await site.mesh('dlq', 'get', String(first?.id))).toMatchObject({
+      expect(await mesh('dlq', 'get', String(first?.id))).toMatchObject({
         event: { id: 'bad', source: '/test', data: 'data of bad' },
       });
 
       // Given back while the cause is still there, it dies again and says how often it was tried.
       const [bad] = await letters({ cause: 'no such customer' });
-      expect(await site.mesh('dlq', 'redrive', '--id', String(bad?.id))).toEqual({ redriven: 1 });
+      expect(await mesh('dlq', 'redrive', '--id', String(bad?.id))).toEqual({ redriven: 1 });
       await eventually(async () => {
         const again = await letters({ cause: 'no such customer' });
         expect(again).toEqual([
@@ -157,7 +164,7 @@ describe('dead letters', () => {
         ]);
       });
       broken = false;
-      const redriven = await site.mesh('dlq', 'redrive', '--subscription', 'billing');
+      const redriven = await mesh('dlq', 'redrive', '--subscription', 'billing');
       expect(redriven).toEqual({ redriven: 2 });
       await eventually(async () => expect((await status('billing')).delivered).toBe(3));
       expect(billing.got.slice(-2).sort()).toEqual(['bad', 'poison']);
@@ -168,9 +175,9 @@ describe('dead letters', () => {
       expect(other.got).toEqual(['bad', 'good', 'poison']);
       expect(await balances('billing')).toMatchObject({ delivered: 3, deadLettered: 3, held: 0 });
       expect(await balances('other')).toMatchObject({ delivered: 3, filtered: 3, held: 0 });
-      const ledger = await site.http.get<{ lines: { subscription: string; accepted: number }[] }>(
-        '/v1/ledger',
-      );
+      const ledger = await site.management.get<{
+        lines: { subscription: string; accepted: number }[];
+      }>('/v1/ledger');
       expect(ledger.lines.find(({ subscription }) => subscription === '')?.accepted).toBe(3);
       expect(await auditedActions()).toContain('redrive-dead-letters');
     },
@@ -195,7 +202,7 @@ describe('dead letters', () => {
       await eventually(async () => expect((await status('crash')).deadLettered).toBe(1));
       expect(again.got).toEqual(['crashed']);
       expect(await letters({ subscription: 'crash' })).toEqual(before);
-      expect(await site.mesh('dlq', 'purge', '--subscription', 'crash')).toEqual({ purged: 1 });
+      expect(await mesh('dlq', 'purge', '--subscription', 'crash')).toEqual({ purged: 1 });
       await site.process.kill();
       await site.process.start();
       expect(await letters()).toEqual([]);
@@ -206,26 +213,26 @@ describe('dead letters', () => {
   it(
     'hold what dies at the quota, tell of it, and take it when there is room',
     async () => {
-      const full = 'eventmesh_dead_letters_full{tenant="default"}';
+      const full = () => site.metric('eventmesh_dead_letters_full', { tenant: 'default' });
       const large = 'x'.repeat(100 * KIB);
       await consume({ name: 'large', topicFilters: ['q/#'] }, (d) => d.reject('too large'));
       const other = await consume({ name: 'bystander', topicFilters: ['q/#'] }, (d) => d.accept());
       for (const id of ['q1', 'q2', 'q3', 'q4']) await publish('q/r', id, large);
-      await eventually(async () => expect(await site.metric(full)).toBe(1));
+      await eventually(async () => expect(await full()).toBe(1));
       // The two that fit are kept; the others are held and are lost nowhere.
       await eventually(async () => {
         expect(await letters({ subscription: 'large' })).toHaveLength(2);
       });
       expect(await balances('large')).toMatchObject({ dropped: 0, delivered: 0 });
-      expect(await site.mesh('dlq', 'status')).toMatchObject({ count: 2, full: true });
+      expect(await mesh('dlq', 'status')).toMatchObject({ count: 2, full: true });
       // Others go on.
       await eventually(() => expect(other.got).toHaveLength(4));
 
-      expect(await site.mesh('dlq', 'purge', '--subscription', 'large')).toEqual({ purged: 2 });
+      expect(await mesh('dlq', 'purge', '--subscription', 'large')).toEqual({ purged: 2 });
       await eventually(async () => {
         expect(await letters({ subscription: 'large' })).toHaveLength(2);
       });
-      await eventually(async () => expect(await site.metric(full)).toBe(0));
+      await eventually(async () => expect(await full()).toBe(0));
       const rest = await letters({ subscription: 'large' });
       expect(rest.map(({ eventId }) => eventId)).toEqual(['q3', 'q4']);
       expect(await balances('large')).toMatchObject({ deadLettered: 4, held: 0 });
@@ -235,6 +242,6 @@ describe('dead letters', () => {
 });
 
 async function auditedActions(): Promise<readonly string[]> {
-  const entries = await site.mesh<{ action: string }[]>('audit');
+  const entries = await mesh<{ action: string }[]>('audit');
   return entries.map(({ action }) => action);
 }

@@ -2,14 +2,20 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SubscriptionStatus } from '@eventmesh/adapter-api';
 import { eventually } from '@eventmesh/testing';
 import type { MeshClient } from '@eventmesh/sdk';
-import { OneSite } from './dead-letters/one-site.ts';
+import { OneSite } from './one-site.ts';
+import { Workspace } from './run-mesh.ts';
 
+const workspace = new Workspace();
 let site: OneSite;
+
+/** Runs `mesh … -o json` as the administrator and reads what it printed. */
+const mesh = <T>(...args: string[]): Promise<T> =>
+  workspace.json<T>(...args, ...site.flags('admin'));
 let publisher: MeshClient;
 let subscriber: MeshClient;
 
 beforeAll(async () => {
-  site = await OneSite.start({});
+  site = await OneSite.start(workspace.folder);
   publisher = site.client('publisher');
   subscriber = site.client('subscriber');
 }, 60_000);
@@ -18,6 +24,7 @@ afterAll(async () => {
   publisher.close();
   subscriber.close();
   await site.stop();
+  await workspace.remove();
 });
 
 const publish = (
@@ -39,7 +46,7 @@ describe('filters of a subscription made by the CLI', () => {
     const sql = "region IN ('eu', 'us') AND priority > 5";
     const data = { path: '$.lines[*].sku', equals: 'tea' };
     const options = ['--filter', `sql:${sql}`, '--filter', 'data:$.lines[*].sku=tea'];
-    await site.mesh('subscriptions', 'create', 'tea', 'shop/#', '--from', 'earliest', ...options);
+    await mesh('subscriptions', 'create', 'tea', 'shop/#', '--from', 'earliest', ...options);
 
     const got: string[] = [];
     const leave = new AbortController();
@@ -60,7 +67,7 @@ describe('filters of a subscription made by the CLI', () => {
     await publish('passes-too', { region: 'us', priority: 7 }, tea);
 
     await eventually(async () => {
-      const { subscription, status } = await site.http.get<{
+      const { subscription, status } = await site.management.get<{
         subscription: { filters: unknown };
         status: SubscriptionStatus;
       }>('/v1/subscriptions/tea');
@@ -73,7 +80,7 @@ describe('filters of a subscription made by the CLI', () => {
   }, 60_000);
 
   it('are refused with the place of the fault', async () => {
-    const refused = site.mesh('subscriptions', 'create', 'x', '#', '--filter', 'sql:a = = b');
+    const refused = mesh('subscriptions', 'create', 'x', '#', '--filter', 'sql:a = = b');
     await expect(refused).rejects.toThrow('[0].sql: at character 5: a value is expected');
   }, 60_000);
 });

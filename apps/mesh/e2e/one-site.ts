@@ -7,6 +7,7 @@ import { GovernanceService } from '@eventmesh/proto-gen/governance';
 import { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
 import { createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
 import { MeshClient, type EventView } from '@eventmesh/sdk';
+import { HttpClient } from '../src/cli/http-client.ts';
 import { loadIdentity, type Identity } from '../src/dev/identity.ts';
 import { parseMetrics, total } from '../src/dev/metrics-text.ts';
 import { lastingPort } from './faults/ports.ts';
@@ -60,6 +61,11 @@ export class OneSite {
 
   get grpcPort(): number {
     return this.#ports.grpc;
+  }
+
+  /** The management surface, for the administrator. */
+  get management(): HttpClient {
+    return new HttpClient(this.http, this.authorization('admin'));
   }
 
   get http(): string {
