@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MeshError } from '@eventmesh/errors';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '@eventmesh/proto-gen/health';
 import { LinkService, type LinkRequest } from '@eventmesh/proto-gen/link';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, compressionAlgorithms as CompressionAlgorithms, credentials } from '@grpc/grpc-js';
 import { ServerReflection } from '@eventmesh/proto-gen/reflection';
 import {
   AsyncQueue,
@@ -14,6 +14,7 @@ import {
   localTransport,
   type Transport,
 } from './index.ts';
+import { MESSAGE_BYTES_MAX } from './options.ts';
 import { fromServiceError } from './status.ts';
 
 let ready = true;
@@ -236,6 +237,39 @@ describe('over gRPC', () => {
         'InvalidArgument',
         'request',
         'MALFORMED',
+      ]);
+    },
+  );
+
+  it.each([
+    ['Trace', 'as it is', CompressionAlgorithms.identity],
+    ['Link', 'as it is', CompressionAlgorithms.identity],
+    ['Trace', 'decompressed', CompressionAlgorithms.gzip],
+    ['Link', 'decompressed', CompressionAlgorithms.gzip],
+  ])(
+    '%s refuses a message that is larger than the limit %s, naming field and limit',
+    async (name, _, compression) => {
+      const client = new Client(server.address, credentials.createInsecure(), {
+        'grpc.max_send_message_length': -1,
+        'grpc.default_compression_algorithm': compression,
+      });
+      const [path, same] = [`/${LinkService.typeName}/${name}`, (bytes: Buffer) => bytes];
+      const large = Buffer.alloc(MESSAGE_BYTES_MAX + 1);
+      const thrown = await new Promise<unknown>((resolve) => {
+        if (name === 'Trace') {
+          client.makeUnaryRequest(path, same, same, large, (error) => resolve(error));
+          return;
+        }
+        const call = client.makeBidiStreamRequest(path, same, same);
+        call.on('error', resolve).on('data', resolve);
+        call.write(large);
+      });
+      client.close();
+      const { code, details } = fromServiceError(thrown);
+      expect([code, details.field, details.limit]).toEqual([
+        'PayloadTooLarge',
+        'request',
+        `${MESSAGE_BYTES_MAX} bytes`,
       ]);
     },
   );

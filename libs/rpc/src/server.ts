@@ -13,6 +13,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { invoke } from './interceptors.ts';
+import { ownStatus } from './own-status.ts';
 import { PreEncoded } from './pre-encoded.ts';
 import { CHANNEL_OPTIONS, serverCredentials, type ServerTlsFiles } from './options.ts';
 import type { CallContext, Route, Router } from './service.ts';
@@ -38,7 +39,7 @@ type AnyCall =
 export class RpcServer {
   readonly #router: Router;
   readonly #options: RpcServerOptions;
-  readonly #server = new Server(CHANNEL_OPTIONS);
+  readonly #server = new Server({ ...CHANNEL_OPTIONS, interceptors: [ownStatus] });
   readonly #draining = new AbortController();
   #port = 0;
 

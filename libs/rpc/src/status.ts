@@ -61,6 +61,10 @@ export function toStatus(error: MeshError): StatusObject {
   return { code, details: error.message, metadata };
 }
 
+/** Whether a status says more than code and text already. */
+export const hasDetails = (metadata: Metadata | null | undefined): boolean =>
+  (metadata?.get(DETAILS_KEY).length ?? 0) > 0;
+
 /** The MeshError that a failed call means; total. */
 export function fromServiceError(thrown: unknown): MeshError {
   if (thrown instanceof MeshError) return thrown;
