@@ -1,5 +1,6 @@
 import { invalid, MeshError } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
+import { attributeReader } from './attribute-reader.ts';
 import { compileData } from './data/data-filter.ts';
 import {
   FILTER_DEPTH_MAX,
@@ -135,32 +136,16 @@ function attributeFilter(
       if (typeof want !== 'string' || want === '') {
         throw invalid(`${path}.${name}`, 'must be a non-empty string');
       }
-      const read = attributeReader(name, path);
+      if (!/^[a-z0-9]{1,64}$/.test(name)) {
+        throw invalid(`${path}.${name}`, 'is not a CloudEvents attribute name');
+      }
+      const read = attributeReader(name);
       return (event: EventView) => {
         const have = read(event);
         return have !== undefined && compare(have, want);
       };
     }),
   );
-}
-
-/** Reads an attribute by name, required ones without touching the attribute map. */
-function attributeReader(name: string, path: string): (event: EventView) => string | undefined {
-  if (!/^[a-z0-9]{1,64}$/.test(name)) {
-    throw invalid(`${path}.${name}`, 'is not a CloudEvents attribute name');
-  }
-  switch (name) {
-    case 'id':
-      return (event) => event.id;
-    case 'source':
-      return (event) => event.source;
-    case 'type':
-      return (event) => event.type;
-    case 'specversion':
-      return (event) => event.specVersion;
-    default:
-      return (event) => event.text(name);
-  }
 }
 
 function allOf(inner: readonly Predicate[]): Predicate {

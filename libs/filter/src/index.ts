@@ -18,3 +18,12 @@ export { DATA_TEXT_MAX } from './data/data-filter.ts';
 export { SQL_DEPTH_MAX, SQL_LENGTH_MAX, SQL_NODES_MAX } from './sql/parser.ts';
 export { SQL_TEXT_MAX } from './sql/functions.ts';
 export type { SqlErrorKind } from './sql/fault.ts';
+export { necessaryConditions } from './necessary/necessary-conditions.ts';
+export { ConditionIndex } from './necessary/condition-index.ts';
+export {
+  AFFIX_MAX,
+  ATOMS_MAX,
+  type Atom,
+  type Condition,
+  type Guard,
+} from './necessary/condition.ts';

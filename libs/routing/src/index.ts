@@ -1,4 +1,5 @@
 export { TopicTrie } from './topic-trie.ts';
+export { MatchTable } from './match-table.ts';
 export {
   InterestTable,
   type InterestEntry,

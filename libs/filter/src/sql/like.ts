@@ -15,6 +15,25 @@ export function compileLike(pattern: string): (text: string) => boolean {
   return generalLike(parts);
 }
 
+/** What each text that a pattern matches begins and ends with; `whole`: it is that very text. */
+export interface FixedEnds {
+  readonly prefix: string;
+  readonly suffix: string;
+  readonly whole: boolean;
+}
+
+export function fixedEnds(pattern: string): FixedEnds {
+  const parts = partsOf(pattern);
+  const [first = [], last = []] = [parts[0], parts.at(-1)];
+  const prefix = first.includes(ANY) ? first.slice(0, first.indexOf(ANY)) : first;
+  const suffix = last.slice(last.lastIndexOf(ANY) + 1);
+  return {
+    prefix: String.fromCodePoint(...prefix),
+    suffix: String.fromCodePoint(...suffix),
+    whole: parts.length === 1 && prefix.length === first.length,
+  };
+}
+
 function partsOf(pattern: string): Part[] {
   const parts: number[][] = [[]];
   const characters = Array.from(pattern);

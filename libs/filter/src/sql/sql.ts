@@ -15,37 +15,38 @@ export interface SqlResult {
 export class SqlExpression {
   readonly text: string;
   readonly root: SqlNode;
+  /** What is evaluated: the root without what does not depend on the event. */
+  readonly folded: SqlNode;
   /** The last error of `test`; of use right after it gave undefined. */
   readonly fault = new Fault();
   /** Evaluates the expression as a filter: undefined when it is in error or not a Boolean. */
   readonly test: Run<boolean>;
-  readonly #folded: SqlNode;
   #value: Run<SqlValue> | undefined;
 
   /** @throws SqlSyntaxError when the text is not an expression or crosses a limit. */
   constructor(text: string) {
     this.text = text;
     this.root = parseSql(text);
-    this.#folded = fold(this.root);
+    this.folded = fold(this.root);
     const compiler = new Compiler(this.fault);
     this.test =
-      this.root.type === 'boolean' ? compiler.boolean(this.#folded) : this.#onlyBoolean(compiler);
+      this.root.type === 'boolean' ? compiler.boolean(this.folded) : this.#onlyBoolean(compiler);
   }
 
   /** Evaluates the expression to a value of any type. */
   evaluate(event: EventView): SqlResult {
     const { fault, root } = this;
-    this.#value ??= new Compiler(fault).value(this.#folded);
+    this.#value ??= new Compiler(fault).value(this.folded);
     const value = this.#value(event);
     if (value !== undefined) return { value };
     const { kind, message } = fault;
-    const own = fault.node === this.#folded ? fault.value : undefined;
+    const own = fault.node === this.folded ? fault.value : undefined;
     return { value: own ?? zeroOf(root.type), error: { kind, message } };
   }
 
   #onlyBoolean(compiler: Compiler): Run<boolean> {
     const { fault, root } = this;
-    const value = compiler.value(this.#folded);
+    const value = compiler.value(this.folded);
     return (event) => {
       const found = value(event);
       if (typeof found === 'boolean' || found === undefined) return found;
