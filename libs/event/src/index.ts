@@ -20,6 +20,7 @@ export { DEFAULT_EVENT_LIMITS, checkEvent, type EventLimits } from './check-even
 export {
   NO_HANDLING,
   RecordEncoder,
+  decodePlace,
   decodeRecord,
   encodeRecord,
   type Handling,
@@ -29,6 +30,7 @@ export {
   type RecordView,
 } from './record.ts';
 export {
+  WireReader,
   asBuffer,
   numberFieldLength,
   stringFieldLength,

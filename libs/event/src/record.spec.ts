@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { MeshError } from '@eventmesh/errors';
-import { RecordEncoder, decodeRecord, encodeRecord, type RecordHead } from './index.ts';
+import { RecordEncoder, decodePlace, decodeRecord, encodeRecord, type RecordHead } from './index.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
@@ -36,7 +36,10 @@ describe('records', () => {
   it('come back as they were encoded', () => {
     fc.assert(
       fc.property(head, bytes, (given, event) => {
-        expect(decodeRecord(encodeRecord(given, event))).toEqual({ ...given, event });
+        const encoded = encodeRecord(given, event);
+        expect(decodeRecord(encoded)).toEqual({ ...given, event });
+        const { tenant, topic } = given;
+        expect(decodePlace(encoded)).toEqual({ tenant, topic, event });
       }),
     );
   });

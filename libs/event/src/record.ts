@@ -295,6 +295,24 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
   return head;
 }
 
+/**
+ * Reads only where a record belongs, and its event, for those who carry it: nothing else is decoded.
+ *
+ * @throws MeshError InvalidArgument when the bytes are not fields of protobuf.
+ */
+export function decodePlace(encoded: Uint8Array): Pick<RecordView, 'tenant' | 'topic' | 'event'> {
+  const reader = new WireReader(asBuffer(encoded));
+  const place = { tenant: '', topic: '', event: NO_BYTES as Buffer };
+  while (!reader.done) {
+    const tag = reader.tag();
+    if (tag === ((F.topic << 3) | LENGTH_DELIMITED)) place.topic = reader.string();
+    else if (tag === ((F.tenant << 3) | LENGTH_DELIMITED)) place.tenant = reader.string();
+    else if (tag === ((F.event << 3) | LENGTH_DELIMITED)) place.event = reader.view();
+    else reader.skip(tag & 7);
+  }
+  return place;
+}
+
 const NO_STRINGS: readonly string[] = Object.freeze([]);
 const NO_HOPS: readonly Hop[] = Object.freeze([]);
 

@@ -1,5 +1,5 @@
 import { MeshError } from '@eventmesh/errors';
-import { EventView, asBuffer, attributeText, decodeRecord } from '@eventmesh/event';
+import { EventView, asBuffer, attributeText, decodePlace, writeVarint } from '@eventmesh/event';
 import type { ProducerMark } from './producer-book.ts';
 import { topicToSubject } from './subjects.ts';
 
@@ -122,7 +122,7 @@ export function joinRecord({ head, tail }: DecodedHeaders, payload: Uint8Array):
 
 function parse(bytes: Buffer) {
   try {
-    const head = decodeRecord(bytes);
+    const head = decodePlace(bytes);
     const event = new EventView(head.event);
     // Attributes decode on first use and may fail too; tenant and topic make the subject.
     return event.attributes.size >= 0 && head.tenant !== '' && head.topic !== ''
@@ -137,27 +137,22 @@ function parse(bytes: Buffer) {
 
 /** The `Mesh-Record` line for a record whose payload lies at [from, to). */
 function rest(record: Buffer, from: number, to: number, dedupKey: string): string {
-  const key = Buffer.from(dedupKey);
-  const tail = record.subarray(to);
-  const packed = Buffer.concat([
-    varint(key.length),
-    key,
-    varint(tail.length),
-    tail,
-    record.subarray(0, from),
-  ]);
-  return `${RECORD_HEADER}: ${packed.toString('base64')}\r\n`;
+  const keyLength = Buffer.byteLength(dedupKey);
+  const tailLength = record.length - to;
+  const size = LENGTHS_MAX + keyLength + tailLength + from;
+  const packed = size <= SCRATCH.length ? SCRATCH : Buffer.allocUnsafe(size);
+  let at = writeVarint(packed, 0, keyLength);
+  at += packed.write(dedupKey, at);
+  at = writeVarint(packed, at, tailLength);
+  at += record.copy(packed, at, to);
+  at += record.copy(packed, at, 0, from);
+  return `${RECORD_HEADER}: ${packed.toString('base64', 0, at)}\r\n`;
 }
 
-function varint(value: number): Buffer {
-  if (value < 128) return SHORT[value] as Buffer;
-  const out: number[] = [];
-  for (; value >= 128; value = Math.floor(value / 128)) out.push((value % 128) | 0x80);
-  out.push(value);
-  return Buffer.from(out);
-}
-
-const SHORT: readonly Buffer[] = Array.from({ length: 128 }, (_, value) => Buffer.from([value]));
+/** Where the parts of a header come together before they are encoded; used within one call. */
+const SCRATCH = Buffer.allocUnsafeSlow(16 * 1024);
+/** Most bytes of the two lengths. */
+const LENGTHS_MAX = 20;
 
 /** CloudEvents NATS binding, header values: all but printable ASCII, and space, `"` and `%`. */
 const UNSAFE_VALUE = /[^\x21\x23\x24\x26-\x7e]/;
