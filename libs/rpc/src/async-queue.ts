@@ -6,12 +6,15 @@ import { MeshError } from '@eventmesh/errors';
  */
 export class AsyncQueue<T> implements AsyncIterable<T> {
   #items: T[] = [];
+  /** Of the items that the iteration has taken over, those it has yet to yield. */
+  #taken = 0;
   #wake: (() => void) | undefined;
   #ended = false;
   #error: Error | undefined;
 
+  /** Items that are pushed and not yielded. */
   get size(): number {
-    return this.#items.length;
+    return this.#items.length + this.#taken;
   }
 
   get ended(): boolean {
@@ -38,7 +41,11 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
       for (;;) {
         const items = this.#items;
         this.#items = [];
-        for (const item of items) yield item;
+        this.#taken = items.length;
+        for (const item of items) {
+          this.#taken--;
+          yield item;
+        }
         if (this.#items.length > 0) continue;
         if (this.#ended) {
           if (this.#error !== undefined) throw this.#error;
@@ -51,6 +58,8 @@ export class AsyncQueue<T> implements AsyncIterable<T> {
       }
     } finally {
       this.#ended = true;
+      this.#taken = 0;
+      this.#items = [];
     }
   }
 }

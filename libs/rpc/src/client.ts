@@ -15,7 +15,7 @@ export interface CallOptions {
   /** From now, in milliseconds. Default for unary calls: the transport's; for streams: none. */
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** The call may be repeated after UNAVAILABLE (at most 3 attempts). Default false. */
+  /** The call may be repeated after UNAVAILABLE: at most 3 attempts within its one deadline. Default false. */
   readonly idempotent?: boolean;
 }
 

@@ -1,8 +1,9 @@
 import type { DescMessage, DescMethod } from '@bufbuild/protobuf';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, unavailable } from '@eventmesh/errors';
 import { Client as GrpcClient, Metadata, type ClientDuplexStream } from '@grpc/grpc-js';
 import type { CallOptions, Transport } from './client.ts';
 import { CHANNEL_OPTIONS, channelCredentials, type TlsFiles } from './options.ts';
+import { Retries } from './retries.ts';
 import { deserializer, drained, serializer } from './server.ts';
 import { fromServiceError } from './status.ts';
 
@@ -31,6 +32,7 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
     ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
   });
   const codecs = new Map<DescMethod, Codec>();
+  const retries = new Retries();
 
   const codec = (method: DescMethod): Codec => {
     let found = codecs.get(method);
@@ -52,10 +54,15 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
     return out;
   };
 
-  const unaryOnce = (method: DescMethod, path: string, input: unknown, call: CallOptions) =>
+  const unaryOnce = (
+    method: DescMethod,
+    path: string,
+    input: unknown,
+    call: CallOptions,
+    deadline: number,
+  ) =>
     new Promise<unknown>((resolve, reject) => {
       const { serialize, deserialize } = codec(method);
-      const deadline = Date.now() + (call.timeoutMs ?? options.timeoutMs ?? 10_000);
       const pending = client.makeUnaryRequest(
         path,
         serialize,
@@ -76,18 +83,10 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
   return {
     async unary(method, path, input, call) {
       call.signal?.throwIfAborted();
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await unaryOnce(method, path, input, call);
-        } catch (thrown) {
-          const error = MeshError.from(thrown);
-          if (call.idempotent !== true || error.code !== 'Unavailable' || attempt === 3)
-            throw error;
-          // Full jitter, so that callers cut off together do not come back together.
-          const pause = Math.random() * 100 * 2 ** attempt;
-          await new Promise((resolve) => setTimeout(resolve, pause));
-        }
-      }
+      const once = (deadlineMs: number) => unaryOnce(method, path, input, call, deadlineMs);
+      const deadlineMs = Date.now() + (call.timeoutMs ?? options.timeoutMs ?? 10_000);
+      if (call.idempotent !== true) return once(deadlineMs);
+      return retries.run(once, deadlineMs, call.signal);
     },
     stream(method, path, input, call) {
       const { serialize, deserialize } = codec(method);
@@ -106,6 +105,16 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
     },
     close: () => client.close(),
   };
+}
+
+/**
+ * What was written after the server had ended the stream fails it as `INTERNAL`, before replies that
+ * are on their way here have been read. It is no fault of anybody: a new stream may go on.
+ */
+function streamError(thrown: unknown): MeshError {
+  const error = fromServiceError(thrown);
+  if (error.code !== 'Internal' || !error.message.startsWith('Write error: ')) return error;
+  return unavailable('the server has ended the stream', error);
 }
 
 async function* bidi(
@@ -137,7 +146,7 @@ async function* bidi(
     for await (const reply of call) yield reply;
   } catch (error) {
     if (inputError !== undefined) throw MeshError.from(inputError);
-    throw fromServiceError(error);
+    throw streamError(error);
   } finally {
     ended = true;
     signal?.removeEventListener('abort', cancel);
