@@ -1,7 +1,9 @@
+import type { RecordView } from '@eventmesh/event';
 import type { Entry } from './entry.ts';
 import { KeyOrder, type StuckKey } from './key-order.ts';
 import type { KeyQueue } from './key-queue.ts';
 import type { Leases } from './leases.ts';
+import type { ParkedKey } from './parked-key.ts';
 import { DueHeap, Fifo } from './queues.ts';
 
 /**
@@ -19,14 +21,22 @@ export class Backlog {
   readonly #later = new DueHeap<Entry>();
   #held = 0;
   #heldBytes = 0;
+  /** A key whose other events wait in the log has one less in memory. */
+  readonly #eased: (parked: ParkedKey) => void;
 
-  constructor(ordered: boolean, leases: Leases) {
+  constructor(ordered: boolean, leases: Leases, eased: (parked: ParkedKey) => void) {
     this.#order = new KeyOrder(ordered);
     this.#leases = leases;
+    this.#eased = eased;
   }
 
   get held(): number {
     return this.#held;
+  }
+
+  /** What was not tried yet, whether its key lets it go or not. */
+  get untried(): number {
+    return this.#ready.size;
   }
 
   get heldBytes(): number {
@@ -50,22 +60,53 @@ export class Backlog {
     return this.#order.stuck(max, nowMs);
   }
 
+  /** Events that have another one of their key before them. */
+  get waiting(): number {
+    return this.#order.waiting;
+  }
+
+  keyOf(record: RecordView): KeyQueue | undefined {
+    return this.#order.keyOf(record);
+  }
+
+  findKey(record: RecordView): KeyQueue | undefined {
+    return this.#order.findKey(record);
+  }
+
+  longestStuck(): KeyQueue[] {
+    return this.#order.longestStuck();
+  }
+
+  cutWaiting(queue: KeyQueue): Entry[] {
+    return this.#order.cutWaiting(queue);
+  }
+
+  /** Forgets a key without events, unless some of it wait in the log. */
+  drop(queue: KeyQueue): void {
+    if (queue.empty && queue.parked === undefined) this.#order.drop(queue);
+  }
+
   hold(entry: Entry): void {
     this.#held++;
     this.#heldBytes += entry.record.event.length;
   }
 
-  /** Puts an event that is held behind the others. */
-  add(entry: Entry): void {
-    this.#order.join(entry);
+  /** It is not held here any more, and not settled either. */
+  release(entry: Entry): void {
+    this.#held--;
+    this.#heldBytes -= entry.record.event.length;
+  }
+
+  /** Puts an event that is held behind the others, and of its key, if it has one. */
+  add(entry: Entry, key: KeyQueue | undefined): void {
+    if (key !== undefined) this.#order.join(entry, key);
     entry.queued = true;
     this.#ready.push(entry);
   }
 
   /** It is settled. */
   remove(entry: Entry, nowMs: number): void {
-    this.#held--;
-    this.#heldBytes -= entry.record.event.length;
+    this.release(entry);
     entry.progress.settle(entry.position);
     this.leaveKey(entry, nowMs);
   }
@@ -75,10 +116,11 @@ export class Backlog {
     const { key } = entry;
     if (key === undefined) return;
     const wasFirst = key.firstOut === entry;
-    key.leave(entry, nowMs);
+    this.#order.leave(entry, key, nowMs);
     entry.key = undefined;
+    if (key.parked !== undefined) this.#eased(key.parked);
     if (key.empty) {
-      this.#order.drop(key);
+      this.drop(key);
       return;
     }
     if (wasFirst) this.#beginTime(key, nowMs);

@@ -23,6 +23,7 @@ export interface DispatchParts {
 export class Dispatch {
   readonly #parts: DispatchParts;
   #blocked = false;
+  #starved = false;
 
   constructor(parts: DispatchParts) {
     this.#parts = parts;
@@ -33,10 +34,16 @@ export class Dispatch {
     return this.#blocked;
   }
 
+  /** In the last round a consumer might have taken more than there was to take. */
+  get starved(): boolean {
+    return this.#starved;
+  }
+
   /** Hands out what is ready, an event to each consumer in turn, while there is credit and room. */
   round(now: number, max: number): Assignment[] {
     const { backlog, consumers, leases, inFlightMax } = this.#parts;
     const takers = consumers.takers();
+    this.#starved = false;
     if (takers.length === 0) return NOTHING;
     this.#blocked = false;
     const served: Consumer[] = [];
@@ -48,6 +55,7 @@ export class Dispatch {
       const entry = consumers.mayTake(taker) ? this.#nextFor(taker, now) : undefined;
       if (this.#blocked) break;
       if (entry === undefined) {
+        this.#starved ||= consumers.mayTake(taker);
         takers.splice(at, 1);
         continue;
       }

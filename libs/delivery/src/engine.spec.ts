@@ -34,6 +34,8 @@ function setUp(
     mayReceive: more.may ?? (() => true),
     heldMax: 100,
     heldBytesMax: 1_000_000,
+    parkedKeysMax: 10,
+    cursorBytesMax: 1000,
   });
   engine.openPartition(0, 1);
   const pump = (consumer = 'c') =>
@@ -117,8 +119,8 @@ describe('settling', () => {
       { from: 2, to: 2 },
       { from: 4, to: 4 },
     ];
-    expect(engine.takeCursors()).toMatchObject([{ partition: 0, floor: 1, settled }]);
-    expect(engine.takeCursors()).toEqual([]);
+    expect(engine.takeCursors(true)).toMatchObject([{ partition: 0, floor: 1, settled }]);
+    expect(engine.takeCursors(true)).toEqual([]);
   });
 
   it('delivers a released event after the delay asked for, without counting a failure', () => {
@@ -207,8 +209,10 @@ describe('failures', () => {
       mayReceive: () => true,
       heldMax: 10,
       heldBytesMax: 1000,
+      parkedKeysMax: 10,
+      cursorBytesMax: 1000,
     });
-    const [cursor] = engine.takeCursors();
+    const [cursor] = engine.takeCursors(true);
     next.openPartition(0, 1, cursor?.settled, cursor?.state);
     next.attach('c');
     next.credit('c', 1);
@@ -284,7 +288,7 @@ describe('the books', () => {
     engine.credit('c', 3);
     const [, second] = pump();
     engine.settle('c', [second?.id ?? 0], { kind: 'accept' });
-    const [cursor] = engine.takeCursors();
+    const [cursor] = engine.takeCursors(true);
     expect(cursor).toMatchObject({
       partition: 0,
       floor: 1,
@@ -301,6 +305,8 @@ describe('the books', () => {
       mayReceive: () => true,
       heldMax: 10,
       heldBytesMax: 1000,
+      parkedKeysMax: 10,
+      cursorBytesMax: 1000,
     });
     next.openPartition(0, cursor?.floor ?? 0, cursor?.settled, cursor?.state);
     expect(next.partition(0).countedUpTo).toBe(6);

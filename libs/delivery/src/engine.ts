@@ -4,10 +4,13 @@ import { Burials } from './burials.ts';
 import { Consumers } from './consumers.ts';
 import { sumCounters, type Counters } from './counters.ts';
 import { Dispatch, type Assignment } from './dispatch.ts';
-import { Entry } from './entry.ts';
-import type { StuckKey } from './key-order.ts';
+import type { Entry } from './entry.ts';
+import { stuckKey, type StuckKey } from './key-order.ts';
 import { Leases } from './leases.ts';
-import { PartitionProgress, type PartitionCursor, type PositionRange } from './progress.ts';
+import { Offers } from './offers.ts';
+import { Parking } from './parking.ts';
+import type { PartitionCursor, PositionRange } from './cursor.ts';
+import { PartitionProgress } from './progress.ts';
 import { Settling, type Settle } from './settling.ts';
 import type { PartitionState } from './state.ts';
 import type { SubscriptionSpec } from './subscription.ts';
@@ -25,10 +28,18 @@ export interface EngineOptions {
   /** Matched events held in memory, ready or in flight, before reading must pause. */
   readonly heldMax: number;
   readonly heldBytesMax: number;
+  /** Most keys of which events wait in the log, so that others can go on; 0: none. */
+  readonly parkedKeysMax: number;
+  /** Bytes of a partition's cursor, as it is packed, from which on reading pauses. */
+  readonly cursorBytesMax: number;
 }
 
-/** Most settled ranges that a cursor keeps above its floor. */
-const CURSOR_RANGES_MAX = 4096;
+/**
+ * What keeps a subscription from reading though a consumer would take more: `memory` is full of
+ * events of which each is out, tried again, or being buried; as many `keys` as may be are parked;
+ * or the `cursor` of a partition is as large as it may be.
+ */
+export type Stopped = 'memory' | 'keys' | 'cursor';
 
 /**
  * The state machine of one subscription: what is ready, who has credit, what is out until when, what
@@ -36,7 +47,8 @@ const CURSOR_RANGES_MAX = 4096;
  * assigns, calls `tick` when `nextDue` says so, writes cursors and dead letters.
  *
  * An event is in memory from its offer until it is settled, and everything kept for it with it; the
- * caller stops offering while `saturated`.
+ * caller stops offering while `saturated`. Events of a parked key (see `Parking`) are not in memory,
+ * and are offered again when `wantedFrom` says so.
  */
 export class DeliveryEngine {
   readonly #options: EngineOptions;
@@ -47,13 +59,17 @@ export class DeliveryEngine {
   readonly #burials = new Burials();
   readonly #settling: Settling;
   readonly #dispatch: Dispatch;
+  readonly #parking: Parking;
+  readonly #offers: Offers;
+  #cursorsFull = false;
   #paused: boolean;
 
   constructor(options: EngineOptions) {
     const { spec, epoch, random, mayReceive } = options;
+    const { parkedKeysMax: keysMax, heldMax, heldBytesMax } = options;
     const { inFlightMax } = spec;
     const leases = new Leases(epoch, spec.ackTimeoutMs);
-    const backlog = new Backlog(spec.ordered, leases);
+    const backlog = new Backlog(spec.ordered, leases, (key) => this.#parking.eased(key));
     const consumers = new Consumers(inFlightMax);
     const settling = new Settling({ spec, random, backlog, leases, burials: this.#burials });
     this.#options = options;
@@ -61,6 +77,8 @@ export class DeliveryEngine {
     this.#backlog = backlog;
     this.#consumers = consumers;
     this.#settling = settling;
+    this.#parking = new Parking({ keysMax, heldMax, heldBytesMax, backlog });
+    this.#offers = new Offers({ now: options.now, backlog, settling, parking: this.#parking });
     this.#dispatch = new Dispatch({
       inFlightMax,
       mayReceive,
@@ -77,9 +95,23 @@ export class DeliveryEngine {
     return sumCounters([...this.#progress.values()].map(({ counters }) => counters));
   }
 
-  /** Matched and not settled. */
+  /** Matched and not settled, in memory or parked. */
   get held(): number {
-    return this.#backlog.held;
+    return this.#backlog.held + this.#parking.events;
+  }
+
+  /** Those of them that are not in memory. */
+  get parkedEvents(): number {
+    return this.#parking.events;
+  }
+
+  get parkedKeys(): number {
+    return this.#parking.keys;
+  }
+
+  /** Bytes of their events. */
+  get heldBytes(): number {
+    return this.#backlog.heldBytes;
   }
 
   get consumers(): number {
@@ -90,10 +122,26 @@ export class DeliveryEngine {
     return this.#leases.size;
   }
 
+  /** Matched events that were not tried yet: nobody had credit, or their turn has not come. */
+  get untried(): number {
+    return this.#backlog.untried;
+  }
+
   /** Enough is held: offer no more until this is false again. */
   get saturated(): boolean {
-    const { held, heldBytes } = this.#backlog;
-    return held >= this.#options.heldMax || heldBytes >= this.#options.heldBytesMax;
+    return this.#cursorsFull || this.#parking.isFullOf('new');
+  }
+
+  /** Of the largest cursor that was written last. */
+  get cursorBytes(): number {
+    return Math.max(0, ...[...this.#progress.values()].map(({ cursorBytes }) => cursorBytes));
+  }
+
+  /** Undefined while reading goes on, and while it waits for the consumers alone. */
+  get stopped(): Stopped | undefined {
+    if (this.#cursorsFull) return 'cursor';
+    if (!this.saturated || !this.#dispatch.starved) return undefined;
+    return this.#parking.isFull ? 'keys' : 'memory';
   }
 
   /** An event waits because nobody can tell whether it may go out. */
@@ -134,24 +182,46 @@ export class DeliveryEngine {
 
   /** A record that topic and filters match. Positions of a partition rise. */
   offer(partition: number, position: number, record: RecordView): void {
-    const progress = this.partition(partition);
-    if (position < progress.next) return;
-    if (progress.wasSettled(position)) {
-      progress.advance(position);
-      return;
-    }
-    progress.counters.considered++;
-    const expired = record.expiryMs !== 0 && record.expiryMs <= this.#options.now();
-    if (expired && !this.#settling.keepsExpired) {
-      progress.counters.expired++;
-      progress.advance(position);
-      return;
-    }
-    const entry = new Entry(progress, position, record, progress.failures(position));
-    progress.open(position);
-    this.#backlog.hold(entry);
-    if (expired) this.#settling.buryExpired(entry);
-    else this.#backlog.add(entry);
+    this.#offers.offer(this.partition(partition), position, record);
+  }
+
+  /** Some partition has events that are wanted back. */
+  get wantsAgain(): boolean {
+    return this.#parking.wants;
+  }
+
+  /** Where to read a partition from for `offerAgain`; undefined while nothing is wanted back. */
+  wantedFrom(partition: number): number | undefined {
+    return this.#parking.wantedFrom(this.partition(partition));
+  }
+
+  /** As much is in memory as may be: read nothing again until this is false. */
+  get fullAgain(): boolean {
+    return this.#parking.isFullOf('again');
+  }
+
+  /**
+   * Offers what a partition has from a position up to another once more, for parked keys that want
+   * their events back. `matches` says whether the filters match, as they did before. What is not
+   * wanted is left alone. Answers the first position that was not looked at, for lack of room.
+   */
+  offerAgain(
+    partition: number,
+    from: number,
+    upTo: number,
+    records: Iterable<readonly [position: number, record: RecordView]>,
+    matches: (record: RecordView) => boolean,
+  ): number {
+    return this.#offers.offerAgain(this.partition(partition), from, upTo, records, matches);
+  }
+
+  /** The key of an event that is parked: who holds it up, and how many wait before and behind. */
+  parkedAt(partition: number, position: number, record: RecordView): StuckKey | undefined {
+    const key = this.#backlog.findKey(record);
+    const { progress, from = Infinity } = key?.parked ?? {};
+    if (key === undefined || progress?.partition !== partition) return undefined;
+    if (position < from || position >= progress.next) return undefined;
+    return stuckKey(key, this.#options.now());
   }
 
   /**
@@ -194,7 +264,10 @@ export class DeliveryEngine {
 
   /** Assigns what is ready to consumers with credit, at most `max` events. */
   pump(max = Infinity): Assignment[] {
-    return this.#paused ? [] : this.#dispatch.round(this.#options.now(), max);
+    if (this.#paused) return [];
+    const assignments = this.#dispatch.round(this.#options.now(), max);
+    if (this.#dispatch.starved && this.saturated) this.#parking.makeRoom();
+    return assignments;
   }
 
   /**
@@ -275,12 +348,19 @@ export class DeliveryEngine {
     this.#burials.postpone(entry, this.#options.now() + delayMs);
   }
 
-  /** Partitions whose cursor has moved, with what to write; marks them clean. */
-  takeCursors(): PartitionCursor[] {
+  /**
+   * Partitions whose cursor has moved, with what to write; marks them clean. Large cursors are
+   * written less often, and left out unless `all` are asked for.
+   */
+  takeCursors(all: boolean): PartitionCursor[] {
     const out: PartitionCursor[] = [];
+    const now = this.#options.now();
+    let full = false;
     for (const progress of this.#progress.values()) {
-      if (progress.dirty) out.push(progress.take(CURSOR_RANGES_MAX));
+      if (progress.dirty && (all || progress.isDue(now))) out.push(progress.take(now));
+      full ||= progress.cursorBytes >= this.#options.cursorBytesMax;
     }
+    this.#cursorsFull = full;
     return out;
   }
 

@@ -11,12 +11,13 @@ export {
   type SubscriptionSpec,
 } from './subscription.ts';
 export type { Assignment } from './dispatch.ts';
-export { DeliveryEngine, type EngineOptions } from './engine.ts';
+export { DeliveryEngine, type EngineOptions, type Stopped } from './engine.ts';
 export type { Settle } from './settling.ts';
 export { NO_COUNTS, sumCounters, type Counters } from './counters.ts';
 export type { Entry } from './entry.ts';
 export type { StuckKey } from './key-order.ts';
-export { PartitionProgress, type PartitionCursor, type PositionRange } from './progress.ts';
+export { PartitionProgress } from './progress.ts';
+export { isSettledBy, type PartitionCursor, type PositionRange } from './cursor.ts';
 export { RELEASE_DELAY_MS_MAX, retryDelayMs } from './retry.ts';
 export { decodeState, encodeState, type PartitionState } from './state.ts';
 export { REPLAY_RATE_MAX, checkReplay, type ReplayOptions } from './replay.ts';

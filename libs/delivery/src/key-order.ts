@@ -1,5 +1,6 @@
 import type { RecordView } from '@eventmesh/event';
 import type { Entry } from './entry.ts';
+import { orderedKey } from './key-id.ts';
 import { KeyQueue } from './key-queue.ts';
 
 /** A key whose first event is out, retried or being buried while others wait behind it. */
@@ -11,6 +12,8 @@ export interface StuckKey {
   readonly heldMs: number;
   /** Events behind it. */
   readonly waiting: number;
+  /** Those of them that were dropped from memory and wait in the log. */
+  readonly parked: number;
   readonly failures: number;
 }
 
@@ -18,6 +21,7 @@ export interface StuckKey {
 export class KeyOrder {
   readonly #ordered: boolean;
   readonly #queues = new Map<string, KeyQueue>();
+  #waiting = 0;
 
   constructor(ordered: boolean) {
     this.#ordered = ordered;
@@ -29,13 +33,51 @@ export class KeyOrder {
     }
   }
 
-  /** Puts a new event behind the others of its key, if it has one that promises order. */
-  join(entry: Entry): void {
-    if (!this.#ordered) return;
-    const { topic, key, handling } = entry.record;
-    // A redriven event was given up before; its place in the order is long gone.
-    if (key === '' || handling.onlySubscription !== '') return;
-    this.#queue(topic, key).join(entry);
+  /** Events in memory that have another one of their key before them. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** The key of an event if it has one that promises order; one without events is made. */
+  keyOf(record: RecordView): KeyQueue | undefined {
+    const id = this.#ordered ? orderedKey(record) : undefined;
+    if (id === undefined) return undefined;
+    let queue = this.#queues.get(id);
+    if (queue === undefined) {
+      queue = new KeyQueue(id, record.topic, record.key);
+      this.#queues.set(id, queue);
+    }
+    return queue;
+  }
+
+  findKey(record: RecordView): KeyQueue | undefined {
+    const id = orderedKey(record);
+    return id === undefined ? undefined : this.#queues.get(id);
+  }
+
+  /** Puts a new event behind the others of its key. */
+  join(entry: Entry, queue: KeyQueue): void {
+    queue.join(entry);
+    if (queue.size > 1) this.#waiting++;
+  }
+
+  /** An event is settled. */
+  leave(entry: Entry, queue: KeyQueue, nowMs: number): void {
+    queue.leave(entry, nowMs);
+    if (!queue.empty) this.#waiting--;
+  }
+
+  /** See KeyQueue. */
+  cutWaiting(queue: KeyQueue): Entry[] {
+    const waiting = queue.cutWaiting();
+    this.#waiting -= waiting.length;
+    return waiting;
+  }
+
+  /** Keys with more than one event, the longest held first. */
+  longestStuck(): KeyQueue[] {
+    const stuck = [...this.#queues.values()].filter(({ size }) => size > 1);
+    return stuck.sort((a, b) => a.sinceMs - b.sinceMs);
   }
 
   /** Forgets a key that has no events. */
@@ -47,27 +89,23 @@ export class KeyOrder {
   stuck(max: number, nowMs: number): StuckKey[] {
     const stuck: KeyQueue[] = [];
     for (const queue of this.#queues.values()) {
-      if (queue.sinceMs !== 0 && queue.size > 1) stuck.push(queue);
+      if (queue.sinceMs !== 0 && (queue.size > 1 || queue.parked)) stuck.push(queue);
     }
     stuck.sort((a, b) => a.sinceMs - b.sinceMs);
-    return stuck.slice(0, max).map(({ topic, key, first, sinceMs, size }) => ({
-      topic,
-      key,
-      consumer: first?.consumer?.name ?? '',
-      heldMs: Math.max(0, Math.round(nowMs - sinceMs)),
-      waiting: size - 1,
-      failures: first?.failures ?? 0,
-    }));
+    return stuck.slice(0, max).map((queue) => stuckKey(queue, nowMs));
   }
+}
 
-  #queue(topic: RecordView['topic'], key: string): KeyQueue {
-    // No topic has a NUL, so no two pairs make one id.
-    const id = `${topic}\0${key}`;
-    let queue = this.#queues.get(id);
-    if (queue === undefined) {
-      queue = new KeyQueue(id, topic, key);
-      this.#queues.set(id, queue);
-    }
-    return queue;
-  }
+export function stuckKey(queue: KeyQueue, nowMs: number): StuckKey {
+  const { topic, key, first, sinceMs, size, parked } = queue;
+  const parkedEvents = parked?.events ?? 0;
+  return {
+    topic,
+    key,
+    consumer: first?.consumer?.name ?? '',
+    heldMs: sinceMs === 0 ? 0 : Math.max(0, Math.round(nowMs - sinceMs)),
+    waiting: Math.max(0, size - 1) + parkedEvents,
+    parked: parkedEvents,
+    failures: first?.failures ?? 0,
+  };
 }

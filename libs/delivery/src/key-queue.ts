@@ -1,5 +1,6 @@
 import type { Consumer } from './consumers.ts';
 import type { Entry } from './entry.ts';
+import type { ParkedKey } from './parked-key.ts';
 
 /**
  * The unsettled events of one key, in the order of the log.
@@ -30,6 +31,10 @@ export class KeyQueue {
   /** It stands in its consumer's `waitingKeys`. */
   waitsForCredit = false;
   size = 0;
+  /** When the events behind these wait in the log. */
+  parked: ParkedKey | undefined = undefined;
+  /** Greatest position of an event that has left: nothing of the key behind it has. */
+  leftUpTo = 0;
   /** Since when `first` has been on its way, failed attempts included, in ms; 0: not yet. */
   sinceMs = 0;
   #out = 0;
@@ -101,6 +106,43 @@ export class KeyQueue {
     if (entry.state === 'out') this.#landed();
     else if (entry.state === 'dead') this.#dead--;
     if (entry === this.next) this.next = entry.behind;
+    this.#unlink(entry, nowMs);
+    if (entry.position > this.leftUpTo) this.leftUpTo = entry.position;
+    this.size--;
+  }
+
+  /** An event of the key is settled without having joined it. */
+  pass(position: number): void {
+    if (position > this.leftUpTo) this.leftUpTo = position;
+  }
+
+  /**
+   * Takes out what waits at the end, of one partition: all that is ready and lies in no queue,
+   * behind the first event. Answers it in the order of the log.
+   */
+  cutWaiting(): Entry[] {
+    const progress = this.parked?.progress ?? this.last?.progress;
+    const waiting: Entry[] = [];
+    let end = this.last;
+    for (; end !== this.first && end?.progress === progress; end = end?.before) {
+      if (end === undefined || end.state !== 'ready' || end.queued) break;
+      waiting.push(end);
+    }
+    if (end === undefined || waiting.length === 0) return NOTHING;
+    for (const entry of waiting) {
+      if (entry === this.next) this.next = undefined;
+      entry.key = undefined;
+      entry.before = undefined;
+      entry.behind = undefined;
+    }
+    end.behind = undefined;
+    this.last = end;
+    this.size -= waiting.length;
+    if (this.next === undefined) this.stopWaiting();
+    return waiting.reverse();
+  }
+
+  #unlink(entry: Entry, nowMs: number): void {
     const { before, behind } = entry;
     if (behind === undefined) this.last = before;
     else behind.before = before;
@@ -109,7 +151,6 @@ export class KeyQueue {
     // A settled event that has grown old would keep the younger ones it points to from being freed.
     entry.before = undefined;
     entry.behind = undefined;
-    this.size--;
   }
 
   /** Its next event waits until the consumer has credit again. */
@@ -136,3 +177,5 @@ export class KeyQueue {
     this.consumer = undefined;
   }
 }
+
+const NOTHING: Entry[] = [];

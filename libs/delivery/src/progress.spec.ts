@@ -1,11 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
-import { NO_COUNTS, PartitionProgress, type PositionRange } from './index.ts';
-import { CURSOR_FAILURES_MAX } from './progress.ts';
+import fc from 'fast-check';
+import { NO_COUNTS, PartitionProgress, isSettledBy, type PositionRange } from './index.ts';
+import { markOf } from './key-id.ts';
+import { decodeState, encodeState, type PartitionState } from './state.ts';
+import { recordOf } from './test/rig.ts';
+
+const record = (key = '') => recordOf({ key, ingressMs: 0, expiryMs: 0 });
+const NONE = record();
 
 /** Opens positions up to `upTo` and settles all but those `kept`. */
 function readTo(progress: PartitionProgress, upTo: number, kept: readonly number[]): void {
   for (let position = progress.next; position <= upTo; position = progress.next) {
-    if (progress.wasSettled(position)) progress.advance(position);
+    if (progress.wasSettled(position, NONE)) progress.advance(position);
     else {
       progress.open(position);
       if (!kept.includes(position)) progress.settle(position);
@@ -13,8 +19,8 @@ function readTo(progress: PartitionProgress, upTo: number, kept: readonly number
   }
 }
 
-const restart = (floor: number, settled: readonly PositionRange[]) =>
-  new PartitionProgress(0, floor, settled);
+const restart = (floor: number, settled: readonly PositionRange[], state?: PartitionState) =>
+  new PartitionProgress(0, floor, settled, state);
 
 describe('the progress of a partition', () => {
   it('keeps what was settled before a restart until reading has passed it', () => {
@@ -24,51 +30,124 @@ describe('the progress of a partition', () => {
     ];
     const progress = restart(3, settled);
     readTo(progress, 4, [3]);
-    expect(progress.take(10)).toMatchObject({
+    expect(progress.take(0)).toMatchObject({
       floor: 3,
       settled: [{ from: 4, to: 10 }, settled[1]],
     });
     // In the middle of a range.
     readTo(progress, 7, [3]);
-    expect(progress.take(10)).toMatchObject({
+    expect(progress.take(0)).toMatchObject({
       floor: 3,
       settled: [{ from: 4, to: 10 }, settled[1]],
     });
     progress.settle(3);
-    expect(progress.take(10)).toMatchObject({
+    expect(progress.take(0)).toMatchObject({
       floor: 8,
       settled: [{ from: 8, to: 10 }, settled[1]],
     });
     readTo(progress, 13, [11]);
-    expect(progress.take(10)).toMatchObject({ floor: 11, settled: [{ from: 12, to: 13 }] });
+    expect(progress.take(0)).toMatchObject({ floor: 11, settled: [{ from: 12, to: 13 }] });
   });
 
-  it('writes no more ranges than allowed; what does not fit is open again after a restart', () => {
+  it('forgets none of many settled ranges, nor of many failures', () => {
     const progress = restart(1, []);
-    const odd = Array.from({ length: 10 }, (_, at) => at * 2 + 1);
-    readTo(progress, 20, odd);
-    const { floor, settled } = progress.take(3);
-    expect([floor, settled.map(({ from }) => from)]).toEqual([1, [2, 4, 6]]);
-    const again = restart(floor, settled);
-    const settledAgain = Array.from({ length: 20 }, (_, at) => at + 1).filter((position) =>
-      again.wasSettled(position),
-    );
-    expect(settledAgain).toEqual([2, 4, 6]);
-    // Also when the ranges are those from before.
-    expect(restart(floor, settled).take(2).settled).toHaveLength(2);
+    const odd = Array.from({ length: 50_000 }, (_, at) => at * 2 + 1);
+    for (const position of odd) {
+      progress.open(position);
+      progress.failed(position, 2);
+      progress.advance(position + 1);
+    }
+    const { floor, settled, state } = progress.take(0);
+    expect([floor, settled.length, state.failures.length]).toEqual([1, 50_000, 50_000]);
+    // Two bytes for a range, two for a failure.
+    expect(progress.cursorBytes).toBe(200_000);
+    expect(encodeState(state).length).toBeLessThan(100_300);
+    const again = restart(floor, settled, decodeState(encodeState(state)));
+    expect(again.failures(99_999)).toBe(2);
+    for (const position of odd) {
+      expect(again.wasSettled(position, NONE)).toBe(false);
+      expect(again.wasSettled(position + 1, NONE)).toBe(true);
+    }
   });
 
-  it('keeps a bounded number of failures, and none of what is settled or gone', () => {
-    const many = Array.from({ length: CURSOR_FAILURES_MAX + 10 }, (_, at) => [at + 1, 1] as const);
-    const progress = new PartitionProgress(0, 1, [], { counters: NO_COUNTS, failures: many });
-    expect(progress.take(1).state.failures).toHaveLength(CURSOR_FAILURES_MAX);
+  it('keeps no failures of what is settled or gone', () => {
+    const failures = [1, 2, 3, 9].map((position) => [position, 1] as const);
+    const state = { counters: NO_COUNTS, failures, parked: [], parkedEvents: 0 };
+    const progress = restart(1, [], state);
     progress.open(1);
     progress.open(2);
     progress.settle(1);
-    progress.advance(CURSOR_FAILURES_MAX + 5);
-    expect(progress.take(1).state.failures.map(([position]) => position)).toEqual([
-      2,
-      ...[6, 7, 8, 9, 10].map((behind) => CURSOR_FAILURES_MAX + behind),
+    progress.advance(5);
+    expect(progress.take(0).state.failures).toEqual([
+      [2, 1],
+      [9, 1],
     ]);
+  });
+
+  it('is written the less often the larger its cursor is', () => {
+    const progress = restart(1, []);
+    for (let position = 1; position <= 200_000; position += 2) {
+      progress.open(position);
+      progress.advance(position + 1);
+    }
+    expect(progress.isDue(5000)).toBe(true);
+    progress.take(5000);
+    expect(progress.cursorBytes).toBe(200_000);
+    expect([5199, 5200, 4000].map((now) => progress.isDue(now))).toEqual([false, true, true]);
+  });
+
+  it('tells events of a parked key by the key, over one restart and in the middle of the next', () => {
+    const mark = markOf('a\0k');
+    const parked = [{ mark, from: 6 }];
+    const state = { counters: NO_COUNTS, failures: [], parked, parkedEvents: 3 };
+    const first = { floor: 2, settled: [{ from: 3, to: 10 }] };
+    const settledBy = (cursor: typeof first, kept: PartitionState, position: number, key: string) =>
+      isSettledBy(cursor, kept, position, record(key));
+    expect([1, 2, 5, 6, 10, 11].map((at) => settledBy(first, state, at, 'k'))).toEqual([
+      ...[true, false, true, false, false, false],
+    ]);
+    expect(settledBy(first, state, 6, 'other')).toBe(true);
+
+    const progress = restart(first.floor, first.settled, state);
+    for (const position of [2, 3, 4, 5, 6, 7]) {
+      // 6 is of the key, and settled now; 7 is of another one, and was settled before.
+      if (progress.wasSettled(position, record(position === 6 ? 'k' : 'other'))) {
+        progress.advance(position);
+      } else progress.open(position);
+    }
+    progress.settle(6);
+    const { floor, settled, state: then } = progress.take(0);
+    expect({ floor, settled }).toEqual(first);
+    expect(then.parked).toEqual([{ mark, from: 8 }]);
+    expect(then.parkedEvents).toBe(2);
+  });
+});
+
+describe('the state in a cursor', () => {
+  it('comes back as it was', () => {
+    const rising = (to: number) =>
+      fc.uniqueArray(fc.nat(to), { maxLength: 20 }).map((all) => all.sort((a, b) => a - b));
+    const states = fc.record({
+      failures: rising(Number.MAX_SAFE_INTEGER).map((all) => all.map((at) => [at, at] as const)),
+      parked: rising(2 ** 40).map((all) => all.map((from) => ({ mark: markOf(`${from}`), from }))),
+      parkedEvents: fc.nat(),
+    });
+    fc.assert(
+      fc.property(states, (given) => {
+        const state = { ...given, counters: { ...NO_COUNTS, delivered: 3 }, start: 7 };
+        expect(decodeState(encodeState(state))).toEqual(state);
+      }),
+    );
+  });
+
+  it('of an earlier build keeps its books', () => {
+    const old = { counters: { ...NO_COUNTS, expired: 2 }, failures: [[3, 1]], start: 5 };
+    expect(decodeState(Buffer.from(JSON.stringify(old)))).toEqual({
+      counters: old.counters,
+      failures: [],
+      parked: [],
+      parkedEvents: 0,
+      start: 5,
+    });
   });
 });

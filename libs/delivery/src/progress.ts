@@ -1,28 +1,28 @@
+import type { RecordView } from '@eventmesh/event';
 import { NO_COUNTS, type Counters } from './counters.ts';
-import type { PartitionState } from './state.ts';
+import { isParked, packedBytes, type PartitionCursor, type PositionRange } from './cursor.ts';
+import type { ParkedMark, PartitionState } from './state.ts';
 
-/** Both ends included. */
-export interface PositionRange {
+/** A key of which only the first events are in memory, as far as the progress has to know. */
+export interface Parked extends ParkedMark {
+  /** First position that may hold one that is not in memory. */
   readonly from: number;
-  readonly to: number;
+  /** From here on they are told by the key alone; before, each of them is open by itself. */
+  readonly unlistedFrom: number;
+  /** How many are told by the key alone. */
+  readonly unlisted: number;
 }
 
-/** A partition's progress as it is written. */
-export interface PartitionCursor {
-  readonly partition: number;
-  /** First position not settled. */
-  readonly floor: number;
-  /** Settled above the floor, rising. */
-  readonly settled: PositionRange[];
-  readonly state: PartitionState;
-}
-
-/** Most failure counts that a cursor keeps; an event beyond them starts from none after a restart. */
-export const CURSOR_FAILURES_MAX = 4096;
+/** Bytes a second of one partition's cursor that are written: a large one is written less often. */
+const CURSOR_BYTES_PER_MS = 1000;
 
 /**
  * A subscription's progress through one partition. Positions are looked at in rising order; each is
  * open until it is settled. Everything below the floor is settled, and the floor never goes back.
+ *
+ * Events of a parked key are neither open nor settled: what is known of them is that every event of
+ * the key from a position on is unsettled. So they cost nothing, in memory and in the cursor, however
+ * many they are.
  */
 export class PartitionProgress {
   readonly partition: number;
@@ -32,6 +32,9 @@ export class PartitionProgress {
   readonly countedUpTo: number;
   /** Where the books of this partition begin; undefined when an older cursor does not tell. */
   readonly start: number | undefined;
+  readonly parked = new Set<Parked>();
+  /** How many of them want events back. */
+  wanting = 0;
   /** Everything up to here was looked at. */
   #upTo: number;
   /**
@@ -39,11 +42,19 @@ export class PartitionProgress {
    * events themselves: the tables that a map has outgrown would keep them from being freed.
    */
   readonly #open = new Map<number, true>();
+  /** Open, too, in no order: events of parked keys that were read again. */
+  readonly #openAgain = new Set<number>();
   /** Settled before the restart, above the floor; consumed as reading passes them. */
   readonly #restored: PositionRange[];
-  /** Failures of open positions, and of those that reading has not come to since the restart. */
+  /** Keys that were parked before the restart, and from where on. */
+  readonly #wereParked: ReadonlyMap<string, number>;
+  /** Events of them that reading has not come to since. */
+  #stillParked: number;
+  /** Failures of unsettled positions, and of those that reading has not come to since the restart. */
   readonly #failures: Map<number, number>;
   #dirty = false;
+  #bytes = 0;
+  #takenMs = 0;
 
   /** @param floor First position not settled yet. */
   constructor(
@@ -57,6 +68,8 @@ export class PartitionProgress {
     this.#upTo = floor - 1;
     this.#restored = [...settled];
     this.#failures = new Map(state?.failures);
+    this.#wereParked = new Map(state?.parked.map(({ mark, from }) => [mark, from]));
+    this.#stillParked = state?.parkedEvents ?? 0;
     this.start = state === undefined ? floor : state.start;
     this.countedUpTo = settled.at(-1)?.to ?? floor - 1;
   }
@@ -67,21 +80,37 @@ export class PartitionProgress {
   }
 
   get openCount(): number {
-    return this.#open.size;
+    return this.#open.size + this.#openAgain.size;
   }
 
   get dirty(): boolean {
     return this.#dirty;
   }
 
+  /** Bytes of the cursor that was taken last, as a store packs it. */
+  get cursorBytes(): number {
+    return this.#bytes;
+  }
+
   /** Whether a position was settled before a restart, so that it must not be delivered again. */
-  wasSettled(position: number): boolean {
+  wasSettled(position: number, record: RecordView): boolean {
     let [range] = this.#restored;
     while (range !== undefined && range.to < position) {
       this.#restored.shift();
       [range] = this.#restored;
     }
-    return range !== undefined && range.from <= position;
+    if (range === undefined || range.from > position) return false;
+    if (this.#wereParked.size === 0 || !isParked(this.#wereParked, position, record)) return true;
+    this.#stillParked--;
+    return false;
+  }
+
+  /**
+   * From where on every event of a key that was looked at, and that no consumer had in this life,
+   * is unsettled: none that was settled before the restart is among them.
+   */
+  unsettledFrom(mark: string): number {
+    return this.#wereParked.get(mark) ?? this.countedUpTo + 1;
   }
 
   /** Looked at and not settled yet. Positions come in rising order. */
@@ -90,7 +119,17 @@ export class PartitionProgress {
     this.#upTo = position;
   }
 
-  /** Everything up to here was looked at; what is not open is settled. */
+  /** An event of a parked key was read again and is open by itself. */
+  openAgain(position: number): void {
+    this.#openAgain.add(position);
+  }
+
+  /** It is told by its key alone from now on. */
+  unlist(position: number): void {
+    if (!this.#open.delete(position)) this.#openAgain.delete(position);
+  }
+
+  /** Everything up to here was looked at; what is neither open nor parked is settled. */
   advance(upTo: number): void {
     if (upTo <= this.#upTo) return;
     this.#upTo = upTo;
@@ -99,7 +138,7 @@ export class PartitionProgress {
 
   /** False when the position was not open. */
   settle(position: number): boolean {
-    const was = this.#open.delete(position);
+    const was = this.#open.delete(position) || this.#openAgain.delete(position);
     if (was) this.#dirty = true;
     if (this.#failures.size > 0) this.#failures.delete(position);
     return was;
@@ -117,29 +156,43 @@ export class PartitionProgress {
 
   get floor(): number {
     const first = this.#open.keys().next();
-    return first.done === true ? this.#upTo + 1 : first.value;
+    let floor = first.done === true ? this.#upTo + 1 : first.value;
+    for (const position of this.#openAgain) floor = Math.min(floor, position);
+    for (const { from } of this.parked) floor = Math.min(floor, from);
+    return floor;
   }
 
-  /**
-   * What to write now, with at most `rangesMax` settled ranges: what does not fit is delivered, and
-   * counted, again after a crash. Marks the progress clean.
-   */
-  take(rangesMax: number): PartitionCursor {
+  /** Whether a cursor of this size may be written again. */
+  isDue(nowMs: number): boolean {
+    const elapsed = nowMs - this.#takenMs;
+    // A clock that was set back must not hold it up.
+    return elapsed < 0 || elapsed * CURSOR_BYTES_PER_MS >= this.#bytes;
+  }
+
+  /** What to write now. Marks the progress clean. */
+  take(nowMs: number): PartitionCursor {
     this.#dirty = false;
     const { floor } = this;
     const settled: PositionRange[] = [];
     let after = floor;
-    for (const position of this.#open.keys()) {
-      if (settled.length === rangesMax) break;
+    for (const position of this.#openRising()) {
       if (position > after) settled.push({ from: after, to: position - 1 });
       after = position + 1;
     }
-    if (settled.length < rangesMax) this.#takeTail(after, rangesMax, settled);
-    return { partition: this.partition, floor, settled, state: this.#state() };
+    this.#takeTail(after, settled);
+    const state = this.#state();
+    this.#bytes = packedBytes(floor, settled, state);
+    this.#takenMs = nowMs;
+    return { partition: this.partition, floor, settled, state };
+  }
+
+  #openRising(): Iterable<number> {
+    if (this.#openAgain.size === 0) return this.#open.keys();
+    return [...this.#open.keys(), ...this.#openAgain].sort((a, b) => a - b);
   }
 
   /** What is settled behind the last open position: looked at now, or before the restart. */
-  #takeTail(after: number, rangesMax: number, settled: PositionRange[]): void {
+  #takeTail(after: number, settled: PositionRange[]): void {
     let tail = after <= this.#upTo ? { from: after, to: this.#upTo } : undefined;
     for (const { from, to } of this.#restored) {
       if (to <= this.#upTo) continue;
@@ -148,26 +201,54 @@ export class PartitionProgress {
         if (tail !== undefined) settled.push(tail);
         tail = { from: Math.max(from, this.next), to };
       }
-      if (settled.length === rangesMax) return;
     }
     if (tail !== undefined) settled.push(tail);
   }
 
   #state(): PartitionState {
-    const failures: [number, number][] = [];
-    for (const [position, count] of this.#failures) {
-      // Passed without being opened: expired from the store, or not matched any more.
-      if (position <= this.#upTo && !this.#open.has(position)) this.#failures.delete(position);
-      else if (failures.length < CURSOR_FAILURES_MAX) failures.push([position, count]);
-    }
-    // What is open will be looked at again.
-    const considered = this.counters.considered - this.#open.size;
+    const parked = this.#marks();
+    let parkedEvents = Math.max(0, this.#stillParked);
+    let unlisted = 0;
+    for (const key of this.parked) unlisted += key.unlisted;
+    if (this.#upTo >= this.countedUpTo) parkedEvents = 0;
+    parkedEvents += unlisted;
+    // What is open or parked will be looked at again.
+    const considered = this.counters.considered - this.openCount - unlisted;
     const { start } = this;
     const counters = { ...this.counters, considered };
-    return { counters, failures, ...(start === undefined ? {} : { start }) };
+    const failures = this.#failuresRising(parked[0]?.from ?? Infinity);
+    return { counters, failures, parked, parkedEvents, ...(start === undefined ? {} : { start }) };
   }
 
-  /** A failed write: the progress has to be written again. */
+  /** By rising position: the keys that are parked, and those that reading has not come to yet. */
+  #marks(): ParkedMark[] {
+    const marks = new Map<string, number>();
+    for (const { mark, from, unlistedFrom, unlisted } of this.parked) {
+      if (unlisted > 0) marks.set(mark, Math.max(from, unlistedFrom));
+    }
+    if (this.#upTo < this.countedUpTo) {
+      for (const [mark, from] of this.#wereParked) {
+        if (!marks.has(mark)) marks.set(mark, Math.max(from, this.next));
+      }
+    }
+    return [...marks].map(([mark, from]) => ({ mark, from })).sort((a, b) => a.from - b.from);
+  }
+
+  #failuresRising(parkedFrom: number): [number, number][] {
+    const failures: [number, number][] = [];
+    for (const [position, count] of this.#failures) {
+      const known = position > this.#upTo || position >= parkedFrom;
+      if (known || this.#open.has(position) || this.#openAgain.has(position)) {
+        failures.push([position, count]);
+      } else {
+        // Passed without being opened: expired from the store, or not matched any more.
+        this.#failures.delete(position);
+      }
+    }
+    return failures.sort(([a], [b]) => a - b);
+  }
+
+  /** A failed write, or books that have changed: the progress has to be written again. */
   markDirty(): void {
     this.#dirty = true;
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { checkSubscription, type SubscriptionSpec } from '../index.ts';
 import { Naive, type Verb } from './naive.ts';
-import { EVENT_BYTES, Rig } from './rig.ts';
+import { EVENT_BYTES, Rig, type RigBounds } from './rig.ts';
 
 export const PARTITIONS = 2;
 const NAMES = ['a', 'b', 'c'] as const;
@@ -42,6 +42,7 @@ function step<T extends object>(
 }
 
 const name = fc.constantFrom(...NAMES);
+const mostly = fc.constantFrom(true, true, true, false);
 const partition = fc.nat(PARTITIONS - 1);
 const verb: fc.Arbitrary<Verb> = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ kind: 'accept' as const }) },
@@ -61,10 +62,10 @@ const publish = step(
   {
     partition,
     matched: fc.constantFrom(true, true, true, false),
-    key: fc.constantFrom('', 'x', 'x', 'x', 'y'),
+    key: fc.constantFrom('', 'x', 'x', 'x', 'y', 'z'),
     ttlMs: fc.constantFrom(0, 0, 0, 0, 1, 1500),
     ageMs: fc.constantFrom(0, 0, 3000),
-    times: fc.integer({ min: 1, max: 3 }),
+    times: fc.constantFrom(1, 2, 9, 20),
   },
   ({ partition: to, matched, key, ttlMs, ageMs, times }, naive) => {
     const expiryMs = ttlMs === 0 ? 0 : naive.nowMs + ttlMs - 1;
@@ -76,7 +77,11 @@ const publish = step(
 
 const credit = step(
   'credit',
-  { to: name, events: fc.nat(5), bytes: fc.constantFrom(0, 0, 0, 1, EVENT_BYTES + 1) },
+  {
+    to: name,
+    events: fc.constantFrom(0, 1, 2, 3, 4, 9),
+    bytes: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 1, EVENT_BYTES + 1),
+  },
   ({ to, events, bytes }, naive, rig) => {
     naive.credit(to, events, bytes);
     rig.engine.credit(to, events, bytes);
@@ -146,16 +151,20 @@ const seek = step('seek', { partition, back: fc.nat(6) }, ({ partition: of, back
   rig.seek(of, Math.max(1, (naive.log[of]?.length ?? 0) + 1 - back));
 });
 
-const letters = step('dead letters', { work: fc.boolean() }, ({ work }, _, rig) => {
+const sideReads = step('side reads', { work: mostly }, ({ work }, _, rig) => {
+  rig.readsAgain = work;
+});
+
+const letters = step('dead letters', { work: mostly }, ({ work }, _, rig) => {
   rig.lettersWork = work;
 });
 
-const rights = step('rights', { known: fc.boolean() }, ({ known }, _, rig) => {
+const rights = step('rights', { known: mostly }, ({ known }, _, rig) => {
   rig.rightsKnown = known;
 });
 
-const pause = step('pause', { paused: fc.boolean() }, ({ paused }, _, rig) => {
-  rig.engine.pause((rig.paused = paused));
+const pause = step('pause', { not: mostly }, ({ not }, _, rig) => {
+  rig.engine.pause((rig.paused = !not));
 });
 
 const often = (arbitrary: fc.Arbitrary<Step>, times: number) =>
@@ -174,17 +183,18 @@ const steps = fc.commands(
     crash,
     moveAway,
     seek,
+    sideReads,
     letters,
     rights,
     pause,
   ],
-  { maxCommands: 60, size: '+1' },
+  { maxCommands: 80, size: 'max' },
 );
 
 const spec: fc.Arbitrary<SubscriptionSpec> = fc
   .record({
-    ordered: fc.constantFrom(true, true, false),
-    inFlightMax: fc.constantFrom(2, 5, 100, 100),
+    ordered: fc.constantFrom(true, true, true, false),
+    inFlightMax: fc.constantFrom(2, 4, 4, 6, 100),
     ackTimeoutMs: fc.constantFrom(1000, 2500),
     deadLetterExpired: fc.boolean(),
     retry: fc.record({
@@ -198,12 +208,20 @@ const spec: fc.Arbitrary<SubscriptionSpec> = fc
   })
   .map((given) => checkSubscription({ name: 's', topicFilters: ['#'], ...given }));
 
+/** Little memory, so that it is full all the time. */
+const bounds: fc.Arbitrary<RigBounds> = fc.record({
+  heldMax: fc.constantFrom(4, 8, 8),
+  parkedKeysMax: fc.constantFrom(0, 1, 100, 100, 100, 100),
+});
+
 /** Whatever happens to a subscription of whatever kind, its promises are kept. */
-export const keepsItsPromises = fc.property(spec, steps, (given, happenings) => {
+export const keepsItsPromises = fc.property(spec, bounds, steps, (given, limits, happenings) => {
   const naive = new Naive(given, PARTITIONS);
-  const rig = new Rig(naive);
-  naive.join('a');
-  rig.engine.attach('a');
+  const rig = new Rig(naive, limits);
+  for (const who of ['a', 'b']) {
+    naive.join(who);
+    rig.engine.attach(who);
+  }
   fc.modelRun(() => ({ model: naive, real: rig }), happenings);
   rig.quiesce();
 });

@@ -233,11 +233,11 @@ export class Naive {
   }
 
   /** A cursor is durable: what it says is settled is so for ever. */
-  written(partition: number, isSettled: (position: number) => boolean) {
+  written(partition: number, isSettled: (event: NaiveEvent) => boolean) {
     const log = this.log[partition] ?? [];
     for (const event of log) {
       if (event.position < (this.from[partition] ?? 1) || !event.matched) continue;
-      const settled = isSettled(event.position);
+      const settled = isSettled(event);
       if (settled && event.fate === 'open' && this.#mayBeGone(event)) event.fate = 'expired';
       assert.equal(settled, event.fate !== 'open', `${partition}/${event.position} in the cursor`);
     }
@@ -269,6 +269,53 @@ export class Naive {
     this.from[partition] = floor;
     for (const event of this.log[partition] ?? []) Object.assign(event, FRESH);
     this.#durable[partition] = [];
+  }
+
+  /**
+   * However many events wait behind stuck ones: when a consumer would take more, nothing is left
+   * that may go out, unless so much that cannot be dropped from memory is held as `room` says.
+   */
+  checkFlow(read: readonly Read[], room: number) {
+    if (this.out.length >= this.spec.inFlightMax || ![...this.consumers.keys()].some(this.#takes)) {
+      return;
+    }
+    let stuck = 0;
+    for (const [partition, log] of this.log.entries()) {
+      const looked = log.slice((this.from[partition] ?? 1) - 1);
+      const open = looked.filter(({ matched, fate }) => matched && fate === 'open');
+      const { next = 1 } = read[partition] ?? {};
+      stuck += open.filter((event) => event.position < next && this.#holdsUp(event)).length;
+    }
+    if (stuck >= room) return;
+    for (const event of this.log.flat()) {
+      const early = event.position < (this.from[event.partition] ?? 1);
+      const expired = event.expiryMs !== 0 && event.expiryMs <= this.nowMs;
+      if (early || !event.matched || event.fate !== 'open' || expired) continue;
+      const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
+      const waits = others.some(({ position, burying }) => burying || position < event.position);
+      const free = !waits && !this.#isBusy(event);
+      assert(!free, `${event.partition}/${event.position} might go out, and a consumer waits`);
+    }
+  }
+
+  readonly #takes = (name: string): boolean => {
+    const { events = 0, bytes = 0, bytesBounded = false } = this.consumers.get(name) ?? {};
+    const out = this.out.filter(({ consumer }) => consumer === name).length;
+    const share = Math.ceil(this.spec.inFlightMax / this.consumers.size);
+    return events > 0 && (!bytesBounded || bytes > 0) && out < share;
+  };
+
+  #isBusy(event: NaiveEvent): boolean {
+    const out = this.out.some((one) => one.event === event);
+    return out || event.burying || event.dueMs > this.nowMs;
+  }
+
+  /** The first of its key, or before one that is busy: it stays in memory. */
+  #holdsUp(event: NaiveEvent): boolean {
+    const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
+    if (others.every(({ position }) => position > event.position)) return true;
+    if (this.#isBusy(event)) return true;
+    return others.some((other) => other.position > event.position && this.#isBusy(other));
   }
 
   /**

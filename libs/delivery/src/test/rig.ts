@@ -4,12 +4,16 @@ import {
   DeliveryEngine,
   decodeState,
   encodeState,
+  isSettledBy,
   type Entry,
   type PartitionCursor,
 } from '../index.ts';
 import { RANDOM, type Naive, type NaiveEvent, type Verb } from './naive.ts';
 
-export const HELD_MAX = 8;
+export interface RigBounds {
+  readonly heldMax: number;
+  readonly parkedKeysMax: number;
+}
 
 /** A cursor as a store keeps it. */
 interface Stored extends Omit<PartitionCursor, 'state'> {
@@ -26,10 +30,14 @@ export class Rig {
   rightsKnown = true;
   lettersWork = true;
   paused = false;
+  /** Whether what is wanted back is read again. */
+  readsAgain = true;
+  readonly #bounds: RigBounds;
   readonly #floors: number[];
 
-  constructor(naive: Naive) {
+  constructor(naive: Naive, bounds: RigBounds) {
     this.naive = naive;
+    this.#bounds = bounds;
     this.cursors = naive.log.map((_, partition) => fresh(partition, 1));
     this.#floors = naive.log.map(() => 1);
     this.engine = this.takeOver();
@@ -44,8 +52,9 @@ export class Rig {
       now: () => naive.nowMs,
       random: () => RANDOM,
       mayReceive: () => (this.rightsKnown ? true : undefined),
-      heldMax: HELD_MAX,
       heldBytesMax: 1_000_000,
+      ...this.#bounds,
+      cursorBytesMax: 1_000_000,
     });
     for (const { partition, floor, settled, state } of this.cursors) {
       this.engine.openPartition(partition, floor, settled, decodeState(state));
@@ -61,7 +70,7 @@ export class Rig {
 
   /** Writes what has moved, of these partitions; the others fail. */
   writeCursors(works: (partition: number) => boolean) {
-    const moved = this.engine.takeCursors();
+    const moved = this.engine.takeCursors(true);
     for (const partition of this.naive.log.keys()) {
       if (moved.every((cursor) => cursor.partition !== partition)) this.naive.unchanged(partition);
     }
@@ -71,13 +80,10 @@ export class Rig {
         continue;
       }
       this.cursors[partition] = { partition, floor, settled, state: encodeState(state) };
-      const { next } = this.engine.partition(partition);
-      const inRange = (position: number) =>
-        settled.some(({ from, to }) => from <= position && position <= to);
-      this.naive.written(partition, (position) => {
-        const known = position < next || inRange(position);
-        return known && (position < floor || inRange(position));
-      });
+      const kept = decodeState(encodeState(state));
+      this.naive.written(partition, (event) =>
+        isSettledBy({ floor, settled }, kept, event.position, recordOf(event)),
+      );
     }
   }
 
@@ -108,6 +114,7 @@ export class Rig {
   quiesce() {
     const { naive, engine } = this;
     this.rightsKnown = true;
+    this.readsAgain = true;
     this.lettersWork = true;
     engine.pause((this.paused = false));
     for (const name of [...naive.consumers.keys()]) {
@@ -169,6 +176,24 @@ export class Rig {
         read = true;
       }
     }
+    return this.#readAgain() || read;
+  }
+
+  /** Reads for parked keys, two positions at a time; whether there was something to read. */
+  #readAgain(): boolean {
+    let read = false;
+    for (const [partition, log] of this.naive.log.entries()) {
+      for (;;) {
+        const from = this.engine.wantedFrom(partition);
+        if (from === undefined || !this.readsAgain || this.engine.fullAgain) break;
+        const upTo = Math.min(from + 1, log.length);
+        const found = log.slice(from - 1, upTo).map((event) => [event.position, event] as const);
+        const records = found.map(([position, event]) => [position, recordOf(event)] as const);
+        const matched = new Map(records.map(([at, record]) => [record, log[at - 1]?.matched]));
+        this.engine.offerAgain(partition, from, upTo, records, (of) => matched.get(of) === true);
+        read = true;
+      }
+    }
     return read;
   }
 
@@ -188,10 +213,15 @@ export class Rig {
 
   #check() {
     const { naive, engine } = this;
+    const { heldMax, parkedKeysMax } = this.#bounds;
     assert.equal(engine.inFlight, naive.out.length, 'in flight');
-    assert(engine.held <= HELD_MAX, 'held');
+    assert(engine.held - engine.parkedEvents <= heldMax, 'held in memory');
+    assert(engine.parkedKeys <= parkedKeysMax, 'parked keys');
     const read = naive.log.map((_, partition) => engine.partition(partition));
     naive.checkBooks(engine.counters, engine.held, read);
+    const flows = this.rightsKnown && !this.paused && this.readsAgain;
+    // While events are on their way back a quarter of the memory is theirs.
+    if (flows && engine.parkedKeys < parkedKeysMax) naive.checkFlow(read, heldMax * 0.75);
     for (const [partition, log] of naive.log.entries()) {
       const { floor } = engine.partition(partition);
       assert(floor >= (this.#floors[partition] ?? 0), 'the floor has gone back');

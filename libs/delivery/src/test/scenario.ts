@@ -17,10 +17,12 @@ const START_MS = 1_000_000;
  * from outside. Commands, with the events of the one partition called by name:
  *
  *     subscription [ordered] [expired] [retry=KIND] [delays=MS,…] [attempts=N] [age=MS] [out=N]
+ *                  [held=N] [parked=N]
  *     publish EVENT… [key=K] [ttl=MS]    join C    leave C    credit C EVENTS [BYTES]
  *     accept|release|reject|renew C EVENT… [delay=MS] [cumulative]
  *     wait MS    letters up|down    rights known|unknown|none    pause    resume
- *     write (the cursor)    crash    stuck    books    cursor
+ *     write (the cursor)    crash    stuck    books    cursor    reading
+ *     reads again off|on    trim EVENT (and all before it)
  */
 export class Scenario {
   #engine: DeliveryEngine | undefined;
@@ -34,6 +36,11 @@ export class Scenario {
   #cursor: (Omit<PartitionCursor, 'state'> & { state: Uint8Array }) | undefined;
   #lettersWork = true;
   #rights: boolean | undefined = true;
+  #heldMax = 1000;
+  #parkedKeysMax = 100;
+  #readsAgain = true;
+  /** First position that is still stored. */
+  #first = 1;
   readonly #out: string[] = [];
 
   /** Does one command; what could be seen then. */
@@ -89,15 +96,25 @@ export class Scenario {
     pause: () => this.#at.pause(true),
     resume: () => this.#at.pause(false),
     write: () => {
-      for (const cursor of this.#at.takeCursors()) {
+      for (const cursor of this.#at.takeCursors(true)) {
         this.#cursor = { ...cursor, state: encodeState(cursor.state) };
       }
     },
     crash: () => void (this.#engine = undefined),
+    reads: ([, state]) => void (this.#readsAgain = state === 'on'),
+    trim: ([name]) => {
+      this.#first = this.#log.findIndex((event) => event.name === name) + 2;
+    },
+    reading: () => {
+      const { stopped, saturated, parkedKeys, parkedEvents } = this.#at;
+      const how = stopped ?? (saturated ? 'waits for consumers' : 'goes on');
+      this.#say(`${how}; ${parkedEvents} events of ${parkedKeys} keys parked`);
+    },
     stuck: () => {
-      for (const { key, consumer, heldMs, waiting, failures } of this.#at.stuckKeys(20)) {
+      for (const { key, consumer, heldMs, waiting, parked, failures } of this.#at.stuckKeys(20)) {
         const who = consumer === '' ? 'nobody' : consumer;
-        this.#say(`${key}: ${who} for ${heldMs} ms, ${waiting} behind, ${failures} failures`);
+        const behind = parked === 0 ? `${waiting} behind` : `${waiting} behind, ${parked} parked`;
+        this.#say(`${key}: ${who} for ${heldMs} ms, ${behind}, ${failures} failures`);
       }
     },
     books: () => {
@@ -108,12 +125,16 @@ export class Scenario {
     cursor: () => {
       const { floor = 0, settled = [] } = this.#cursor ?? {};
       const above = settled.map(({ from, to }) => `${from}-${to}`).join(' ');
-      this.#say(`floor ${floor}, settled above: ${above || 'none'}`);
+      const { parked = [] } = this.#cursor ? (decodeState(this.#cursor.state) ?? {}) : {};
+      const marks = parked.map(({ from }) => ` but for a key from ${from} on`).join('');
+      this.#say(`floor ${floor}, settled above: ${above || 'none'}${marks}`);
     },
   };
 
   #subscribe(flags: readonly string[], option: Option): void {
     const number = (name: string, otherwise: number) => Number(option(name) ?? otherwise);
+    this.#heldMax = number('held', 1000);
+    this.#parkedKeysMax = number('parked', 100);
     const kind = (option('retry') ?? 'exponential') as SubscriptionSpec['retry']['kind'];
     this.#spec = checkSubscription({
       name: 's',
@@ -140,8 +161,10 @@ export class Scenario {
       now: () => this.#nowMs,
       random: () => 0,
       mayReceive: () => this.#rights,
-      heldMax: 1000,
+      heldMax: this.#heldMax,
       heldBytesMax: 1_000_000,
+      parkedKeysMax: this.#parkedKeysMax,
+      cursorBytesMax: 1_000_000,
     });
     const { floor = 1, settled = [], state } = this.#cursor ?? {};
     engine.openPartition(0, floor, settled, state && decodeState(state));
@@ -162,13 +185,7 @@ export class Scenario {
   #turn(): void {
     const engine = this.#at;
     engine.tick();
-    const progress = engine.partition(0);
-    while (progress.next <= this.#log.length) {
-      const position = progress.next;
-      const event = this.#log[position - 1];
-      if (event !== undefined) engine.offer(0, position, recordOf(event));
-      engine.advance(0, position, 0);
-    }
+    this.#read(engine);
     for (let more = true; more;) {
       for (const { consumer, deliveries } of engine.pump()) {
         for (const { id, entry } of deliveries) {
@@ -179,7 +196,33 @@ export class Scenario {
         }
       }
       more = this.#bury(engine);
+      more = this.#read(engine) || more;
     }
+  }
+
+  /** Whether there was something to read, and room for it. */
+  #read(engine: DeliveryEngine): boolean {
+    const progress = engine.partition(0);
+    let read = false;
+    while (progress.next <= this.#log.length && !engine.saturated) {
+      const position = progress.next;
+      const event = position < this.#first ? undefined : this.#log[position - 1];
+      if (event !== undefined) engine.offer(0, position, recordOf(event));
+      engine.advance(0, position, 0);
+      read = true;
+    }
+    let from = engine.wantedFrom(0);
+    for (
+      ;
+      from !== undefined && this.#readsAgain && !engine.fullAgain;
+      from = engine.wantedFrom(0)
+    ) {
+      const event = from < this.#first ? undefined : this.#log[from - 1];
+      const found = event === undefined ? [] : [[from, recordOf(event)] as const];
+      engine.offerAgain(0, from, from, found, () => true);
+      read = true;
+    }
+    return read;
   }
 
   #bury(engine: DeliveryEngine): boolean {

@@ -164,6 +164,18 @@ export interface CursorCommit {
   readonly cursor: Cursor;
 }
 
+/** How full the queues of a store are now; those that a plugin does not have are left out. */
+export interface StoreQueues {
+  /** Bytes of records whose appends wait for their receipts. */
+  readonly pendingBytes?: number;
+  /** Commits, or frames to a store-gateway, that the busiest partition has under way. */
+  readonly inFlight?: number;
+  /** Cursors whose commits wait to be sent. */
+  readonly waitingCursors?: number;
+  /** Bytes that the fullest reader has read ahead. */
+  readonly readAheadBytes?: number;
+}
+
 /**
  * A durable log. All plugins and the remote client pass one contract suite. Errors are MeshErrors;
  * Unavailable means that the outcome of an append is unknown and the same batch may be sent again.
@@ -189,8 +201,8 @@ export interface EventStore {
    * Appends to one partition, all or nothing, and resolves once it is as durable as the receipt
    * says. Calls for one partition are applied in call order; many may be in flight, and what is
    * waiting is committed together.
-   * @throws NotFound (log), InvalidArgument, PayloadTooLarge, ResourceExhausted (disk full),
-   *   Unavailable, Aborted: a producer out of sequence (`details.facts.last` is the stored one), or
+   * @throws NotFound (log), InvalidArgument, PayloadTooLarge, ResourceExhausted (disk full, or with
+   *   reason STORE_BUSY too many bytes that wait), Unavailable, Aborted: a producer out of sequence (`details.facts.last` is the stored one), or
    *   a session of an older epoch (reason PRODUCER_FENCED, `details.facts.epoch` is the stored one).
    */
   append(batch: AppendBatch): Promise<AppendReceipt>;
@@ -220,6 +232,9 @@ export interface EventStore {
 
   /** Drops everything below `before`. Positions are never used again. */
   trim(log: string, partition: number, before: number): Promise<void>;
+
+  /** Quick, for gauges; never throws. */
+  queues(): StoreQueues;
 
   /** Answers when the store does; throws Unavailable. */
   ping(): Promise<void>;

@@ -17,6 +17,7 @@ export type {
   ReadFrom,
   ReadItem,
   ReadOptions,
+  StoreQueues,
 } from './event-store.ts';
 export { DURABILITY_CLASSES, atLeast } from './durability.ts';
 export { STORE_CAPABILITIES, type StoreCapability } from './capabilities.ts';
@@ -45,6 +46,7 @@ export {
   outOfSequence,
   positionsMissing,
   producerFenced,
+  storeBusy,
   storeClosed,
   unknownLog,
   unknownPartition,

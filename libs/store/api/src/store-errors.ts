@@ -47,4 +47,12 @@ export const positionsMissing = (
     },
   );
 
+/** Nothing of the append was stored; the same may be sent again. */
+export const storeBusy = (bytesMax: number): MeshError =>
+  new MeshError('ResourceExhausted', 'too many bytes wait for the store', {
+    limit: `${bytesMax} bytes`,
+    reason: 'STORE_BUSY',
+    retryAfterMs: 100,
+  });
+
 export const storeClosed = (): MeshError => unavailable('the store is closed');
