@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/deadletter/v1/dead_letter.proto.
  */
 export const file_eventmesh_deadletter_v1_dead_letter: GenFile = /*@__PURE__*/
-  fileDesc("CilldmVudG1lc2gvZGVhZGxldHRlci92MS9kZWFkX2xldHRlci5wcm90bxIXZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEiSgoJU2VsZWN0aW9uEhQKDHN1YnNjcmlwdGlvbhgBIAEoCRINCgVjYXVzZRgCIAEoCRILCgNpZHMYAyADKAMSCwoDYWxsGAQgASgIIv4BCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgDEhQKDHN1YnNjcmlwdGlvbhgCIAEoCRINCgV0b3BpYxgDIAEoCRIQCghldmVudF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDAoEdHlwZRgGIAEoCRINCgVjYXVzZRgHIAEoCRIQCghhdHRlbXB0cxgIIAEoDRIPCgdkZWFkX21zGAkgASgDEhEKCXBhcnRpdGlvbhgKIAEoDRIQCghwb3NpdGlvbhgLIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDCABKAMSEAoIcmVkcml2ZXMYDSABKA0SDQoFZXZlbnQYDiABKAwiawoLTGlzdFJlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU2VsZWN0aW9uEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImIKDExpc3RSZXNwb25zZRI5CgxkZWFkX2xldHRlcnMYASADKAsyIy5ldmVudG1lc2guZGVhZGxldHRlci52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgDIkcKC0dldFJlc3BvbnNlEjgKC2RlYWRfbGV0dGVyGAEgASgLMiMuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuRGVhZExldHRlciJGCg1Hcm91cHNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbiJACg5Hcm91cHNSZXNwb25zZRIuCgZncm91cHMYASADKAsyHi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cCJwCgVHcm91cBIUCgxzdWJzY3JpcHRpb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFY291bnQYAyABKAMSDQoFYnl0ZXMYBCABKAMSEQoJb2xkZXN0X21zGAUgASgDEhEKCW5ld2VzdF9tcxgGIAEoAyIPCg1TdGF0dXNSZXF1ZXN0ImIKDlN0YXR1c1Jlc3BvbnNlEg0KBWNvdW50GAEgASgDEg0KBWJ5dGVzGAIgASgDEhEKCWJ5dGVzX21heBgDIAEoAxIMCgRmdWxsGAQgASgIEhEKCW9sZGVzdF9tcxgFIAEoAyJtCg5SZWRyaXZlUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5ldmVudG1lc2guZGVhZGxldHRlci52MS5TZWxlY3Rpb24SEAoIcmF0ZV9tYXgYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJNCg9SZWRyaXZlUmVzcG9uc2USEAoIcmVkcml2ZW4YASABKAMSDwoHbWlzc2luZxgCIAEoAxIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkiWQoMUHVyZ2VSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbhISCgpwYWdlX3Rva2VuGAIgASgJIjgKDVB1cmdlUmVzcG9uc2USDgoGcHVyZ2VkGAEgASgDEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKmBAoRRGVhZExldHRlclNlcnZpY2USUwoETGlzdBIkLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkxpc3RSZXF1ZXN0GiUuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuTGlzdFJlc3BvbnNlElAKA0dldBIjLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkdldFJlcXVlc3QaJC5ldmVudG1lc2guZGVhZGxldHRlci52MS5HZXRSZXNwb25zZRJZCgZHcm91cHMSJi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cHNSZXF1ZXN0GicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuR3JvdXBzUmVzcG9uc2USWQoGU3RhdHVzEiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU3RhdHVzUmVxdWVzdBonLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlN0YXR1c1Jlc3BvbnNlElwKB1JlZHJpdmUSJy5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVxdWVzdBooLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlJlZHJpdmVSZXNwb25zZRJWCgVQdXJnZRIlLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVxdWVzdBomLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CilldmVudG1lc2gvZGVhZGxldHRlci92MS9kZWFkX2xldHRlci5wcm90bxIXZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEiSgoJU2VsZWN0aW9uEhQKDHN1YnNjcmlwdGlvbhgBIAEoCRINCgVjYXVzZRgCIAEoCRILCgNpZHMYAyADKAMSCwoDYWxsGAQgASgIIv4BCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgDEhQKDHN1YnNjcmlwdGlvbhgCIAEoCRINCgV0b3BpYxgDIAEoCRIQCghldmVudF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDAoEdHlwZRgGIAEoCRINCgVjYXVzZRgHIAEoCRIQCghhdHRlbXB0cxgIIAEoDRIPCgdkZWFkX21zGAkgASgDEhEKCXBhcnRpdGlvbhgKIAEoDRIQCghwb3NpdGlvbhgLIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDCABKAMSEAoIcmVkcml2ZXMYDSABKA0SDQoFZXZlbnQYDiABKAwiawoLTGlzdFJlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU2VsZWN0aW9uEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImIKDExpc3RSZXNwb25zZRI5CgxkZWFkX2xldHRlcnMYASADKAsyIy5ldmVudG1lc2guZGVhZGxldHRlci52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgDIkcKC0dldFJlc3BvbnNlEjgKC2RlYWRfbGV0dGVyGAEgASgLMiMuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuRGVhZExldHRlciJGCg1Hcm91cHNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbiJACg5Hcm91cHNSZXNwb25zZRIuCgZncm91cHMYASADKAsyHi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cCJwCgVHcm91cBIUCgxzdWJzY3JpcHRpb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFY291bnQYAyABKAMSDQoFYnl0ZXMYBCABKAMSEQoJb2xkZXN0X21zGAUgASgDEhEKCW5ld2VzdF9tcxgGIAEoAyIPCg1TdGF0dXNSZXF1ZXN0IpwBCg5TdGF0dXNSZXNwb25zZRINCgVjb3VudBgBIAEoAxINCgVieXRlcxgCIAEoAxIRCglieXRlc19tYXgYAyABKAMSDAoEZnVsbBgEIAEoCBIRCglvbGRlc3RfbXMYBSABKAMSEwoLYWxhcm1fYnl0ZXMYBiABKAMSDQoFYWxhcm0YByABKAgSFAoMcmV0ZW50aW9uX21zGAggASgDIm0KDlJlZHJpdmVSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbhIQCghyYXRlX21heBgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImAKD1JlZHJpdmVSZXNwb25zZRIQCghyZWRyaXZlbhgBIAEoAxIPCgdtaXNzaW5nGAIgASgDEhEKCWZvcmJpZGRlbhgEIAEoAxIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkiWQoMUHVyZ2VSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbhISCgpwYWdlX3Rva2VuGAIgASgJIjgKDVB1cmdlUmVzcG9uc2USDgoGcHVyZ2VkGAEgASgDEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKmBAoRRGVhZExldHRlclNlcnZpY2USUwoETGlzdBIkLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkxpc3RSZXF1ZXN0GiUuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuTGlzdFJlc3BvbnNlElAKA0dldBIjLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkdldFJlcXVlc3QaJC5ldmVudG1lc2guZGVhZGxldHRlci52MS5HZXRSZXNwb25zZRJZCgZHcm91cHMSJi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cHNSZXF1ZXN0GicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuR3JvdXBzUmVzcG9uc2USWQoGU3RhdHVzEiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU3RhdHVzUmVxdWVzdBonLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlN0YXR1c1Jlc3BvbnNlElwKB1JlZHJpdmUSJy5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVxdWVzdBooLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlJlZHJpdmVSZXNwb25zZRJWCgVQdXJnZRIlLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVxdWVzdBomLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * Which letters; everything given must hold.
@@ -67,6 +67,8 @@ export type DeadLetter = Message<"eventmesh.deadletter.v1.DeadLetter"> & {
   id: bigint;
 
   /**
+   * Empty for a scheduled event that was never published.
+   *
    * @generated from field: string subscription = 2;
    */
   subscription: string;
@@ -367,6 +369,25 @@ export type StatusResponse = Message<"eventmesh.deadletter.v1.StatusResponse"> &
    * @generated from field: int64 oldest_ms = 5;
    */
   oldestMs: bigint;
+
+  /**
+   * From so many bytes on the alarm is raised.
+   *
+   * @generated from field: int64 alarm_bytes = 6;
+   */
+  alarmBytes: bigint;
+
+  /**
+   * @generated from field: bool alarm = 7;
+   */
+  alarm: boolean;
+
+  /**
+   * Age at which letters are dropped, milliseconds; 0: never.
+   *
+   * @generated from field: int64 retention_ms = 8;
+   */
+  retentionMs: bigint;
 };
 
 /**
@@ -424,6 +445,14 @@ export type RedriveResponse = Message<"eventmesh.deadletter.v1.RedriveResponse">
    * @generated from field: int64 missing = 2;
    */
   missing: bigint;
+
+  /**
+   * Stay where they are: scheduled events whose publisher, or the caller, may not publish to their
+   * topic.
+   *
+   * @generated from field: int64 forbidden = 4;
+   */
+  forbidden: bigint;
 
   /**
    * Empty when the selection is through.
@@ -489,8 +518,9 @@ export const PurgeResponseSchema: GenMessage<PurgeResponse> = /*@__PURE__*/
 /**
  * Served by every emesher of the site; it sees the letters of the caller's tenant whose subscription
  * the caller may manage. Letters of a subscription that is gone are for whoever administers
- * `subscriptions` or may receive their topic. Changes (Redrive, Purge) are for one emesher at a time:
- * UNAVAILABLE (reason OWNED_ELSEWHERE) names the one that is at it.
+ * `subscriptions` or may receive their topic. Changes (Redrive, Purge) are for one emesher at a time;
+ * a call at another one is passed on to it. While that one is dead and its lease runs, the call waits
+ * within its deadline; UNAVAILABLE (reason NO_OWNER) when that was not enough.
  *
  * @generated from service eventmesh.deadletter.v1.DeadLetterService
  */
@@ -541,7 +571,10 @@ export const DeadLetterService: GenService<{
    * again with its topic, key and time of acceptance, without an expiry, and with the attribute
    * `meshredrives`; filters and rights are asked again at delivery. A call works for about five
    * seconds and answers with a token while there is more; letters that come in meanwhile are not
-   * among them.
+   * among them. Letters without a subscription are scheduled events that came too late or whose
+   * publisher had lost the right: they are published as if they came due now, to everybody, byte for
+   * byte, if their publisher may publish to their topic today and the caller may, too (or administers
+   * `subscriptions`).
    *
    * @generated from rpc eventmesh.deadletter.v1.DeadLetterService.Redrive
    */

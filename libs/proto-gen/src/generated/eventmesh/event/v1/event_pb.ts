@@ -237,8 +237,8 @@ export type Receipt = Message<"eventmesh.event.v1.Receipt"> & {
   durability: DurabilityClass;
 
   /**
-   * No subscription anywhere in the known mesh wants this topic now. The event is stored all the
-   * same and can be replayed while it is retained.
+   * No subscription of the event's delivery class, anywhere in the known mesh, wants this topic now.
+   * A durable event is stored all the same and can be replayed while it is retained.
    *
    * @generated from field: bool no_interest = 6;
    */
@@ -253,7 +253,8 @@ export type Receipt = Message<"eventmesh.event.v1.Receipt"> & {
 
   /**
    * Set when the event is scheduled: it is stored among the timers, at this position of theirs, and
-   * will be published then. Milliseconds since the Unix epoch.
+   * will be published then. Milliseconds since the Unix epoch. Not set for a duplicate, which comes
+   * when the first one is due.
    *
    * @generated from field: int64 deliver_at_ms = 8;
    */

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file eventmesh/governance/v1/governance.proto.
  */
 export const file_eventmesh_governance_v1_governance: GenFile = /*@__PURE__*/
-  fileDesc("CihldmVudG1lc2gvZ292ZXJuYW5jZS92MS9nb3Zlcm5hbmNlLnByb3RvEhdldmVudG1lc2guZ292ZXJuYW5jZS52MSKfAgoFVG9waWMSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRI5Cg5kZWxpdmVyeV9jbGFzcxgEIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEhQKDHJldGVudGlvbl9tcxgFIAEoAxITCgtldmVudF90eXBlcxgGIAMoCRI7Cg5kdXJhYmlsaXR5X21pbhgHIAEoDjIjLmV2ZW50bWVzaC5ldmVudC52MS5EdXJhYmlsaXR5Q2xhc3MSFwoPZXZlbnRfYnl0ZXNfbWF4GAggASgDEg0KBW93bmVyGAkgASgJEhAKCHJldmlzaW9uGAogASgDIoQCCglFdmVudFR5cGUSDgoGdGVuYW50GAEgASgJEgwKBHR5cGUYAiABKAkSEwoLanNvbl9zY2hlbWEYAyABKAkSQwoLZW5mb3JjZW1lbnQYBCABKA4yLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUuRW5mb3JjZW1lbnQSEwoLZGVzY3JpcHRpb24YBSABKAkSEAoIcmV2aXNpb24YBiABKAMiWAoLRW5mb3JjZW1lbnQSGwoXRU5GT1JDRU1FTlRfVU5TUEVDSUZJRUQQABIWChJFTkZPUkNFTUVOVF9SRUZVU0UQARIUChBFTkZPUkNFTUVOVF9XQVJOEAIipQEKBVF1b3RhEg4KBnRlbmFudBgBIAEoCRIRCglwcmluY2lwYWwYAiABKAkSGQoRZXZlbnRzX3Blcl9zZWNvbmQYAyABKAMSGAoQYnl0ZXNfcGVyX3NlY29uZBgEIAEoAxIXCg9ldmVudF9ieXRlc19tYXgYBSABKAMSGQoRc3Vic2NyaXB0aW9uc19tYXgYBiABKAMSEAoIcmV2aXNpb24YByABKAMi7AIKCFNjaGVkdWxlEg4KBnRlbmFudBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGNyb24YAyABKAkSEQoJdGltZV96b25lGAQgASgJEg0KBXRvcGljGAUgASgJEjUKBWV2ZW50GAYgASgLMiYuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUZW1wbGF0ZRI5Cg5kZWxpdmVyeV9jbGFzcxgHIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjMKC2xhdGVfcG9saWN5GAggASgOMh4uZXZlbnRtZXNoLmV2ZW50LnYxLkxhdGVQb2xpY3kSDgoGcGF1c2VkGAkgASgIEhMKC2Rlc2NyaXB0aW9uGAogASgJEg0KBW93bmVyGAsgASgJEhMKC293bmVyX3JvbGVzGAwgAygJEhAKCHNpbmNlX21zGA0gASgDEhAKCHJldmlzaW9uGA4gASgDItYBCg1FdmVudFRlbXBsYXRlEgwKBHR5cGUYASABKAkSDgoGc291cmNlGAIgASgJEkoKCmF0dHJpYnV0ZXMYAyADKAsyNi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFRlbXBsYXRlLkF0dHJpYnV0ZXNFbnRyeRIOCgR0ZXh0GAQgASgJSAASEAoGYmluYXJ5GAUgASgMSAAaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBgoEZGF0YSIsChJXYXRjaFBvbGljeVJlcXVlc3QSFgoOYWZ0ZXJfcmV2aXNpb24YASABKAMitAQKE1dhdGNoUG9saWN5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSOwoIc25hcHNob3QYAiABKAsyJy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Qb2xpY3lTbmFwc2hvdEgAEi8KBXRvcGljGAMgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWNIABI3Cg10b3BpY19kZWxldGVkGAQgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWNIABI4CgpldmVudF90eXBlGAUgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlSAASQAoSZXZlbnRfdHlwZV9kZWxldGVkGAYgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlSAASLwoFcXVvdGEYByABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YUgAEjcKDXF1b3RhX2RlbGV0ZWQYCCABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YUgAEjUKCHNjaGVkdWxlGAkgASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGVIABI9ChBzY2hlZHVsZV9kZWxldGVkGAogASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGVIAEIICgZjaGFuZ2Ui3wEKDlBvbGljeVNuYXBzaG90Ei4KBnRvcGljcxgBIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljEjcKC2V2ZW50X3R5cGVzGAIgAygLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlEi4KBnF1b3RhcxgDIAMoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhEjQKCXNjaGVkdWxlcxgEIAMoCzIhLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlNjaGVkdWxlItsBCgpBdWRpdEVudHJ5EhAKCHNlcXVlbmNlGAEgASgDEg8KB3RpbWVfbXMYAiABKAMSDgoGdGVuYW50GAMgASgJEhEKCXByaW5jaXBhbBgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEAoIcmVzb3VyY2UYBiABKAkSDwoHb3V0Y29tZRgHIAEoCRIOCgZyZWFzb24YCCABKAkSFwoPcG9saWN5X3JldmlzaW9uGAkgASgDEg4KBm1lbWJlchgKIAEoCRINCgVjb3VudBgLIAEoAxIMCgRoYXNoGAwgASgJIkoKEkFwcGVuZEF1ZGl0UmVxdWVzdBI0CgdlbnRyaWVzGAEgAygLMiMuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXVkaXRFbnRyeSIVChNBcHBlbmRBdWRpdFJlc3BvbnNlIkAKD1B1dFRvcGljUmVxdWVzdBItCgV0b3BpYxgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljIkEKEFB1dFRvcGljUmVzcG9uc2USLQoFdG9waWMYASABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpYyI6ChJEZWxldGVUb3BpY1JlcXVlc3QSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlIiMKEUxpc3RUb3BpY3NSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJEChJMaXN0VG9waWNzUmVzcG9uc2USLgoGdG9waWNzGAEgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWMiTQoTUHV0RXZlbnRUeXBlUmVxdWVzdBI2CgpldmVudF90eXBlGAEgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlIk4KFFB1dEV2ZW50VHlwZVJlc3BvbnNlEjYKCmV2ZW50X3R5cGUYASABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiNgoWRGVsZXRlRXZlbnRUeXBlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEdHlwZRgCIAEoCSIZChdEZWxldGVFdmVudFR5cGVSZXNwb25zZSInChVMaXN0RXZlbnRUeXBlc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIlEKFkxpc3RFdmVudFR5cGVzUmVzcG9uc2USNwoLZXZlbnRfdHlwZXMYASADKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiQAoPUHV0UXVvdGFSZXF1ZXN0Ei0KBXF1b3RhGAEgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGEiQQoQUHV0UXVvdGFSZXNwb25zZRItCgVxdW90YRgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhIjcKEkRlbGV0ZVF1b3RhUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJIhUKE0RlbGV0ZVF1b3RhUmVzcG9uc2UiIwoRTGlzdFF1b3Rhc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIkQKEkxpc3RRdW90YXNSZXNwb25zZRIuCgZxdW90YXMYASADKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YSJJChJQdXRTY2hlZHVsZVJlcXVlc3QSMwoIc2NoZWR1bGUYASABKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZSJKChNQdXRTY2hlZHVsZVJlc3BvbnNlEjMKCHNjaGVkdWxlGAEgASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUiRAoUUGF1c2VTY2hlZHVsZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBG5hbWUYAiABKAkSDgoGcGF1c2VkGAMgASgIIkwKFVBhdXNlU2NoZWR1bGVSZXNwb25zZRIzCghzY2hlZHVsZRgBIAEoCzIhLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlNjaGVkdWxlIjUKFURlbGV0ZVNjaGVkdWxlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEbmFtZRgCIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIiYKFExpc3RTY2hlZHVsZXNSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJNChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USNAoJc2NoZWR1bGVzGAEgAygLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUiagoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEY3JvbhgCIAEoCRIRCgl0aW1lX3pvbmUYAyABKAkSEAoIYWZ0ZXJfbXMYBCABKAMSDQoFY291bnQYBSABKA0iPQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USEAoIdGltZXNfbXMYASADKAMSEAoId2FybmluZ3MYAiADKAkiTQoQTGlzdEF1ZGl0UmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKAMSEQoJcGFnZV9zaXplGAMgASgNIkkKEUxpc3RBdWRpdFJlc3BvbnNlEjQKB2VudHJpZXMYASADKAsyIy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5BdWRpdEVudHJ5IhQKElZlcmlmeUF1ZGl0UmVxdWVzdCJPChNWZXJpZnlBdWRpdFJlc3BvbnNlEg4KBmludGFjdBgBIAEoCBIXCg9icm9rZW5fc2VxdWVuY2UYAiABKAMSDwoHZW50cmllcxgDIAEoAzLlAQoNUG9saWN5U2VydmljZRJqCgtXYXRjaFBvbGljeRIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLldhdGNoUG9saWN5UmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLldhdGNoUG9saWN5UmVzcG9uc2UwARJoCgtBcHBlbmRBdWRpdBIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkFwcGVuZEF1ZGl0UmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkFwcGVuZEF1ZGl0UmVzcG9uc2Uyzg0KEUdvdmVybmFuY2VTZXJ2aWNlEl8KCFB1dFRvcGljEiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0VG9waWNSZXF1ZXN0GikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0VG9waWNSZXNwb25zZRJoCgtEZWxldGVUb3BpYxIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVRvcGljUmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVRvcGljUmVzcG9uc2USZQoKTGlzdFRvcGljcxIqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RUb3BpY3NSZXF1ZXN0GisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFRvcGljc1Jlc3BvbnNlEmsKDFB1dEV2ZW50VHlwZRIsLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlB1dEV2ZW50VHlwZVJlcXVlc3QaLS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRFdmVudFR5cGVSZXNwb25zZRJ0Cg9EZWxldGVFdmVudFR5cGUSLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVFdmVudFR5cGVSZXF1ZXN0GjAuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlRXZlbnRUeXBlUmVzcG9uc2UScQoOTGlzdEV2ZW50VHlwZXMSLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0RXZlbnRUeXBlc1JlcXVlc3QaLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0RXZlbnRUeXBlc1Jlc3BvbnNlEl8KCFB1dFF1b3RhEiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0UXVvdGFSZXF1ZXN0GikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0UXVvdGFSZXNwb25zZRJoCgtEZWxldGVRdW90YRIrLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVF1b3RhUmVxdWVzdBosLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZVF1b3RhUmVzcG9uc2USZQoKTGlzdFF1b3RhcxIqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RRdW90YXNSZXF1ZXN0GisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFF1b3Rhc1Jlc3BvbnNlEmgKC1B1dFNjaGVkdWxlEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXNwb25zZRJuCg1QYXVzZVNjaGVkdWxlEi0uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUGF1c2VTY2hlZHVsZVJlcXVlc3QaLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QYXVzZVNjaGVkdWxlUmVzcG9uc2UScQoORGVsZXRlU2NoZWR1bGUSLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlc3BvbnNlEm4KDUxpc3RTY2hlZHVsZXMSLS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBouLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RTY2hlZHVsZXNSZXNwb25zZRJ0Cg9QcmV2aWV3U2NoZWR1bGUSLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GjAuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2USYgoJTGlzdEF1ZGl0EikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdEF1ZGl0UmVxdWVzdBoqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RBdWRpdFJlc3BvbnNlEmgKC1ZlcmlmeUF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
+  fileDesc("CihldmVudG1lc2gvZ292ZXJuYW5jZS92MS9nb3Zlcm5hbmNlLnByb3RvEhdldmVudG1lc2guZ292ZXJuYW5jZS52MSKfAgoFVG9waWMSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRI5Cg5kZWxpdmVyeV9jbGFzcxgEIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEhQKDHJldGVudGlvbl9tcxgFIAEoAxITCgtldmVudF90eXBlcxgGIAMoCRI7Cg5kdXJhYmlsaXR5X21pbhgHIAEoDjIjLmV2ZW50bWVzaC5ldmVudC52MS5EdXJhYmlsaXR5Q2xhc3MSFwoPZXZlbnRfYnl0ZXNfbWF4GAggASgDEg0KBW93bmVyGAkgASgJEhAKCHJldmlzaW9uGAogASgDIoQCCglFdmVudFR5cGUSDgoGdGVuYW50GAEgASgJEgwKBHR5cGUYAiABKAkSEwoLanNvbl9zY2hlbWEYAyABKAkSQwoLZW5mb3JjZW1lbnQYBCABKA4yLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUuRW5mb3JjZW1lbnQSEwoLZGVzY3JpcHRpb24YBSABKAkSEAoIcmV2aXNpb24YBiABKAMiWAoLRW5mb3JjZW1lbnQSGwoXRU5GT1JDRU1FTlRfVU5TUEVDSUZJRUQQABIWChJFTkZPUkNFTUVOVF9SRUZVU0UQARIUChBFTkZPUkNFTUVOVF9XQVJOEAIipQEKBVF1b3RhEg4KBnRlbmFudBgBIAEoCRIRCglwcmluY2lwYWwYAiABKAkSGQoRZXZlbnRzX3Blcl9zZWNvbmQYAyABKAMSGAoQYnl0ZXNfcGVyX3NlY29uZBgEIAEoAxIXCg9ldmVudF9ieXRlc19tYXgYBSABKAMSGQoRc3Vic2NyaXB0aW9uc19tYXgYBiABKAMSEAoIcmV2aXNpb24YByABKAMiiQEKD0RlYWRMZXR0ZXJRdW90YRIOCgZ0ZW5hbnQYASABKAkSEQoJYnl0ZXNfbWF4GAIgASgDEhkKDHJldGVudGlvbl9tcxgDIAEoA0gAiAEBEhUKDWFsYXJtX3BlcmNlbnQYBCABKA0SEAoIcmV2aXNpb24YBSABKANCDwoNX3JldGVudGlvbl9tcyLsAgoIU2NoZWR1bGUSDgoGdGVuYW50GAEgASgJEgwKBG5hbWUYAiABKAkSDAoEY3JvbhgDIAEoCRIRCgl0aW1lX3pvbmUYBCABKAkSDQoFdG9waWMYBSABKAkSNQoFZXZlbnQYBiABKAsyJi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFRlbXBsYXRlEjkKDmRlbGl2ZXJ5X2NsYXNzGAcgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSMwoLbGF0ZV9wb2xpY3kYCCABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIOCgZwYXVzZWQYCSABKAgSEwoLZGVzY3JpcHRpb24YCiABKAkSDQoFb3duZXIYCyABKAkSEwoLb3duZXJfcm9sZXMYDCADKAkSEAoIc2luY2VfbXMYDSABKAMSEAoIcmV2aXNpb24YDiABKAMi1gEKDUV2ZW50VGVtcGxhdGUSDAoEdHlwZRgBIAEoCRIOCgZzb3VyY2UYAiABKAkSSgoKYXR0cmlidXRlcxgDIAMoCzI2LmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkV2ZW50VGVtcGxhdGUuQXR0cmlidXRlc0VudHJ5Eg4KBHRleHQYBCABKAlIABIQCgZiaW5hcnkYBSABKAxIABoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIGCgRkYXRhIiwKEldhdGNoUG9saWN5UmVxdWVzdBIWCg5hZnRlcl9yZXZpc2lvbhgBIAEoAyLKBQoTV2F0Y2hQb2xpY3lSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxI7CghzbmFwc2hvdBgCIAEoCzInLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlBvbGljeVNuYXBzaG90SAASLwoFdG9waWMYAyABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpY0gAEjcKDXRvcGljX2RlbGV0ZWQYBCABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpY0gAEjgKCmV2ZW50X3R5cGUYBSABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGVIABJAChJldmVudF90eXBlX2RlbGV0ZWQYBiABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGVIABIvCgVxdW90YRgHIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhSAASNwoNcXVvdGFfZGVsZXRlZBgIIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhSAASNQoIc2NoZWR1bGUYCSABKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZUgAEj0KEHNjaGVkdWxlX2RlbGV0ZWQYCiABKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZUgAEkUKEWRlYWRfbGV0dGVyX3F1b3RhGAsgASgLMiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVhZExldHRlclF1b3RhSAASTQoZZGVhZF9sZXR0ZXJfcXVvdGFfZGVsZXRlZBgMIAEoCzIoLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlYWRMZXR0ZXJRdW90YUgAQggKBmNoYW5nZSKlAgoOUG9saWN5U25hcHNob3QSLgoGdG9waWNzGAEgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWMSNwoLZXZlbnRfdHlwZXMYAiADKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUSLgoGcXVvdGFzGAMgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGESNAoJc2NoZWR1bGVzGAQgAygLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUSRAoSZGVhZF9sZXR0ZXJfcXVvdGFzGAUgAygLMiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVhZExldHRlclF1b3RhItsBCgpBdWRpdEVudHJ5EhAKCHNlcXVlbmNlGAEgASgDEg8KB3RpbWVfbXMYAiABKAMSDgoGdGVuYW50GAMgASgJEhEKCXByaW5jaXBhbBgEIAEoCRIOCgZhY3Rpb24YBSABKAkSEAoIcmVzb3VyY2UYBiABKAkSDwoHb3V0Y29tZRgHIAEoCRIOCgZyZWFzb24YCCABKAkSFwoPcG9saWN5X3JldmlzaW9uGAkgASgDEg4KBm1lbWJlchgKIAEoCRINCgVjb3VudBgLIAEoAxIMCgRoYXNoGAwgASgJIkoKEkFwcGVuZEF1ZGl0UmVxdWVzdBI0CgdlbnRyaWVzGAEgAygLMiMuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXVkaXRFbnRyeSIVChNBcHBlbmRBdWRpdFJlc3BvbnNlIkAKD1B1dFRvcGljUmVxdWVzdBItCgV0b3BpYxgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlRvcGljIkEKEFB1dFRvcGljUmVzcG9uc2USLQoFdG9waWMYASABKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5Ub3BpYyI6ChJEZWxldGVUb3BpY1JlcXVlc3QSDgoGdGVuYW50GAEgASgJEhQKDHRvcGljX2ZpbHRlchgCIAEoCSIVChNEZWxldGVUb3BpY1Jlc3BvbnNlIiMKEUxpc3RUb3BpY3NSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCSJEChJMaXN0VG9waWNzUmVzcG9uc2USLgoGdG9waWNzGAEgAygLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVG9waWMiTQoTUHV0RXZlbnRUeXBlUmVxdWVzdBI2CgpldmVudF90eXBlGAEgASgLMiIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRXZlbnRUeXBlIk4KFFB1dEV2ZW50VHlwZVJlc3BvbnNlEjYKCmV2ZW50X3R5cGUYASABKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiNgoWRGVsZXRlRXZlbnRUeXBlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEdHlwZRgCIAEoCSIZChdEZWxldGVFdmVudFR5cGVSZXNwb25zZSInChVMaXN0RXZlbnRUeXBlc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIlEKFkxpc3RFdmVudFR5cGVzUmVzcG9uc2USNwoLZXZlbnRfdHlwZXMYASADKAsyIi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5FdmVudFR5cGUiQAoPUHV0UXVvdGFSZXF1ZXN0Ei0KBXF1b3RhGAEgASgLMh4uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUXVvdGEiQQoQUHV0UXVvdGFSZXNwb25zZRItCgVxdW90YRgBIAEoCzIeLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlF1b3RhIjcKEkRlbGV0ZVF1b3RhUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJIhUKE0RlbGV0ZVF1b3RhUmVzcG9uc2UiIwoRTGlzdFF1b3Rhc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIkQKEkxpc3RRdW90YXNSZXNwb25zZRIuCgZxdW90YXMYASADKAsyHi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5RdW90YSJgChlQdXREZWFkTGV0dGVyUXVvdGFSZXF1ZXN0EkMKEWRlYWRfbGV0dGVyX3F1b3RhGAEgASgLMiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVhZExldHRlclF1b3RhImEKGlB1dERlYWRMZXR0ZXJRdW90YVJlc3BvbnNlEkMKEWRlYWRfbGV0dGVyX3F1b3RhGAEgASgLMiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVhZExldHRlclF1b3RhIi4KHERlbGV0ZURlYWRMZXR0ZXJRdW90YVJlcXVlc3QSDgoGdGVuYW50GAEgASgJIh8KHURlbGV0ZURlYWRMZXR0ZXJRdW90YVJlc3BvbnNlIisKGUdldERlYWRMZXR0ZXJRdW90YVJlcXVlc3QSDgoGdGVuYW50GAEgASgJImEKGkdldERlYWRMZXR0ZXJRdW90YVJlc3BvbnNlEkMKEWRlYWRfbGV0dGVyX3F1b3RhGAEgASgLMiguZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVhZExldHRlclF1b3RhIkkKElB1dFNjaGVkdWxlUmVxdWVzdBIzCghzY2hlZHVsZRgBIAEoCzIhLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlNjaGVkdWxlIkoKE1B1dFNjaGVkdWxlUmVzcG9uc2USMwoIc2NoZWR1bGUYASABKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZSJEChRQYXVzZVNjaGVkdWxlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZwYXVzZWQYAyABKAgiTAoVUGF1c2VTY2hlZHVsZVJlc3BvbnNlEjMKCHNjaGVkdWxlGAEgASgLMiEuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuU2NoZWR1bGUiNQoVRGVsZXRlU2NoZWR1bGVSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIMCgRuYW1lGAIgASgJIhgKFkRlbGV0ZVNjaGVkdWxlUmVzcG9uc2UiJgoUTGlzdFNjaGVkdWxlc1JlcXVlc3QSDgoGdGVuYW50GAEgASgJIk0KFUxpc3RTY2hlZHVsZXNSZXNwb25zZRI0CglzY2hlZHVsZXMYASADKAsyIS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5TY2hlZHVsZSJqChZQcmV2aWV3U2NoZWR1bGVSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIMCgRjcm9uGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIQCghhZnRlcl9tcxgEIAEoAxINCgVjb3VudBgFIAEoDSI9ChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIQCgh0aW1lc19tcxgBIAMoAxIQCgh3YXJuaW5ncxgCIAMoCSJNChBMaXN0QXVkaXRSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoAxIRCglwYWdlX3NpemUYAyABKA0iSQoRTGlzdEF1ZGl0UmVzcG9uc2USNAoHZW50cmllcxgBIAMoCzIjLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkF1ZGl0RW50cnkiFAoSVmVyaWZ5QXVkaXRSZXF1ZXN0Ik8KE1ZlcmlmeUF1ZGl0UmVzcG9uc2USDgoGaW50YWN0GAEgASgIEhcKD2Jyb2tlbl9zZXF1ZW5jZRgCIAEoAxIPCgdlbnRyaWVzGAMgASgDMuUBCg1Qb2xpY3lTZXJ2aWNlEmoKC1dhdGNoUG9saWN5EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuV2F0Y2hQb2xpY3lSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuV2F0Y2hQb2xpY3lSZXNwb25zZTABEmgKC0FwcGVuZEF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXBwZW5kQXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuQXBwZW5kQXVkaXRSZXNwb25zZTLVEAoRR292ZXJuYW5jZVNlcnZpY2USXwoIUHV0VG9waWMSKC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRUb3BpY1JlcXVlc3QaKS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRUb3BpY1Jlc3BvbnNlEmgKC0RlbGV0ZVRvcGljEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlVG9waWNSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlVG9waWNSZXNwb25zZRJlCgpMaXN0VG9waWNzEiouZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFRvcGljc1JlcXVlc3QaKy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0VG9waWNzUmVzcG9uc2USawoMUHV0RXZlbnRUeXBlEiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0RXZlbnRUeXBlUmVxdWVzdBotLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlB1dEV2ZW50VHlwZVJlc3BvbnNlEnQKD0RlbGV0ZUV2ZW50VHlwZRIvLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkRlbGV0ZUV2ZW50VHlwZVJlcXVlc3QaMC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVFdmVudFR5cGVSZXNwb25zZRJxCg5MaXN0RXZlbnRUeXBlcxIuLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RFdmVudFR5cGVzUmVxdWVzdBovLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RFdmVudFR5cGVzUmVzcG9uc2USXwoIUHV0UXVvdGESKC5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRRdW90YVJlcXVlc3QaKS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QdXRRdW90YVJlc3BvbnNlEmgKC0RlbGV0ZVF1b3RhEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlUXVvdGFSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlUXVvdGFSZXNwb25zZRJlCgpMaXN0UXVvdGFzEiouZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdFF1b3Rhc1JlcXVlc3QaKy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0UXVvdGFzUmVzcG9uc2USfQoSUHV0RGVhZExldHRlclF1b3RhEjIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0RGVhZExldHRlclF1b3RhUmVxdWVzdBozLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLlB1dERlYWRMZXR0ZXJRdW90YVJlc3BvbnNlEoYBChVEZWxldGVEZWFkTGV0dGVyUXVvdGESNS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVEZWFkTGV0dGVyUXVvdGFSZXF1ZXN0GjYuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuRGVsZXRlRGVhZExldHRlclF1b3RhUmVzcG9uc2USfQoSR2V0RGVhZExldHRlclF1b3RhEjIuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuR2V0RGVhZExldHRlclF1b3RhUmVxdWVzdBozLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkdldERlYWRMZXR0ZXJRdW90YVJlc3BvbnNlEmgKC1B1dFNjaGVkdWxlEisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHV0U2NoZWR1bGVSZXNwb25zZRJuCg1QYXVzZVNjaGVkdWxlEi0uZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUGF1c2VTY2hlZHVsZVJlcXVlc3QaLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QYXVzZVNjaGVkdWxlUmVzcG9uc2UScQoORGVsZXRlU2NoZWR1bGUSLi5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5EZWxldGVTY2hlZHVsZVJlc3BvbnNlEm4KDUxpc3RTY2hlZHVsZXMSLS5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBouLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RTY2hlZHVsZXNSZXNwb25zZRJ0Cg9QcmV2aWV3U2NoZWR1bGUSLy5ldmVudG1lc2guZ292ZXJuYW5jZS52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GjAuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2USYgoJTGlzdEF1ZGl0EikuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuTGlzdEF1ZGl0UmVxdWVzdBoqLmV2ZW50bWVzaC5nb3Zlcm5hbmNlLnYxLkxpc3RBdWRpdFJlc3BvbnNlEmgKC1ZlcmlmeUF1ZGl0EisuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXF1ZXN0GiwuZXZlbnRtZXNoLmdvdmVybmFuY2UudjEuVmVyaWZ5QXVkaXRSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
 
 /**
  * The catalogue entry of the topics that a topic filter matches. The most specific one applies.
@@ -43,7 +43,8 @@ export type Topic = Message<"eventmesh.governance.v1.Topic"> & {
   deliveryClass: DeliveryClass;
 
   /**
-   * 0: the default of the log.
+   * Age at which its events end, unless they end earlier: they are not delivered any more, and count
+   * as expired. Longer than the log keeps them has no effect; 0: as long as that.
    *
    * @generated from field: int64 retention_ms = 5;
    */
@@ -223,6 +224,54 @@ export const QuotaSchema: GenMessage<Quota> = /*@__PURE__*/
   messageDesc(file_eventmesh_governance_v1_governance, 2);
 
 /**
+ * What the dead letters of a tenant may take at each site; one for a tenant. What is left out is as
+ * the emeshers are configured (`dataPlane.deadLetters`).
+ *
+ * @generated from message eventmesh.governance.v1.DeadLetterQuota
+ */
+export type DeadLetterQuota = Message<"eventmesh.governance.v1.DeadLetterQuota"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * Stored bytes; at the limit nothing is given up: events are held until there is room. 0: as the
+   * emeshers are configured; otherwise at least 65,536.
+   *
+   * @generated from field: int64 bytes_max = 2;
+   */
+  bytesMax: bigint;
+
+  /**
+   * Age at which letters are dropped, milliseconds; 0 keeps them. Absent: as the emeshers are
+   * configured.
+   *
+   * @generated from field: optional int64 retention_ms = 3;
+   */
+  retentionMs?: bigint | undefined;
+
+  /**
+   * Percent of the quota from which the alarm is raised, 1 to 100. 0: as the emeshers are configured.
+   *
+   * @generated from field: uint32 alarm_percent = 4;
+   */
+  alarmPercent: number;
+
+  /**
+   * @generated from field: int64 revision = 5;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.DeadLetterQuota.
+ * Use `create(DeadLetterQuotaSchema)` to create a new message.
+ */
+export const DeadLetterQuotaSchema: GenMessage<DeadLetterQuota> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 3);
+
+/**
  * An event that is published again and again, by the calendar. Each occurrence is published once,
  * whatever restarts: its `id` is `NAME/TIME` with the time it was due, as RFC 3339 in UTC.
  *
@@ -325,7 +374,7 @@ export type Schedule = Message<"eventmesh.governance.v1.Schedule"> & {
  * Use `create(ScheduleSchema)` to create a new message.
  */
 export const ScheduleSchema: GenMessage<Schedule> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 3);
+  messageDesc(file_eventmesh_governance_v1_governance, 4);
 
 /**
  * What the occurrences of a schedule have in common; `id`, `time` and `specversion` are set for each.
@@ -378,7 +427,7 @@ export type EventTemplate = Message<"eventmesh.governance.v1.EventTemplate"> & {
  * Use `create(EventTemplateSchema)` to create a new message.
  */
 export const EventTemplateSchema: GenMessage<EventTemplate> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 4);
+  messageDesc(file_eventmesh_governance_v1_governance, 5);
 
 /**
  * @generated from message eventmesh.governance.v1.WatchPolicyRequest
@@ -397,7 +446,7 @@ export type WatchPolicyRequest = Message<"eventmesh.governance.v1.WatchPolicyReq
  * Use `create(WatchPolicyRequestSchema)` to create a new message.
  */
 export const WatchPolicyRequestSchema: GenMessage<WatchPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 5);
+  messageDesc(file_eventmesh_governance_v1_governance, 6);
 
 /**
  * @generated from message eventmesh.governance.v1.WatchPolicyResponse
@@ -465,6 +514,18 @@ export type WatchPolicyResponse = Message<"eventmesh.governance.v1.WatchPolicyRe
      */
     value: Schedule;
     case: "scheduleDeleted";
+  } | {
+    /**
+     * @generated from field: eventmesh.governance.v1.DeadLetterQuota dead_letter_quota = 11;
+     */
+    value: DeadLetterQuota;
+    case: "deadLetterQuota";
+  } | {
+    /**
+     * @generated from field: eventmesh.governance.v1.DeadLetterQuota dead_letter_quota_deleted = 12;
+     */
+    value: DeadLetterQuota;
+    case: "deadLetterQuotaDeleted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -473,7 +534,7 @@ export type WatchPolicyResponse = Message<"eventmesh.governance.v1.WatchPolicyRe
  * Use `create(WatchPolicyResponseSchema)` to create a new message.
  */
 export const WatchPolicyResponseSchema: GenMessage<WatchPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 6);
+  messageDesc(file_eventmesh_governance_v1_governance, 7);
 
 /**
  * @generated from message eventmesh.governance.v1.PolicySnapshot
@@ -498,6 +559,11 @@ export type PolicySnapshot = Message<"eventmesh.governance.v1.PolicySnapshot"> &
    * @generated from field: repeated eventmesh.governance.v1.Schedule schedules = 4;
    */
   schedules: Schedule[];
+
+  /**
+   * @generated from field: repeated eventmesh.governance.v1.DeadLetterQuota dead_letter_quotas = 5;
+   */
+  deadLetterQuotas: DeadLetterQuota[];
 };
 
 /**
@@ -505,7 +571,7 @@ export type PolicySnapshot = Message<"eventmesh.governance.v1.PolicySnapshot"> &
  * Use `create(PolicySnapshotSchema)` to create a new message.
  */
 export const PolicySnapshotSchema: GenMessage<PolicySnapshot> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 7);
+  messageDesc(file_eventmesh_governance_v1_governance, 8);
 
 /**
  * @generated from message eventmesh.governance.v1.AuditEntry
@@ -591,7 +657,7 @@ export type AuditEntry = Message<"eventmesh.governance.v1.AuditEntry"> & {
  * Use `create(AuditEntrySchema)` to create a new message.
  */
 export const AuditEntrySchema: GenMessage<AuditEntry> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 8);
+  messageDesc(file_eventmesh_governance_v1_governance, 9);
 
 /**
  * @generated from message eventmesh.governance.v1.AppendAuditRequest
@@ -608,7 +674,7 @@ export type AppendAuditRequest = Message<"eventmesh.governance.v1.AppendAuditReq
  * Use `create(AppendAuditRequestSchema)` to create a new message.
  */
 export const AppendAuditRequestSchema: GenMessage<AppendAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 9);
+  messageDesc(file_eventmesh_governance_v1_governance, 10);
 
 /**
  * @generated from message eventmesh.governance.v1.AppendAuditResponse
@@ -621,7 +687,7 @@ export type AppendAuditResponse = Message<"eventmesh.governance.v1.AppendAuditRe
  * Use `create(AppendAuditResponseSchema)` to create a new message.
  */
 export const AppendAuditResponseSchema: GenMessage<AppendAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 10);
+  messageDesc(file_eventmesh_governance_v1_governance, 11);
 
 /**
  * @generated from message eventmesh.governance.v1.PutTopicRequest
@@ -638,7 +704,7 @@ export type PutTopicRequest = Message<"eventmesh.governance.v1.PutTopicRequest">
  * Use `create(PutTopicRequestSchema)` to create a new message.
  */
 export const PutTopicRequestSchema: GenMessage<PutTopicRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 11);
+  messageDesc(file_eventmesh_governance_v1_governance, 12);
 
 /**
  * @generated from message eventmesh.governance.v1.PutTopicResponse
@@ -655,7 +721,7 @@ export type PutTopicResponse = Message<"eventmesh.governance.v1.PutTopicResponse
  * Use `create(PutTopicResponseSchema)` to create a new message.
  */
 export const PutTopicResponseSchema: GenMessage<PutTopicResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 12);
+  messageDesc(file_eventmesh_governance_v1_governance, 13);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteTopicRequest
@@ -677,7 +743,7 @@ export type DeleteTopicRequest = Message<"eventmesh.governance.v1.DeleteTopicReq
  * Use `create(DeleteTopicRequestSchema)` to create a new message.
  */
 export const DeleteTopicRequestSchema: GenMessage<DeleteTopicRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 13);
+  messageDesc(file_eventmesh_governance_v1_governance, 14);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteTopicResponse
@@ -690,7 +756,7 @@ export type DeleteTopicResponse = Message<"eventmesh.governance.v1.DeleteTopicRe
  * Use `create(DeleteTopicResponseSchema)` to create a new message.
  */
 export const DeleteTopicResponseSchema: GenMessage<DeleteTopicResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 14);
+  messageDesc(file_eventmesh_governance_v1_governance, 15);
 
 /**
  * @generated from message eventmesh.governance.v1.ListTopicsRequest
@@ -707,7 +773,7 @@ export type ListTopicsRequest = Message<"eventmesh.governance.v1.ListTopicsReque
  * Use `create(ListTopicsRequestSchema)` to create a new message.
  */
 export const ListTopicsRequestSchema: GenMessage<ListTopicsRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 15);
+  messageDesc(file_eventmesh_governance_v1_governance, 16);
 
 /**
  * @generated from message eventmesh.governance.v1.ListTopicsResponse
@@ -724,7 +790,7 @@ export type ListTopicsResponse = Message<"eventmesh.governance.v1.ListTopicsResp
  * Use `create(ListTopicsResponseSchema)` to create a new message.
  */
 export const ListTopicsResponseSchema: GenMessage<ListTopicsResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 16);
+  messageDesc(file_eventmesh_governance_v1_governance, 17);
 
 /**
  * @generated from message eventmesh.governance.v1.PutEventTypeRequest
@@ -741,7 +807,7 @@ export type PutEventTypeRequest = Message<"eventmesh.governance.v1.PutEventTypeR
  * Use `create(PutEventTypeRequestSchema)` to create a new message.
  */
 export const PutEventTypeRequestSchema: GenMessage<PutEventTypeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 17);
+  messageDesc(file_eventmesh_governance_v1_governance, 18);
 
 /**
  * @generated from message eventmesh.governance.v1.PutEventTypeResponse
@@ -758,7 +824,7 @@ export type PutEventTypeResponse = Message<"eventmesh.governance.v1.PutEventType
  * Use `create(PutEventTypeResponseSchema)` to create a new message.
  */
 export const PutEventTypeResponseSchema: GenMessage<PutEventTypeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 18);
+  messageDesc(file_eventmesh_governance_v1_governance, 19);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteEventTypeRequest
@@ -780,7 +846,7 @@ export type DeleteEventTypeRequest = Message<"eventmesh.governance.v1.DeleteEven
  * Use `create(DeleteEventTypeRequestSchema)` to create a new message.
  */
 export const DeleteEventTypeRequestSchema: GenMessage<DeleteEventTypeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 19);
+  messageDesc(file_eventmesh_governance_v1_governance, 20);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteEventTypeResponse
@@ -793,7 +859,7 @@ export type DeleteEventTypeResponse = Message<"eventmesh.governance.v1.DeleteEve
  * Use `create(DeleteEventTypeResponseSchema)` to create a new message.
  */
 export const DeleteEventTypeResponseSchema: GenMessage<DeleteEventTypeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 20);
+  messageDesc(file_eventmesh_governance_v1_governance, 21);
 
 /**
  * @generated from message eventmesh.governance.v1.ListEventTypesRequest
@@ -810,7 +876,7 @@ export type ListEventTypesRequest = Message<"eventmesh.governance.v1.ListEventTy
  * Use `create(ListEventTypesRequestSchema)` to create a new message.
  */
 export const ListEventTypesRequestSchema: GenMessage<ListEventTypesRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 21);
+  messageDesc(file_eventmesh_governance_v1_governance, 22);
 
 /**
  * @generated from message eventmesh.governance.v1.ListEventTypesResponse
@@ -827,7 +893,7 @@ export type ListEventTypesResponse = Message<"eventmesh.governance.v1.ListEventT
  * Use `create(ListEventTypesResponseSchema)` to create a new message.
  */
 export const ListEventTypesResponseSchema: GenMessage<ListEventTypesResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 22);
+  messageDesc(file_eventmesh_governance_v1_governance, 23);
 
 /**
  * @generated from message eventmesh.governance.v1.PutQuotaRequest
@@ -844,7 +910,7 @@ export type PutQuotaRequest = Message<"eventmesh.governance.v1.PutQuotaRequest">
  * Use `create(PutQuotaRequestSchema)` to create a new message.
  */
 export const PutQuotaRequestSchema: GenMessage<PutQuotaRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 23);
+  messageDesc(file_eventmesh_governance_v1_governance, 24);
 
 /**
  * @generated from message eventmesh.governance.v1.PutQuotaResponse
@@ -861,7 +927,7 @@ export type PutQuotaResponse = Message<"eventmesh.governance.v1.PutQuotaResponse
  * Use `create(PutQuotaResponseSchema)` to create a new message.
  */
 export const PutQuotaResponseSchema: GenMessage<PutQuotaResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 24);
+  messageDesc(file_eventmesh_governance_v1_governance, 25);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteQuotaRequest
@@ -883,7 +949,7 @@ export type DeleteQuotaRequest = Message<"eventmesh.governance.v1.DeleteQuotaReq
  * Use `create(DeleteQuotaRequestSchema)` to create a new message.
  */
 export const DeleteQuotaRequestSchema: GenMessage<DeleteQuotaRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 25);
+  messageDesc(file_eventmesh_governance_v1_governance, 26);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteQuotaResponse
@@ -896,7 +962,7 @@ export type DeleteQuotaResponse = Message<"eventmesh.governance.v1.DeleteQuotaRe
  * Use `create(DeleteQuotaResponseSchema)` to create a new message.
  */
 export const DeleteQuotaResponseSchema: GenMessage<DeleteQuotaResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 26);
+  messageDesc(file_eventmesh_governance_v1_governance, 27);
 
 /**
  * @generated from message eventmesh.governance.v1.ListQuotasRequest
@@ -913,7 +979,7 @@ export type ListQuotasRequest = Message<"eventmesh.governance.v1.ListQuotasReque
  * Use `create(ListQuotasRequestSchema)` to create a new message.
  */
 export const ListQuotasRequestSchema: GenMessage<ListQuotasRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 27);
+  messageDesc(file_eventmesh_governance_v1_governance, 28);
 
 /**
  * @generated from message eventmesh.governance.v1.ListQuotasResponse
@@ -930,7 +996,107 @@ export type ListQuotasResponse = Message<"eventmesh.governance.v1.ListQuotasResp
  * Use `create(ListQuotasResponseSchema)` to create a new message.
  */
 export const ListQuotasResponseSchema: GenMessage<ListQuotasResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 28);
+  messageDesc(file_eventmesh_governance_v1_governance, 29);
+
+/**
+ * @generated from message eventmesh.governance.v1.PutDeadLetterQuotaRequest
+ */
+export type PutDeadLetterQuotaRequest = Message<"eventmesh.governance.v1.PutDeadLetterQuotaRequest"> & {
+  /**
+   * @generated from field: eventmesh.governance.v1.DeadLetterQuota dead_letter_quota = 1;
+   */
+  deadLetterQuota?: DeadLetterQuota | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PutDeadLetterQuotaRequest.
+ * Use `create(PutDeadLetterQuotaRequestSchema)` to create a new message.
+ */
+export const PutDeadLetterQuotaRequestSchema: GenMessage<PutDeadLetterQuotaRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 30);
+
+/**
+ * @generated from message eventmesh.governance.v1.PutDeadLetterQuotaResponse
+ */
+export type PutDeadLetterQuotaResponse = Message<"eventmesh.governance.v1.PutDeadLetterQuotaResponse"> & {
+  /**
+   * @generated from field: eventmesh.governance.v1.DeadLetterQuota dead_letter_quota = 1;
+   */
+  deadLetterQuota?: DeadLetterQuota | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.PutDeadLetterQuotaResponse.
+ * Use `create(PutDeadLetterQuotaResponseSchema)` to create a new message.
+ */
+export const PutDeadLetterQuotaResponseSchema: GenMessage<PutDeadLetterQuotaResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 31);
+
+/**
+ * @generated from message eventmesh.governance.v1.DeleteDeadLetterQuotaRequest
+ */
+export type DeleteDeadLetterQuotaRequest = Message<"eventmesh.governance.v1.DeleteDeadLetterQuotaRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.DeleteDeadLetterQuotaRequest.
+ * Use `create(DeleteDeadLetterQuotaRequestSchema)` to create a new message.
+ */
+export const DeleteDeadLetterQuotaRequestSchema: GenMessage<DeleteDeadLetterQuotaRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 32);
+
+/**
+ * @generated from message eventmesh.governance.v1.DeleteDeadLetterQuotaResponse
+ */
+export type DeleteDeadLetterQuotaResponse = Message<"eventmesh.governance.v1.DeleteDeadLetterQuotaResponse"> & {
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.DeleteDeadLetterQuotaResponse.
+ * Use `create(DeleteDeadLetterQuotaResponseSchema)` to create a new message.
+ */
+export const DeleteDeadLetterQuotaResponseSchema: GenMessage<DeleteDeadLetterQuotaResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 33);
+
+/**
+ * @generated from message eventmesh.governance.v1.GetDeadLetterQuotaRequest
+ */
+export type GetDeadLetterQuotaRequest = Message<"eventmesh.governance.v1.GetDeadLetterQuotaRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.GetDeadLetterQuotaRequest.
+ * Use `create(GetDeadLetterQuotaRequestSchema)` to create a new message.
+ */
+export const GetDeadLetterQuotaRequestSchema: GenMessage<GetDeadLetterQuotaRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 34);
+
+/**
+ * @generated from message eventmesh.governance.v1.GetDeadLetterQuotaResponse
+ */
+export type GetDeadLetterQuotaResponse = Message<"eventmesh.governance.v1.GetDeadLetterQuotaResponse"> & {
+  /**
+   * Absent when the tenant has none: it is as the emeshers are configured.
+   *
+   * @generated from field: eventmesh.governance.v1.DeadLetterQuota dead_letter_quota = 1;
+   */
+  deadLetterQuota?: DeadLetterQuota | undefined;
+};
+
+/**
+ * Describes the message eventmesh.governance.v1.GetDeadLetterQuotaResponse.
+ * Use `create(GetDeadLetterQuotaResponseSchema)` to create a new message.
+ */
+export const GetDeadLetterQuotaResponseSchema: GenMessage<GetDeadLetterQuotaResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_governance_v1_governance, 35);
 
 /**
  * @generated from message eventmesh.governance.v1.PutScheduleRequest
@@ -947,7 +1113,7 @@ export type PutScheduleRequest = Message<"eventmesh.governance.v1.PutScheduleReq
  * Use `create(PutScheduleRequestSchema)` to create a new message.
  */
 export const PutScheduleRequestSchema: GenMessage<PutScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 29);
+  messageDesc(file_eventmesh_governance_v1_governance, 36);
 
 /**
  * @generated from message eventmesh.governance.v1.PutScheduleResponse
@@ -964,7 +1130,7 @@ export type PutScheduleResponse = Message<"eventmesh.governance.v1.PutScheduleRe
  * Use `create(PutScheduleResponseSchema)` to create a new message.
  */
 export const PutScheduleResponseSchema: GenMessage<PutScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 30);
+  messageDesc(file_eventmesh_governance_v1_governance, 37);
 
 /**
  * @generated from message eventmesh.governance.v1.PauseScheduleRequest
@@ -991,7 +1157,7 @@ export type PauseScheduleRequest = Message<"eventmesh.governance.v1.PauseSchedul
  * Use `create(PauseScheduleRequestSchema)` to create a new message.
  */
 export const PauseScheduleRequestSchema: GenMessage<PauseScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 31);
+  messageDesc(file_eventmesh_governance_v1_governance, 38);
 
 /**
  * @generated from message eventmesh.governance.v1.PauseScheduleResponse
@@ -1008,7 +1174,7 @@ export type PauseScheduleResponse = Message<"eventmesh.governance.v1.PauseSchedu
  * Use `create(PauseScheduleResponseSchema)` to create a new message.
  */
 export const PauseScheduleResponseSchema: GenMessage<PauseScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 32);
+  messageDesc(file_eventmesh_governance_v1_governance, 39);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteScheduleRequest
@@ -1030,7 +1196,7 @@ export type DeleteScheduleRequest = Message<"eventmesh.governance.v1.DeleteSched
  * Use `create(DeleteScheduleRequestSchema)` to create a new message.
  */
 export const DeleteScheduleRequestSchema: GenMessage<DeleteScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 33);
+  messageDesc(file_eventmesh_governance_v1_governance, 40);
 
 /**
  * @generated from message eventmesh.governance.v1.DeleteScheduleResponse
@@ -1043,7 +1209,7 @@ export type DeleteScheduleResponse = Message<"eventmesh.governance.v1.DeleteSche
  * Use `create(DeleteScheduleResponseSchema)` to create a new message.
  */
 export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 34);
+  messageDesc(file_eventmesh_governance_v1_governance, 41);
 
 /**
  * @generated from message eventmesh.governance.v1.ListSchedulesRequest
@@ -1060,7 +1226,7 @@ export type ListSchedulesRequest = Message<"eventmesh.governance.v1.ListSchedule
  * Use `create(ListSchedulesRequestSchema)` to create a new message.
  */
 export const ListSchedulesRequestSchema: GenMessage<ListSchedulesRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 35);
+  messageDesc(file_eventmesh_governance_v1_governance, 42);
 
 /**
  * @generated from message eventmesh.governance.v1.ListSchedulesResponse
@@ -1077,7 +1243,7 @@ export type ListSchedulesResponse = Message<"eventmesh.governance.v1.ListSchedul
  * Use `create(ListSchedulesResponseSchema)` to create a new message.
  */
 export const ListSchedulesResponseSchema: GenMessage<ListSchedulesResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 36);
+  messageDesc(file_eventmesh_governance_v1_governance, 43);
 
 /**
  * @generated from message eventmesh.governance.v1.PreviewScheduleRequest
@@ -1120,7 +1286,7 @@ export type PreviewScheduleRequest = Message<"eventmesh.governance.v1.PreviewSch
  * Use `create(PreviewScheduleRequestSchema)` to create a new message.
  */
 export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 37);
+  messageDesc(file_eventmesh_governance_v1_governance, 44);
 
 /**
  * @generated from message eventmesh.governance.v1.PreviewScheduleResponse
@@ -1146,7 +1312,7 @@ export type PreviewScheduleResponse = Message<"eventmesh.governance.v1.PreviewSc
  * Use `create(PreviewScheduleResponseSchema)` to create a new message.
  */
 export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 38);
+  messageDesc(file_eventmesh_governance_v1_governance, 45);
 
 /**
  * @generated from message eventmesh.governance.v1.ListAuditRequest
@@ -1177,7 +1343,7 @@ export type ListAuditRequest = Message<"eventmesh.governance.v1.ListAuditRequest
  * Use `create(ListAuditRequestSchema)` to create a new message.
  */
 export const ListAuditRequestSchema: GenMessage<ListAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 39);
+  messageDesc(file_eventmesh_governance_v1_governance, 46);
 
 /**
  * @generated from message eventmesh.governance.v1.ListAuditResponse
@@ -1194,7 +1360,7 @@ export type ListAuditResponse = Message<"eventmesh.governance.v1.ListAuditRespon
  * Use `create(ListAuditResponseSchema)` to create a new message.
  */
 export const ListAuditResponseSchema: GenMessage<ListAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 40);
+  messageDesc(file_eventmesh_governance_v1_governance, 47);
 
 /**
  * @generated from message eventmesh.governance.v1.VerifyAuditRequest
@@ -1207,7 +1373,7 @@ export type VerifyAuditRequest = Message<"eventmesh.governance.v1.VerifyAuditReq
  * Use `create(VerifyAuditRequestSchema)` to create a new message.
  */
 export const VerifyAuditRequestSchema: GenMessage<VerifyAuditRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 41);
+  messageDesc(file_eventmesh_governance_v1_governance, 48);
 
 /**
  * @generated from message eventmesh.governance.v1.VerifyAuditResponse
@@ -1236,7 +1402,7 @@ export type VerifyAuditResponse = Message<"eventmesh.governance.v1.VerifyAuditRe
  * Use `create(VerifyAuditResponseSchema)` to create a new message.
  */
 export const VerifyAuditResponseSchema: GenMessage<VerifyAuditResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_governance_v1_governance, 42);
+  messageDesc(file_eventmesh_governance_v1_governance, 49);
 
 /**
  * For the mesh's own services.
@@ -1347,6 +1513,35 @@ export const GovernanceService: GenService<{
     methodKind: "unary";
     input: typeof ListQuotasRequestSchema;
     output: typeof ListQuotasResponseSchema;
+  },
+  /**
+   * What dead letters of a tenant may take, and when to raise the alarm. Emeshers work by a change
+   * within seconds; a smaller quota drops nothing that is there.
+   *
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.PutDeadLetterQuota
+   */
+  putDeadLetterQuota: {
+    methodKind: "unary";
+    input: typeof PutDeadLetterQuotaRequestSchema;
+    output: typeof PutDeadLetterQuotaResponseSchema;
+  },
+  /**
+   * Back to what the emeshers are configured with.
+   *
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.DeleteDeadLetterQuota
+   */
+  deleteDeadLetterQuota: {
+    methodKind: "unary";
+    input: typeof DeleteDeadLetterQuotaRequestSchema;
+    output: typeof DeleteDeadLetterQuotaResponseSchema;
+  },
+  /**
+   * @generated from rpc eventmesh.governance.v1.GovernanceService.GetDeadLetterQuota
+   */
+  getDeadLetterQuota: {
+    methodKind: "unary";
+    input: typeof GetDeadLetterQuotaRequestSchema;
+    output: typeof GetDeadLetterQuotaResponseSchema;
   },
   /**
    * Makes or replaces a schedule. INVALID_ARGUMENT: the cron expression, time zone, topic or event is

@@ -10,7 +10,9 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Principal } from "../../acl/v1/acl_pb.ts";
 import { file_eventmesh_acl_v1_acl } from "../../acl/v1/acl_pb.ts";
-import type { Credit, Settle, Start, Subscription, SubscriptionStatus } from "../../subscriber/v1/subscriber_pb.ts";
+import type { PurgeRequest, PurgeResponse, RedriveRequest, RedriveResponse } from "../../deadletter/v1/dead_letter_pb.ts";
+import { file_eventmesh_deadletter_v1_dead_letter } from "../../deadletter/v1/dead_letter_pb.ts";
+import type { Credit, ReplayStatus, Settle, Start, Subscription, SubscriptionStatus } from "../../subscriber/v1/subscriber_pb.ts";
 import { file_eventmesh_subscriber_v1_subscriber } from "../../subscriber/v1/subscriber_pb.ts";
 import type { SubscribeResponseSchema } from "../../wire/v1/wire_pb.ts";
 import { file_eventmesh_wire_v1_wire } from "../../wire/v1/wire_pb.ts";
@@ -20,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/peer/v1/peer.proto.
  */
 export const file_eventmesh_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvcGVlci92MS9wZWVyLnByb3RvEhFldmVudG1lc2gucGVlci52MSKpAQoNQXR0YWNoUmVxdWVzdBInCgRvcGVuGAEgASgLMhcuZXZlbnRtZXNoLnBlZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2UiXgoET3BlbhIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIUCgxzdWJzY3JpcHRpb24YAiABKAkSEAoIY29uc3VtZXIYAyABKAkiQQoNRGlyZWN0UmVxdWVzdBIwCgdyZWNvcmRzGAEgAygLMh8uZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVjb3JkIkIKDERpcmVjdFJlY29yZBIOCgZyZWNvcmQYASABKAwSFAoMZGVzdGluYXRpb25zGAIgAygJEgwKBGhlcmUYAyABKAgiEAoORGlyZWN0UmVzcG9uc2UiLgoNU3RhdHVzUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFbmFtZXMYAiADKAkiRAoOU3RhdHVzUmVzcG9uc2USMgoIc3RhdHVzZXMYASADKAsyIC5ldmVudG1lc2gucGVlci52MS5SdW5uaW5nU3RhdHVzIloKDVJ1bm5pbmdTdGF0dXMSDAoEbmFtZRgBIAEoCRI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiXAoMQXBwbHlSZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhIPCgdkZWxldGVkGAIgASgIIg8KDUFwcGx5UmVzcG9uc2UieQoLU2Vla1JlcXVlc3QSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiSwoMU2Vla1Jlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbjKYAwoLUGVlclNlcnZpY2USVAoGQXR0YWNoEiAuZXZlbnRtZXNoLnBlZXIudjEuQXR0YWNoUmVxdWVzdBokLmV2ZW50bWVzaC53aXJlLnYxLlN1YnNjcmliZVJlc3BvbnNlKAEwARJPCgZEaXJlY3QSIC5ldmVudG1lc2gucGVlci52MS5EaXJlY3RSZXF1ZXN0GiEuZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVzcG9uc2UoARJNCgZTdGF0dXMSIC5ldmVudG1lc2gucGVlci52MS5TdGF0dXNSZXF1ZXN0GiEuZXZlbnRtZXNoLnBlZXIudjEuU3RhdHVzUmVzcG9uc2USSgoFQXBwbHkSHy5ldmVudG1lc2gucGVlci52MS5BcHBseVJlcXVlc3QaIC5ldmVudG1lc2gucGVlci52MS5BcHBseVJlc3BvbnNlEkcKBFNlZWsSHi5ldmVudG1lc2gucGVlci52MS5TZWVrUmVxdWVzdBofLmV2ZW50bWVzaC5wZWVyLnYxLlNlZWtSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_acl_v1_acl, file_eventmesh_subscriber_v1_subscriber, file_eventmesh_wire_v1_wire]);
+  fileDesc("ChxldmVudG1lc2gvcGVlci92MS9wZWVyLnByb3RvEhFldmVudG1lc2gucGVlci52MSKpAQoNQXR0YWNoUmVxdWVzdBInCgRvcGVuGAEgASgLMhcuZXZlbnRtZXNoLnBlZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2UiXgoET3BlbhIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIUCgxzdWJzY3JpcHRpb24YAiABKAkSEAoIY29uc3VtZXIYAyABKAkiQQoNRGlyZWN0UmVxdWVzdBIwCgdyZWNvcmRzGAEgAygLMh8uZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVjb3JkIkIKDERpcmVjdFJlY29yZBIOCgZyZWNvcmQYASABKAwSFAoMZGVzdGluYXRpb25zGAIgAygJEgwKBGhlcmUYAyABKAgiEAoORGlyZWN0UmVzcG9uc2UiLgoNU3RhdHVzUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFbmFtZXMYAiADKAkiRAoOU3RhdHVzUmVzcG9uc2USMgoIc3RhdHVzZXMYASADKAsyIC5ldmVudG1lc2gucGVlci52MS5SdW5uaW5nU3RhdHVzIloKDVJ1bm5pbmdTdGF0dXMSDAoEbmFtZRgBIAEoCRI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiXAoMQXBwbHlSZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhIPCgdkZWxldGVkGAIgASgIIg8KDUFwcGx5UmVzcG9uc2UieQoLU2Vla1JlcXVlc3QSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiSwoMU2Vla1Jlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiKFAQoZUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBI4CgdyZXF1ZXN0GAIgASgLMicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUmVkcml2ZVJlcXVlc3QiWAoaUmVkcml2ZURlYWRMZXR0ZXJzUmVzcG9uc2USOgoIcmVzcG9uc2UYASABKAsyKC5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVzcG9uc2UigQEKF1B1cmdlRGVhZExldHRlcnNSZXF1ZXN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmV2ZW50bWVzaC5hY2wudjEuUHJpbmNpcGFsEjYKB3JlcXVlc3QYAiABKAsyJS5ldmVudG1lc2guZGVhZGxldHRlci52MS5QdXJnZVJlcXVlc3QiVAoYUHVyZ2VEZWFkTGV0dGVyc1Jlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUHVyZ2VSZXNwb25zZSJaChJMaXN0UmVwbGF5c1JlcXVlc3QSLgoJcHJpbmNpcGFsGAEgASgLMhsuZXZlbnRtZXNoLmFjbC52MS5QcmluY2lwYWwSFAoMc3Vic2NyaXB0aW9uGAIgASgJIk0KE0xpc3RSZXBsYXlzUmVzcG9uc2USNgoHcmVwbGF5cxgBIAMoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlJlcGxheVN0YXR1cyJPChFTdG9wUmVwbGF5UmVxdWVzdBIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIKCgJpZBgCIAEoCSIUChJTdG9wUmVwbGF5UmVzcG9uc2UysQYKC1BlZXJTZXJ2aWNlElQKBkF0dGFjaBIgLmV2ZW50bWVzaC5wZWVyLnYxLkF0dGFjaFJlcXVlc3QaJC5ldmVudG1lc2gud2lyZS52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAESTwoGRGlyZWN0EiAuZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLkRpcmVjdFJlc3BvbnNlKAESTQoGU3RhdHVzEiAuZXZlbnRtZXNoLnBlZXIudjEuU3RhdHVzUmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLlN0YXR1c1Jlc3BvbnNlEkoKBUFwcGx5Eh8uZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXF1ZXN0GiAuZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXNwb25zZRJHCgRTZWVrEh4uZXZlbnRtZXNoLnBlZXIudjEuU2Vla1JlcXVlc3QaHy5ldmVudG1lc2gucGVlci52MS5TZWVrUmVzcG9uc2UScQoSUmVkcml2ZURlYWRMZXR0ZXJzEiwuZXZlbnRtZXNoLnBlZXIudjEuUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBotLmV2ZW50bWVzaC5wZWVyLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEmsKEFB1cmdlRGVhZExldHRlcnMSKi5ldmVudG1lc2gucGVlci52MS5QdXJnZURlYWRMZXR0ZXJzUmVxdWVzdBorLmV2ZW50bWVzaC5wZWVyLnYxLlB1cmdlRGVhZExldHRlcnNSZXNwb25zZRJcCgtMaXN0UmVwbGF5cxIlLmV2ZW50bWVzaC5wZWVyLnYxLkxpc3RSZXBsYXlzUmVxdWVzdBomLmV2ZW50bWVzaC5wZWVyLnYxLkxpc3RSZXBsYXlzUmVzcG9uc2USWQoKU3RvcFJlcGxheRIkLmV2ZW50bWVzaC5wZWVyLnYxLlN0b3BSZXBsYXlSZXF1ZXN0GiUuZXZlbnRtZXNoLnBlZXIudjEuU3RvcFJlcGxheVJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_acl_v1_acl, file_eventmesh_deadletter_v1_dead_letter, file_eventmesh_subscriber_v1_subscriber, file_eventmesh_wire_v1_wire]);
 
 /**
  * @generated from message eventmesh.peer.v1.AttachRequest
@@ -295,6 +297,162 @@ export const SeekResponseSchema: GenMessage<SeekResponse> = /*@__PURE__*/
   messageDesc(file_eventmesh_peer_v1_peer, 11);
 
 /**
+ * @generated from message eventmesh.peer.v1.RedriveDeadLettersRequest
+ */
+export type RedriveDeadLettersRequest = Message<"eventmesh.peer.v1.RedriveDeadLettersRequest"> & {
+  /**
+   * Who redrives; the called emesher asks acl for the rights.
+   *
+   * @generated from field: eventmesh.acl.v1.Principal principal = 1;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * @generated from field: eventmesh.deadletter.v1.RedriveRequest request = 2;
+   */
+  request?: RedriveRequest | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RedriveDeadLettersRequest.
+ * Use `create(RedriveDeadLettersRequestSchema)` to create a new message.
+ */
+export const RedriveDeadLettersRequestSchema: GenMessage<RedriveDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 12);
+
+/**
+ * @generated from message eventmesh.peer.v1.RedriveDeadLettersResponse
+ */
+export type RedriveDeadLettersResponse = Message<"eventmesh.peer.v1.RedriveDeadLettersResponse"> & {
+  /**
+   * @generated from field: eventmesh.deadletter.v1.RedriveResponse response = 1;
+   */
+  response?: RedriveResponse | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RedriveDeadLettersResponse.
+ * Use `create(RedriveDeadLettersResponseSchema)` to create a new message.
+ */
+export const RedriveDeadLettersResponseSchema: GenMessage<RedriveDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 13);
+
+/**
+ * @generated from message eventmesh.peer.v1.PurgeDeadLettersRequest
+ */
+export type PurgeDeadLettersRequest = Message<"eventmesh.peer.v1.PurgeDeadLettersRequest"> & {
+  /**
+   * @generated from field: eventmesh.acl.v1.Principal principal = 1;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * @generated from field: eventmesh.deadletter.v1.PurgeRequest request = 2;
+   */
+  request?: PurgeRequest | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.PurgeDeadLettersRequest.
+ * Use `create(PurgeDeadLettersRequestSchema)` to create a new message.
+ */
+export const PurgeDeadLettersRequestSchema: GenMessage<PurgeDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 14);
+
+/**
+ * @generated from message eventmesh.peer.v1.PurgeDeadLettersResponse
+ */
+export type PurgeDeadLettersResponse = Message<"eventmesh.peer.v1.PurgeDeadLettersResponse"> & {
+  /**
+   * @generated from field: eventmesh.deadletter.v1.PurgeResponse response = 1;
+   */
+  response?: PurgeResponse | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.PurgeDeadLettersResponse.
+ * Use `create(PurgeDeadLettersResponseSchema)` to create a new message.
+ */
+export const PurgeDeadLettersResponseSchema: GenMessage<PurgeDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 15);
+
+/**
+ * @generated from message eventmesh.peer.v1.ListReplaysRequest
+ */
+export type ListReplaysRequest = Message<"eventmesh.peer.v1.ListReplaysRequest"> & {
+  /**
+   * @generated from field: eventmesh.acl.v1.Principal principal = 1;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * Only those of this subscription; empty: all.
+   *
+   * @generated from field: string subscription = 2;
+   */
+  subscription: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.ListReplaysRequest.
+ * Use `create(ListReplaysRequestSchema)` to create a new message.
+ */
+export const ListReplaysRequestSchema: GenMessage<ListReplaysRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 16);
+
+/**
+ * @generated from message eventmesh.peer.v1.ListReplaysResponse
+ */
+export type ListReplaysResponse = Message<"eventmesh.peer.v1.ListReplaysResponse"> & {
+  /**
+   * @generated from field: repeated eventmesh.subscriber.v1.ReplayStatus replays = 1;
+   */
+  replays: ReplayStatus[];
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.ListReplaysResponse.
+ * Use `create(ListReplaysResponseSchema)` to create a new message.
+ */
+export const ListReplaysResponseSchema: GenMessage<ListReplaysResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 17);
+
+/**
+ * @generated from message eventmesh.peer.v1.StopReplayRequest
+ */
+export type StopReplayRequest = Message<"eventmesh.peer.v1.StopReplayRequest"> & {
+  /**
+   * @generated from field: eventmesh.acl.v1.Principal principal = 1;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.StopReplayRequest.
+ * Use `create(StopReplayRequestSchema)` to create a new message.
+ */
+export const StopReplayRequestSchema: GenMessage<StopReplayRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 18);
+
+/**
+ * @generated from message eventmesh.peer.v1.StopReplayResponse
+ */
+export type StopReplayResponse = Message<"eventmesh.peer.v1.StopReplayResponse"> & {
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.StopReplayResponse.
+ * Use `create(StopReplayResponseSchema)` to create a new message.
+ */
+export const StopReplayResponseSchema: GenMessage<StopReplayResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 19);
+
+/**
  * @generated from service eventmesh.peer.v1.PeerService
  */
 export const PeerService: GenService<{
@@ -352,6 +510,47 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof SeekRequestSchema;
     output: typeof SeekResponseSchema;
+  },
+  /**
+   * Redrives dead letters on behalf of a caller of the calling emesher. UNAVAILABLE
+   * (OWNED_ELSEWHERE): a third emesher changes them.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.RedriveDeadLetters
+   */
+  redriveDeadLetters: {
+    methodKind: "unary";
+    input: typeof RedriveDeadLettersRequestSchema;
+    output: typeof RedriveDeadLettersResponseSchema;
+  },
+  /**
+   * The same for a purge.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.PurgeDeadLetters
+   */
+  purgeDeadLetters: {
+    methodKind: "unary";
+    input: typeof PurgeDeadLettersRequestSchema;
+    output: typeof PurgeDeadLettersResponseSchema;
+  },
+  /**
+   * The replay lanes of the called emesher that a caller of the calling one may see.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.ListReplays
+   */
+  listReplays: {
+    methodKind: "unary";
+    input: typeof ListReplaysRequestSchema;
+    output: typeof ListReplaysResponseSchema;
+  },
+  /**
+   * NOT_FOUND: the called emesher has no such lane, or not for this caller.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.StopReplay
+   */
+  stopReplay: {
+    methodKind: "unary";
+    input: typeof StopReplayRequestSchema;
+    output: typeof StopReplayResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_eventmesh_peer_v1_peer, 0);
