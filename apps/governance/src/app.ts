@@ -1,4 +1,4 @@
-import { createAuditSpool, createAuthorizer } from '@eventmesh/clients';
+import { CLIENT_METRICS, createAuditSpool, createAuthorizer } from '@eventmesh/clients';
 import type { Secret } from '@eventmesh/config';
 import { prefixed, systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
 import { bearerGuard } from '@eventmesh/lifecycle';
@@ -6,11 +6,11 @@ import type { AclService } from '@eventmesh/proto-gen/acl';
 import { GovernanceService, PolicyService } from '@eventmesh/proto-gen/governance';
 import { Router, createClient, localTransport, type Client } from '@eventmesh/rpc';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
-import { AuditLog, type StoreSource } from './audit-log.ts';
+import { AuditLog, type AuditLogOptions, type StoreSource } from './audit-log.ts';
 import { applyBootstrap, readBootstrap } from './bootstrap.ts';
 import type { GovernanceSettings } from './config.ts';
 import { governanceService } from './governance-service.ts';
-import { GOVERNANCE_METRICS } from './metrics.ts';
+import { GOVERNANCE_METRICS, type GovernanceMetrics } from './metrics.ts';
 import { policyService } from './policy-service.ts';
 import { PolicyState } from './policy-state.ts';
 
@@ -52,28 +52,25 @@ export function createGovernanceApp(
   const { file, apply } = config.bootstrap;
   const bootstrap = file === undefined ? undefined : readBootstrap(file);
 
+  const measure: Metrics['measure'] = (queue, fill) => deps.metrics.measure(queue, fill);
   const state = new PolicyState(kv, {
     clock,
+    historyMax: config.watch.historyMax,
     onError: (err, key) => {
       metrics.storeErrors.inc();
       log.warn({ err, key }, 'the control state is away or has an entry that is malformed');
     },
   });
+  const { waitingMax, spoolMax: entriesMax } = config.audit;
   const audit = new AuditLog(deps.store, prefixed(kv, 'audit/'), {
-    onAppended: (entries, last) => {
-      metrics.audited.inc(entries);
-      metrics.auditSequence.set(last);
-    },
-    onError: (err) => {
-      metrics.auditErrors.inc();
-      log.warn({ err }, 'the audit cannot be stored now; entries wait where they come from');
-    },
+    waitingMax,
+    ...auditObserver(metrics, log),
   });
 
   const token = config.serviceToken;
   const router = new Router().service(
     PolicyService,
-    policyService({ state, audit, metrics }),
+    policyService({ state, audit, metrics, measure }),
     bearerGuard(token),
   );
   // Its own refusals take the way that everybody's do: folded, spooled, sent again.
@@ -81,7 +78,9 @@ export function createGovernanceApp(
     router,
     token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` },
   );
-  const spool = createAuditSpool(createClient(PolicyService, own), { member, now });
+  const spool = createAuditSpool(createClient(PolicyService, own), { member, now, entriesMax });
+  measure(GOVERNANCE_METRICS.auditWaiting, () => audit.waiting);
+  measure(CLIENT_METRICS.auditSpool, () => spool.size);
   const authorizer = createAuthorizer(deps.acl, {
     now,
     onError: (err) => log.warn({ err }, 'the acl service is away'),
@@ -125,6 +124,22 @@ export function createGovernanceApp(
       await counting;
       await audit.close();
       await state.close();
+    },
+  };
+}
+
+function auditObserver(
+  metrics: GovernanceMetrics,
+  log: Logger,
+): Pick<AuditLogOptions, 'onAppended' | 'onError'> {
+  return {
+    onAppended: (entries, last) => {
+      metrics.audited.inc(entries);
+      metrics.auditSequence.set(last);
+    },
+    onError: (err) => {
+      metrics.auditErrors.inc();
+      log.warn({ err }, 'the audit cannot be stored now; entries wait where they come from');
     },
   };
 }

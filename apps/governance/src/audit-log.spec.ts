@@ -31,6 +31,7 @@ type Stores = Awaited<ReturnType<typeof stores>>;
 async function open({ store, kv }: { store: EventStore; kv: Stores['kv'] }) {
   const errors: MeshError[] = [];
   const log = new AuditLog(store, kv, {
+    waitingMax: 20_000,
     onAppended: () => undefined,
     onError: (error) => void errors.push(error),
   });
@@ -121,7 +122,7 @@ describe('the audit log', () => {
       () =>
         away ? Promise.reject(new MeshError('Unavailable', 'away')) : Promise.resolve(both.store),
       both.kv,
-      { onAppended: () => undefined, onError: () => undefined },
+      { waitingMax: 20_000, onAppended: () => undefined, onError: () => undefined },
     );
     await log.start();
     await expect(log.append([entry(1)])).rejects.toMatchObject({ code: 'Unavailable' });

@@ -16,6 +16,8 @@ import {
 export type StoreSource = EventStore | (() => Promise<EventStore>);
 
 export interface AuditLogOptions {
+  /** Entries that may wait for their append. */
+  readonly waitingMax: number;
   /** Told after each batch: how many entries were stored, and the last sequence. */
   readonly onAppended: (entries: number, last: number) => void;
   readonly onError: (error: MeshError) => void;
@@ -30,9 +32,8 @@ export interface Verification {
 
 export const AUDIT_LOG = 'audit';
 const PRODUCER = 'governance-audit';
-/** Entries of one append, and entries that may wait for theirs. */
+/** Entries of one append. */
 const BATCH_MAX = 1000;
-const WAITING_MAX = 20_000;
 /** Entries in which a batch that is sent again is recognised. */
 const RECOGNISED_MAX = 20_000;
 const TEXT_LENGTH_MAX = 4096;
@@ -74,6 +75,11 @@ export class AuditLog {
     this.#options = options;
   }
 
+  /** Entries that wait for their append. */
+  get waiting(): number {
+    return this.#waiting.reduce((sum, one) => sum + one.entries.length, 0);
+  }
+
   /** Finds the end of the chain; without an error when the store is away, for later. */
   async start(): Promise<void> {
     try {
@@ -100,9 +106,9 @@ export class AuditLog {
   async append(entries: readonly MessageInitShape<typeof AuditEntrySchema>[]): Promise<void> {
     if (this.#closed) throw unavailable('the audit is closing');
     const checked = entries.map(checkEntry);
-    const waiting = this.#waiting.reduce((sum, one) => sum + one.entries.length, 0);
-    if (checked.length > BATCH_MAX || waiting + checked.length > WAITING_MAX) {
-      const limit = checked.length > BATCH_MAX ? BATCH_MAX : WAITING_MAX;
+    const { waitingMax } = this.#options;
+    if (checked.length > BATCH_MAX || this.waiting + checked.length > waitingMax) {
+      const limit = checked.length > BATCH_MAX ? BATCH_MAX : waitingMax;
       throw new MeshError(
         'ResourceExhausted',
         'too many audit entries at once; send fewer, later',

@@ -27,6 +27,7 @@ import {
 } from '@eventmesh/proto-gen/governance';
 import { parse } from 'yaml';
 import { NAME_PATTERN, TENANT_PATTERN, checkEventType, checkQuota, checkTopic } from './checks.ts';
+import { deadLetterQuotaEntry } from './dead-letter-quota.ts';
 import { putEventType, putQuota, putSchedule, putTopic } from './entries.ts';
 import type { PolicyState } from './policy-state.ts';
 import { SCHEDULE_NAME_PATTERN, checkSchedule } from './schedule-checks.ts';
@@ -53,7 +54,7 @@ const names = <K extends string>(of: Readonly<Record<K, number>>): K[] => Object
 const count = (about: string) =>
   integer(about, { min: 0, max: Number.MAX_SAFE_INTEGER, default: 0 });
 
-/** Topics, event types, quotas and schedules to begin with. */
+/** The policy to begin with. */
 const bootstrapSpec = section('The topics, event types, quotas and schedules to begin with.', {
   topics: list(
     'Catalogue entries.',
@@ -63,7 +64,7 @@ const bootstrapSpec = section('The topics, event types, quotas and schedules to 
       description: text('For people.', { default: '' }),
       owner: text('People or teams to ask.', { default: '' }),
       deliveryClass: choice('Delivery class.', names(DELIVERY), { default: 'durable' }),
-      retention: duration('How long events are kept; 0ms: the default of the log.', {
+      retention: duration('Age at which events end; 0ms: as long as the log keeps them.', {
         default: '0ms',
       }),
       eventTypes: list('Event types that are allowed; none: any.', text('Type.')),
@@ -93,6 +94,17 @@ const bootstrapSpec = section('The topics, event types, quotas and schedules to 
       bytesPerSecond: size('Bytes a second.', { default: '0B' }),
       eventBytesMax: size('Largest event.', { default: '0B' }),
       subscriptionsMax: count('Most subscriptions.'),
+    }),
+  ),
+  deadLetters: list(
+    'What dead letters may take; what is left out is as the emeshers are configured.',
+    section('The dead letters of a tenant, at each site.', {
+      tenant,
+      bytesMax: optional(size('Stored bytes; at the limit events are held.', { min: '64KiB' })),
+      retention: optional(duration('Age at which they are dropped; 0ms keeps them.')),
+      alarmPercent: optional(
+        integer('Percent of the bytes from which the alarm is raised.', { min: 1, max: 100 }),
+      ),
     }),
   ),
   schedules: list(
@@ -169,6 +181,9 @@ export function parseBootstrap(source: string, dir: string): Bootstrap {
     add(`eventTypes[${index}]`, () => typeEntry(type, dir)),
   );
   given.quotas.forEach((quota, index) => add(`quotas[${index}]`, () => quotaEntry(quota)));
+  given.deadLetters.forEach((quota, index) =>
+    add(`deadLetters[${index}]`, () => deadLetterQuotaEntry(quota)),
+  );
   given.schedules.forEach((schedule, index) =>
     add(`schedules[${index}]`, () => scheduleEntry(schedule)),
   );

@@ -1,4 +1,12 @@
-import { ConfigError, choice, optional, section, text, type ConfigOf } from '@eventmesh/config';
+import {
+  ConfigError,
+  choice,
+  integer,
+  optional,
+  section,
+  text,
+  type ConfigOf,
+} from '@eventmesh/config';
 import { kvConfig, kvProblems } from '@eventmesh/kv-open';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
 import { readBootstrap } from './bootstrap.ts';
@@ -11,6 +19,24 @@ export const governanceSettings = {
   operatorTenant: text('The tenant whose administrators may administer other tenants.', {
     pattern: TENANT_PATTERN,
     default: 'default',
+  }),
+  audit: section('The audit.', {
+    waitingMax: integer('Entries that may wait to be stored; more are refused and sent again.', {
+      min: 1000,
+      max: 10_000_000,
+      default: 20_000,
+    }),
+    spoolMax: integer('Own entries held while the audit cannot be stored; others are counted.', {
+      min: 100,
+      max: 1_000_000,
+      default: 10_000,
+    }),
+  }),
+  watch: section('Members that follow the policy.', {
+    historyMax: integer(
+      'Versions that are kept for members that are behind or come back; one that is further behind gets the whole policy.',
+      { min: 1, max: 100_000, default: 1000 },
+    ),
   }),
   bootstrap: section('Topics, event types and quotas to begin with.', {
     file: optional(text('YAML file; see docs/reference/configuration.md. Default: none.')),

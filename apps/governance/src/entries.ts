@@ -3,10 +3,12 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { KvOperation } from '@eventmesh/kv-api';
 import { MeshError } from '@eventmesh/errors';
 import {
+  DeadLetterQuotaSchema,
   EventTypeSchema,
   QuotaSchema,
   ScheduleSchema,
   TopicSchema,
+  type DeadLetterQuota,
   type EventType,
   type Quota,
   type Schedule,
@@ -19,7 +21,8 @@ export type Entry =
   | { readonly kind: 'topic'; readonly value: Topic; readonly bytes: number }
   | { readonly kind: 'type'; readonly value: EventType; readonly bytes: number }
   | { readonly kind: 'quota'; readonly value: Quota; readonly bytes: number }
-  | { readonly kind: 'schedule'; readonly value: Schedule; readonly bytes: number };
+  | { readonly kind: 'schedule'; readonly value: Schedule; readonly bytes: number }
+  | { readonly kind: 'dead-letters'; readonly value: DeadLetterQuota; readonly bytes: number };
 
 type PutOperation = Extract<KvOperation, { type: 'put' }>;
 export type PolicyChange = WatchPolicyResponse['change'];
@@ -32,6 +35,7 @@ export const topicKey = (tenant: string, filter: string): string =>
 export const typeKey = (tenant: string, type: string): string => `type/${tenant}/${digest(type)}`;
 export const quotaKey = (tenant: string, principal: string): string =>
   `quota/${tenant}/${principal}`;
+export const deadLetterQuotaKey = (tenant: string): string => `dead-letters/${tenant}`;
 export const scheduleKey = (tenant: string, name: string): string => `schedule/${tenant}/${name}`;
 
 /** The stored form has no revision: the store's own is the one. */
@@ -59,6 +63,12 @@ export const putSchedule = (schedule: Schedule): PutOperation => ({
   value: toBinary(ScheduleSchema, create(ScheduleSchema, { ...schedule, revision: 0n })),
 });
 
+export const putDeadLetterQuota = (quota: DeadLetterQuota): PutOperation => ({
+  type: 'put',
+  key: deadLetterQuotaKey(quota.tenant),
+  value: toBinary(DeadLetterQuotaSchema, create(DeadLetterQuotaSchema, { ...quota, revision: 0n })),
+});
+
 /** @throws MeshError DataLoss to leave the key out. */
 export function decodeEntry(value: Uint8Array, key: string): Entry {
   const kind = key.slice(0, key.indexOf('/'));
@@ -73,6 +83,8 @@ export function decodeEntry(value: Uint8Array, key: string): Entry {
         return { kind, value: fromBinary(QuotaSchema, value), bytes };
       case 'schedule':
         return { kind, value: fromBinary(ScheduleSchema, value), bytes };
+      case 'dead-letters':
+        return { kind, value: fromBinary(DeadLetterQuotaSchema, value), bytes };
     }
   } catch (error) {
     throw new MeshError('DataLoss', `the entry ${key} is malformed; write it anew`, {}, error);
@@ -91,6 +103,8 @@ export function encodeEntry(entry: Entry): Uint8Array {
       return toBinary(QuotaSchema, entry.value);
     case 'schedule':
       return toBinary(ScheduleSchema, entry.value);
+    case 'dead-letters':
+      return toBinary(DeadLetterQuotaSchema, entry.value);
   }
 }
 
@@ -105,6 +119,8 @@ export function changeOf(entry: Entry, deleted: boolean): PolicyChange {
       return { case: deleted ? 'quotaDeleted' : 'quota', value: entry.value };
     case 'schedule':
       return { case: deleted ? 'scheduleDeleted' : 'schedule', value: entry.value };
+    case 'dead-letters':
+      return { case: deleted ? 'deadLetterQuotaDeleted' : 'deadLetterQuota', value: entry.value };
   }
 }
 
@@ -120,5 +136,7 @@ export function withRevision(entry: Entry, revision: number): Entry {
       return { ...entry, value: create(QuotaSchema, { ...entry.value, ...at }) };
     case 'schedule':
       return { ...entry, value: create(ScheduleSchema, { ...entry.value, ...at }) };
+    case 'dead-letters':
+      return { ...entry, value: create(DeadLetterQuotaSchema, { ...entry.value, ...at }) };
   }
 }

@@ -111,6 +111,49 @@ describe('the catalogue', () => {
   });
 });
 
+describe('the quota of dead letters', () => {
+  it('is kept for each tenant, shown, deleted and audited', async () => {
+    const { admin } = await start();
+    expect((await admin.getDeadLetterQuota({})).deadLetterQuota).toBeUndefined();
+    const put = { bytesMax: 1_048_576n, retentionMs: 0n, alarmPercent: 60 };
+    const { deadLetterQuota } = await admin.putDeadLetterQuota({ deadLetterQuota: put });
+    expect(deadLetterQuota).toMatchObject({ tenant: 'default', ...put });
+    expect(deadLetterQuota?.revision).toBeGreaterThan(0n);
+    expect(await admin.getDeadLetterQuota({})).toMatchObject({ deadLetterQuota });
+    const elsewhere = await admin.getDeadLetterQuota({ tenant: 'acme' });
+    expect(elsewhere.deadLetterQuota).toBeUndefined();
+    await admin.deleteDeadLetterQuota({});
+    await expect(admin.deleteDeadLetterQuota({})).rejects.toMatchObject({ code: 'NotFound' });
+    const { entries } = await admin.listAudit({});
+    expect(entries.filter(({ outcome }) => outcome === 'done')).toMatchObject([
+      { action: 'put-dead-letter-quota', resource: 'dead-letters' },
+      { action: 'delete-dead-letter-quota', resource: 'dead-letters' },
+    ]);
+  });
+
+  it.each([
+    ['bytes_max', { bytesMax: 1024n }],
+    ['bytes_max', { bytesMax: -1n }],
+    ['retention_ms', { retentionMs: -1n }],
+    ['alarm_percent', { alarmPercent: 101 }],
+  ])('is refused with a %s out of bounds', async (field, deadLetterQuota) => {
+    const { admin } = await start();
+    await expect(admin.putDeadLetterQuota({ deadLetterQuota })).rejects.toMatchObject({
+      code: 'InvalidArgument',
+      details: { field: `dead_letter_quota.${field}` },
+    });
+  });
+
+  it('needs admin to change and inspect to read', async () => {
+    const governance = await start();
+    const reader = governance.as('reader');
+    await expect(reader.getDeadLetterQuota({})).resolves.toBeDefined();
+    await expect(reader.putDeadLetterQuota({ deadLetterQuota: {} })).rejects.toMatchObject({
+      code: 'PermissionDenied',
+    });
+  });
+});
+
 describe('callers', () => {
   it('need a credential; inspect to read; admin to change', async () => {
     const governance = await start();
@@ -166,6 +209,8 @@ eventTypes:
   - { type: order.created, schema: '{"required":["id"]}', enforcement: warn }
 quotas:
   - { eventsPerSecond: 100, bytesPerSecond: 1MiB }
+deadLetters:
+  - { bytesMax: 2GiB, retention: 0ms }
 `;
 
   it('fills an empty store and leaves a filled one alone', async () => {
@@ -186,6 +231,9 @@ quotas:
     expect((await first.admin.listQuotas({})).quotas).toMatchObject([
       { bytesPerSecond: 1_048_576n },
     ]);
+    expect(await first.admin.getDeadLetterQuota({})).toMatchObject({
+      deadLetterQuota: { bytesMax: 2_147_483_648n, retentionMs: 0n, alarmPercent: 0 },
+    });
     await stops.pop()?.();
 
     const second = await start({ dir: dir.path, bootstrap: source.replace('7d', '8d') });

@@ -9,6 +9,7 @@ import {
   type Task,
 } from './administration.ts';
 import { checkEventType, checkPrincipal, checkQuota, checkTopic, checkType } from './checks.ts';
+import { deadLetterQuotaCalls } from './dead-letter-quota.ts';
 import { putEventType, putQuota, putTopic, quotaKey, topicKey, typeKey } from './entries.ts';
 import { scheduleCalls } from './schedule-service.ts';
 
@@ -80,6 +81,8 @@ export function governanceService(parts: GovernanceParts): ServiceImpl<typeof Go
 
     listQuotas: ({ tenant }, ctx) =>
       task(ctx, reads(tenant, 'list-quotas'), async (of) => ({ quotas: state.quotas(of) })),
+
+    ...deadLetterQuotaCalls(state, task),
 
     ...scheduleCalls(state, task, parts.now),
 

@@ -39,6 +39,7 @@ describe('createGovernanceView', () => {
     expect(() => view.topicPolicy('default', 'a')).toThrow(
       expect.objectContaining({ code: 'Unavailable' }),
     );
+    expect(() => view.deadLetterQuota('default')).toThrow('has not been loaded');
     await view.close(0);
     await expect(view.ready).rejects.toMatchObject({ code: 'Cancelled' });
     transport.close();
@@ -58,6 +59,19 @@ describe('createGovernanceView', () => {
     expect(view.topicPolicy('acme', 'orders/eu')).toBeUndefined();
     await admin.deleteTopic({ topicFilter: 'orders/#' });
     await eventually(() => expect(view.topicPolicy('default', 'orders/eu')).toBeUndefined());
+  });
+
+  it('follows the quotas of dead letters, by tenant', async () => {
+    const { admin, view } = await start();
+    await view.ready;
+    expect(view.deadLetterQuota('default')).toBeUndefined();
+    await admin.putDeadLetterQuota({ deadLetterQuota: { retentionMs: 0n } });
+    await eventually(() => {
+      expect(view.deadLetterQuota('default')).toMatchObject({ bytesMax: 0n, retentionMs: 0n });
+    });
+    expect(view.deadLetterQuota('acme')).toBeUndefined();
+    await admin.deleteDeadLetterQuota({});
+    await eventually(() => expect(view.deadLetterQuota('default')).toBeUndefined());
   });
 
   it('checks JSON against the schema of its type, and follows the schema', async () => {

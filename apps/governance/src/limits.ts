@@ -15,3 +15,5 @@ export const SCHEDULE_DATA_BYTES_MAX = 64 * 1024;
 export const SCHEDULE_ATTRIBUTES_MAX = 32;
 /** Times that one preview tells. */
 export const PREVIEW_TIMES_MAX = 100;
+/** Least quota of the dead letters of a tenant, in stored bytes. */
+export const DEAD_LETTER_BYTES_MIN = 64 * 1024;

@@ -1,8 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { PolicyService, WatchPolicyResponseSchema } from '@eventmesh/proto-gen/governance';
 import type { ServiceImpl } from '@eventmesh/rpc';
+import type { Metrics } from '@eventmesh/telemetry';
 import type { AuditLog } from './audit-log.ts';
-import type { GovernanceMetrics } from './metrics.ts';
+import { GOVERNANCE_METRICS, type GovernanceMetrics } from './metrics.ts';
 import type { PolicyState, VersionChanges } from './policy-state.ts';
 
 type Told = MessageInitShape<typeof WatchPolicyResponseSchema>;
@@ -11,17 +12,19 @@ export interface PolicyServiceParts {
   readonly state: PolicyState;
   readonly audit: AuditLog;
   readonly metrics: GovernanceMetrics;
+  readonly measure: Metrics['measure'];
 }
 
 /** The wire side for the mesh's own services. */
 export function policyService(parts: PolicyServiceParts): ServiceImpl<typeof PolicyService> {
-  const { state, audit, metrics } = parts;
+  const { state, audit, metrics, measure } = parts;
   return {
     async *watchPolicy({ afterRevision }, ctx) {
       state.checkLoaded();
       metrics.watchers.inc();
+      let at = Number(afterRevision);
+      const stop = measure(GOVERNANCE_METRICS.watchBehind, () => state.behind(at));
       try {
-        let at = Number(afterRevision);
         const since = at === 0 ? undefined : state.changesAfter(at);
         // Nothing to tell still tells the watcher that it is up to date.
         if (since?.length === 0) yield { revision: BigInt(state.version) };
@@ -44,6 +47,7 @@ export function policyService(parts: PolicyServiceParts): ServiceImpl<typeof Pol
         }
       } finally {
         metrics.watchers.dec();
+        stop();
       }
     },
 

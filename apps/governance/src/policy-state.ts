@@ -12,6 +12,7 @@ import {
 } from '@eventmesh/kv-api';
 import {
   PolicySnapshotSchema,
+  type DeadLetterQuota,
   type EventType,
   type PolicySnapshot,
   type Quota,
@@ -34,10 +35,9 @@ export interface VersionChanges {
   readonly changes: readonly PolicyChange[];
 }
 
-/** Versions kept for watchers that come back; others get the whole policy. */
-const HISTORY_MAX = 1000;
-
 export interface PolicyStateOptions {
+  /** Versions kept for watchers that are behind or come back; others get the whole policy. */
+  readonly historyMax: number;
   readonly clock: Clock;
   readonly onError: (error: MeshError, key?: string) => void;
 }
@@ -48,9 +48,11 @@ export class PolicyState {
   readonly #history: VersionChanges[] = [];
   /** Whoever is at this version or a later one can be told the changes since. */
   #historyFrom: number | undefined;
+  readonly #historyMax: number;
   #loaded = false;
 
   constructor(kv: Kv, options: PolicyStateOptions) {
+    this.#historyMax = options.historyMax;
     this.#state = versionedState(prefixed(kv, 'governance/'), decodeEntry, {
       ...options,
       onChange: (changes, version) => this.#remember(changes, version),
@@ -73,6 +75,15 @@ export class PolicyState {
   /** @throws MeshError Unavailable before the first load. */
   checkLoaded(): void {
     if (!this.#loaded) throw unavailable('the policy has not been loaded yet');
+  }
+
+  /** Versions that a watcher at this one has yet to be told; 0 when it needs the whole policy. */
+  behind(version: number): number {
+    let count = 0;
+    while (count < this.#history.length && (this.#history.at(-1 - count)?.version ?? 0) > version) {
+      count++;
+    }
+    return count;
   }
 
   changed(signal: AbortSignal): Promise<void> {
@@ -107,10 +118,15 @@ export class PolicyState {
     return this.#all('schedule', tenant) as Schedule[];
   }
 
+  deadLetterQuotas(): DeadLetterQuota[] {
+    return this.#all('dead-letters', undefined) as DeadLetterQuota[];
+  }
+
   snapshot(): PolicySnapshot {
     const [topics, eventTypes, quotas] = [this.topics(), this.types(), this.quotas()];
-    const schedules = this.schedules();
-    return create(PolicySnapshotSchema, { topics, eventTypes, quotas, schedules });
+    const [schedules, deadLetterQuotas] = [this.schedules(), this.deadLetterQuotas()];
+    const parts = { topics, eventTypes, quotas, schedules, deadLetterQuotas };
+    return create(PolicySnapshotSchema, parts);
   }
 
   /** The changes after a version, or undefined when they are not all known any more. */
@@ -150,7 +166,7 @@ export class PolicyState {
       return entry === undefined ? [] : [toldChange(entry, current === undefined)];
     });
     this.#history.push({ version, changes: told });
-    if (this.#history.length > HISTORY_MAX) this.#historyFrom = this.#history.shift()?.version;
+    if (this.#history.length > this.#historyMax) this.#historyFrom = this.#history.shift()?.version;
   }
 
   #checkLimits(operations: readonly KvOperation[]): void {

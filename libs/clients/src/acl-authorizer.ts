@@ -76,6 +76,8 @@ interface Known {
   readonly revision: number;
 }
 
+/** Reason of the acl's Unavailable when it is the issuer of the token that cannot be reached. */
+export const ISSUER_AWAY = 'ISSUER_AWAY';
 const CACHE_MS_MAX = 60_000;
 /** Refreshes in flight at a time. */
 const REFRESH_WIDTH = 16;
@@ -192,7 +194,8 @@ class PolicyAuthorizer implements Authorizer {
     } catch (thrown) {
       const error = failClosed(thrown);
       if (error.code === 'Unavailable') {
-        this.#awayUntilMs = this.#context.now() + AWAY_MS;
+        // When only an issuer is away, acl does answer, and must be asked about everybody else.
+        if (error.reason !== ISSUER_AWAY) this.#awayUntilMs = this.#context.now() + AWAY_MS;
         if (known !== undefined && known.session.problem() === undefined) {
           observer?.credential?.('reused');
           return known.session;
@@ -340,6 +343,7 @@ const principalKey = ({ tenant, kind, name, roles }: Principal): string =>
 function failClosed(thrown: unknown): MeshError {
   const error = MeshError.from(thrown);
   if (['Unauthenticated', 'ResourceExhausted', 'Cancelled'].includes(error.code)) return error;
+  if (error.reason === ISSUER_AWAY) return error;
   return unavailable('the acl service does not answer; only known callers are served', error);
 }
 

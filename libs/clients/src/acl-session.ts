@@ -141,6 +141,7 @@ export class LiveSession implements Session {
     const nowMs = this.#context.now();
     if (this.expiresMs !== 0 && nowMs >= this.expiresMs) {
       return new MeshError('Unauthenticated', 'the credential has expired; authenticate again', {
+        field: 'authorization',
         reason: 'CREDENTIAL_EXPIRED',
       });
     }

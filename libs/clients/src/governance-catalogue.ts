@@ -12,7 +12,7 @@ import { compileSchema, type SchemaCheck } from './governance-schema.ts';
 export interface TopicPolicy {
   readonly topicFilter: string;
   readonly deliveryClass: DeliveryClass;
-  /** Milliseconds; 0 for the log's default. */
+  /** Age at which its events end, in ms; 0 for no rule. */
   readonly retentionMs: number;
   readonly durabilityMin: DurabilityClass;
   /** Largest event in bytes; 0 for the emesher's limit. */

@@ -42,6 +42,16 @@ describe('QuotaBook', () => {
     expect(bob.take(1, 0)).toBeGreaterThan(0);
   });
 
+  it('tells the rates that hold: of each kind the smaller one', () => {
+    const { book: quotas } = book(
+      quota({ eventsPerSecond: 10n, bytesPerSecond: 500n }),
+      quota({ principal: 'ann', eventsPerSecond: 3n }),
+    );
+    expect(quotas.handle('t', 'ann').rates).toBe('3 events a second, 500 bytes a second');
+    expect(quotas.handle('t', 'bob').rates).toBe('10 events a second, 500 bytes a second');
+    expect(quotas.handle('other', 'ann').rates).toBe('');
+  });
+
   it('takes nothing when one of the limits refuses', () => {
     const { book: quotas } = book(quota({ eventsPerSecond: 10n, bytesPerSecond: 5n }));
     const handle = quotas.handle('t', 'ann');

@@ -8,6 +8,8 @@ export interface QuotaHandle {
    * is let through when a whole second's worth is there, and paid off before the next.
    */
   take(events: number, bytes: number): number;
+  /** The rates that hold, for people: `10 events a second, 4096 bytes a second`; empty for none. */
+  readonly rates: string;
   /** Largest event in bytes; 0 for unlimited. */
   readonly eventBytesMax: number;
   /** Most subscriptions; 0 for unlimited. */
@@ -62,7 +64,16 @@ export class QuotaBook {
       const b = limits.get(ofPrincipal)?.[field] ?? 0;
       return a === 0 || b === 0 ? a + b : Math.min(a, b);
     };
+    const rate = (of: 'events' | 'bytes'): string[] => {
+      const rates = [limits.get(ofTenant), limits.get(ofPrincipal)].flatMap(
+        (each) => each?.[of]?.perSecond ?? [],
+      );
+      return rates.length === 0 ? [] : [`${Math.min(...rates)} ${of} a second`];
+    };
     return {
+      get rates() {
+        return [...rate('events'), ...rate('bytes')].join(', ');
+      },
       take: (events, bytes) => {
         const a = limits.get(ofTenant);
         const b = principal === '' ? undefined : limits.get(ofPrincipal);

@@ -1,6 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, unavailable } from '@eventmesh/errors';
-import type { PolicyService, Schedule, WatchPolicyResponse } from '@eventmesh/proto-gen/governance';
+import type {
+  DeadLetterQuota,
+  PolicyService,
+  PolicySnapshot,
+  Schedule,
+  WatchPolicyResponse,
+} from '@eventmesh/proto-gen/governance';
 import type { Client } from '@eventmesh/rpc';
 import { createAuditSpool, type AuditSink, type AuditSpool } from './governance-audit.ts';
 import { Catalogue, type SchemaVerdict, type TopicPolicy } from './governance-catalogue.ts';
@@ -51,6 +57,11 @@ export interface GovernanceView {
   scheduleTenants(): readonly string[];
   /** Told after each change of schedules; answers how to stop that. */
   onSchedules(listener: () => void): () => void;
+  /**
+   * What dead letters of a tenant may take, as far as governance says; undefined: as configured.
+   * Throws Unavailable before the first policy.
+   */
+  deadLetterQuota(tenant: string): DeadLetterQuota | undefined;
   /** Notes a refusal or change; never waits, never throws. */
   readonly audit: AuditSink;
   readonly auditSpool: Pick<AuditSpool, 'size' | 'dropped' | 'flush'>;
@@ -77,6 +88,7 @@ class PolicyView implements GovernanceView {
   readonly #catalogue: Catalogue;
   readonly #quotas: QuotaBook;
   readonly #schedules = new Map<string, Schedule>();
+  readonly #deadLetterQuotas = new Map<string, DeadLetterQuota>();
   readonly #scheduleListeners = new Set<() => void>();
   readonly #closing = new AbortController();
   readonly #following: Promise<void>;
@@ -146,6 +158,11 @@ class PolicyView implements GovernanceView {
     return () => this.#scheduleListeners.delete(listener);
   }
 
+  deadLetterQuota(tenant: string): DeadLetterQuota | undefined {
+    this.#checkLoaded();
+    return this.#deadLetterQuotas.get(tenant);
+  }
+
   async close(deadlineMs: number): Promise<void> {
     this.#closing.abort();
     this.#rejectReady(new MeshError('Cancelled', 'the view of the policy is closed'));
@@ -182,12 +199,7 @@ class PolicyView implements GovernanceView {
   #apply({ change, revision }: WatchPolicyResponse): void {
     switch (change.case) {
       case 'snapshot':
-        this.#catalogue.reset(change.value.topics, change.value.eventTypes);
-        this.#quotas.reset(change.value.quotas);
-        this.#schedules.clear();
-        for (const schedule of change.value.schedules) this.#setSchedule(schedule);
-        this.#loaded = true;
-        this.#resolveReady();
+        this.#reset(change.value);
         break;
       case 'topic':
         this.#catalogue.setTopic(change.value);
@@ -213,6 +225,12 @@ class PolicyView implements GovernanceView {
       case 'scheduleDeleted':
         this.#schedules.delete(scheduleKey(change.value));
         break;
+      case 'deadLetterQuota':
+        this.#deadLetterQuotas.set(change.value.tenant, change.value);
+        break;
+      case 'deadLetterQuotaDeleted':
+        this.#deadLetterQuotas.delete(change.value.tenant);
+        break;
       case undefined:
         // Only the revision: we are up to date.
         break;
@@ -224,6 +242,17 @@ class PolicyView implements GovernanceView {
     }
     this.#compileSoon();
     this.#options.onChange?.(this.revision);
+  }
+
+  #reset({ topics, eventTypes, quotas, schedules, deadLetterQuotas }: PolicySnapshot): void {
+    this.#catalogue.reset(topics, eventTypes);
+    this.#quotas.reset(quotas);
+    this.#schedules.clear();
+    for (const schedule of schedules) this.#setSchedule(schedule);
+    this.#deadLetterQuotas.clear();
+    for (const quota of deadLetterQuotas) this.#deadLetterQuotas.set(quota.tenant, quota);
+    this.#loaded = true;
+    this.#resolveReady();
   }
 
   #setSchedule(schedule: Schedule): void {

@@ -7,6 +7,7 @@ export {
 export { compileGrants, type CompiledGrants } from './acl-grants.ts';
 export type { Session } from './acl-session.ts';
 export {
+  ISSUER_AWAY,
   createAuthorizer,
   type Authorizer,
   type AuthorizerObserver,
@@ -19,6 +20,7 @@ export {
   type AuditSpool,
   type AuditSpoolOptions,
 } from './governance-audit.ts';
+export { CLIENT_METRICS } from './metrics.ts';
 export type { SchemaVerdict, TopicPolicy } from './governance-catalogue.ts';
 export type { QuotaHandle } from './governance-quota.ts';
 export { compileCron, type CronTimes } from './governance-schedule.ts';
