@@ -1,4 +1,4 @@
-import type { AuditSink } from '@eventmesh/clients';
+import type { AuditEntryInit, AuditSink } from '@eventmesh/clients';
 import type { Secret } from '@eventmesh/config';
 import { bearerGuard } from '@eventmesh/lifecycle';
 import { systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
@@ -60,9 +60,12 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
     },
   });
   const cost = config.password;
-  const passwords = new VerifiedPasswords(directory, { cost, cacheMs: cost.cache, clock });
+  const passwords = makePasswords(directory, cost, clock, deps.metrics);
   const tokens = new Tokens(issuers, clock);
-  const authenticator = new Authenticator(directory, passwords, tokens, clock);
+  const member = deps.member ?? 'acl';
+  const authenticator = new Authenticator(directory, passwords, tokens, clock, (kind) =>
+    audit(refusal(kind, config.operatorTenant, member, clock)),
+  );
   const changes = new Changes(directory, cost, clock);
   const policy = new DirectoryPolicy(directory);
   const stopping = new AbortController();
@@ -82,7 +85,7 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
         changes,
         clock,
         audit,
-        member: deps.member ?? 'acl',
+        member,
         operatorTenant: config.operatorTenant,
       }),
     );
@@ -112,6 +115,20 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
   };
 }
 
+function makePasswords(
+  directory: Directory,
+  cost: AclSettings['password'],
+  clock: Clock,
+  metrics: Metrics,
+): VerifiedPasswords {
+  const { cache: cacheMs, hashingMax, waitingMax } = cost;
+  const options = { cost, cacheMs, clock, hashingMax, waitingMax };
+  const passwords = new VerifiedPasswords(directory, options);
+  metrics.measure(ACL_METRICS.hashing, () => passwords.load.hashing);
+  metrics.measure(ACL_METRICS.waiting, () => passwords.load.waiting);
+  return passwords;
+}
+
 /** A form that a JSON log can hold. */
 const plain = (entry: Parameters<AuditSink>[0]): Record<string, unknown> =>
   Object.fromEntries(
@@ -120,3 +137,14 @@ const plain = (entry: Parameters<AuditSink>[0]): Record<string, unknown> =>
       typeof value === 'bigint' ? Number(value) : value,
     ]),
   );
+
+/** Without the name that was given: names that are made up would be entries without end. */
+const refusal = (kind: string, tenant: string, member: string, clock: Clock): AuditEntryInit => ({
+  timeMs: BigInt(clock.now()),
+  tenant,
+  member,
+  action: 'authenticate',
+  resource: kind,
+  outcome: 'refused',
+  reason: 'UNAUTHENTICATED',
+});

@@ -25,12 +25,21 @@ export class Authenticator {
   readonly #passwords: VerifiedPasswords;
   readonly #tokens: Tokens;
   readonly #clock: Clock;
+  readonly #onRefused: (kind: string) => void;
 
-  constructor(directory: Directory, passwords: VerifiedPasswords, tokens: Tokens, clock: Clock) {
+  /** @param onRefused told of each credential that is not accepted, by its kind. */
+  constructor(
+    directory: Directory,
+    passwords: VerifiedPasswords,
+    tokens: Tokens,
+    clock: Clock,
+    onRefused: (kind: string) => void,
+  ) {
     this.#directory = directory;
     this.#passwords = passwords;
     this.#tokens = tokens;
     this.#clock = clock;
+    this.#onRefused = onRefused;
   }
 
   /**
@@ -42,7 +51,10 @@ export class Authenticator {
     this.#directory.checkFresh();
     const identity = await this.#identify(credential?.credential);
     if (identity === undefined) {
-      throw new MeshError('Unauthenticated', 'the credential is wrong, expired or unknown');
+      this.#onRefused(credential?.credential?.case ?? 'none');
+      throw new MeshError('Unauthenticated', 'the credential is wrong, expired or unknown', {
+        field: 'authorization',
+      });
     }
     return identity;
   }

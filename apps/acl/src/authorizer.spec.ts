@@ -1,6 +1,8 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   createAuthorizer,
+  parseAuthorization,
   passwordCredential,
   type AuthorizerObserver,
   type AuthorizerOptions,
@@ -8,7 +10,7 @@ import {
 import { AclService, Action, Principal_Kind as Kind } from '@eventmesh/proto-gen/acl';
 import { RpcServer, createClient, grpcTransport } from '@eventmesh/rpc';
 import { eventually } from '@eventmesh/testing';
-import { basic, startAcl } from '../test/acl-fixture.ts';
+import { basic, startAcl, type FixtureOptions } from '../test/acl-fixture.ts';
 
 const stops: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -16,8 +18,8 @@ afterEach(async () => {
 });
 
 /** An acl behind a real gRPC server that can be cut off, and an authorizer that follows it. */
-async function start(options: AuthorizerOptions = {}) {
-  const acl = await startAcl();
+async function start(options: AuthorizerOptions = {}, settings: FixtureOptions['settings'] = {}) {
+  const acl = await startAcl({ settings });
   stops.push(() => acl.stop());
   const users = await acl.app.putDemoUsers();
   const password = (name: string) => users.find((user) => user.name === name)?.password ?? '';
@@ -47,6 +49,16 @@ async function start(options: AuthorizerOptions = {}) {
       authorizer.authenticate(passwordCredential(name, as)),
     skip: (ms: number) => void (offsetMs += ms),
   };
+}
+
+/** A port of this machine at which nobody listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  const port = await new Promise<number>((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+  );
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 type Started = Awaited<ReturnType<typeof start>>;
@@ -124,6 +136,32 @@ describe('createAuthorizer', () => {
     mesh.skip(11_000);
     expect(() => session.canPublish('a')).toThrow(expect.objectContaining({ code: 'Unavailable' }));
     await expect(mesh.login('publisher')).rejects.toMatchObject({ code: 'Unavailable' });
+  });
+
+  it('says that the issuer of a token is away, and goes on asking acl about everybody else', async () => {
+    const issuers = [
+      {
+        issuer: 'https://away.example',
+        audience: ['eventmesh'],
+        tenant: 'default',
+        keys: { url: `http://127.0.0.1:${await closedPort()}/keys` },
+      },
+    ];
+    const mesh = await start({}, { issuers });
+    const token = [{ alg: 'RS256' }, { iss: 'https://away.example' }, 'signature']
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.');
+    const tryToken = () =>
+      expect(
+        mesh.authorizer.authenticate(parseAuthorization(`Bearer ${token}`)),
+      ).rejects.toMatchObject({ code: 'Unavailable', details: { reason: 'ISSUER_AWAY' } });
+    await mesh.login('publisher');
+    await mesh.admin.putUser({ user: { name: 'publisher' }, password: 'another-password' });
+    // Whoever shows such a token must not keep credentials alive that were changed.
+    await eventually(async () => {
+      await tryToken();
+      await expect(mesh.login('publisher')).rejects.toMatchObject({ code: 'Unauthenticated' });
+    });
   });
 
   it('serves them again when acl is back', async () => {

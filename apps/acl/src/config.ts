@@ -69,6 +69,16 @@ export const aclSettings = {
     costLog2: integer('Base-2 logarithm of the cost.', { min: 10, max: 20, default: 15 }),
     blockSize: integer('Block size.', { min: 8, max: 32, default: 8 }),
     parallel: integer('Parallelisation.', { min: 1, max: 16, default: 3 }),
+    hashingMax: integer('Hashes at a time; node has four threads for them and for files.', {
+      min: 1,
+      max: 64,
+      default: 3,
+    }),
+    waitingMax: integer('Logins that may wait for their hash; more are refused.', {
+      min: 0,
+      max: 100_000,
+      default: 256,
+    }),
     cache: duration('How long a right password is not hashed again.', {
       default: '5m',
       min: '0ms',
@@ -76,6 +86,13 @@ export const aclSettings = {
     }),
   }),
   issuers: list('Issuers of JWTs that are trusted.', issuer, { maxItems: 32 }),
+  audit: section('Audit entries on their way to governance.', {
+    spoolMax: integer('Entries held while governance is away; further ones are only counted.', {
+      min: 100,
+      max: 1_000_000,
+      default: 10_000,
+    }),
+  }),
   bootstrap: section('Users, roles and policies to begin with.', {
     file: optional(text('YAML file; see docs/reference/configuration.md. Default: none.')),
     apply: choice(

@@ -1,4 +1,4 @@
-import { createAuditSpool } from '@eventmesh/clients';
+import { CLIENT_METRICS, createAuditSpool } from '@eventmesh/clients';
 import { runService, tlsFiles } from '@eventmesh/lifecycle';
 import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
@@ -14,6 +14,7 @@ await runService({
     const spool = openAudit(config, memberId, (err) =>
       log.warn({ err }, 'audit entries wait for the governance service'),
     );
+    if (spool !== undefined) metrics.measure(CLIENT_METRICS.auditSpool, spool.size);
     const app = createAclApp(config, {
       kv,
       log,
@@ -42,8 +43,13 @@ function openAudit(config: AclConfig, member: string, onError: (error: Error) =>
     ...(tls === undefined ? {} : { tls: tlsFiles(tls) }),
     metadata: () => (token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
   });
-  const spool = createAuditSpool(createClient(PolicyService, transport), { member, onError });
+  const spool = createAuditSpool(createClient(PolicyService, transport), {
+    member,
+    entriesMax: config.audit.spoolMax,
+    onError,
+  });
   return {
+    size: () => spool.size,
     append: spool.append,
     async close(deadlineMs: number) {
       await spool.close(deadlineMs);

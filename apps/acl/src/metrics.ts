@@ -1,4 +1,4 @@
-import { counter, gauge, type LiveMetrics } from '@eventmesh/telemetry';
+import { counter, gauge, queueGauge, type LiveMetrics } from '@eventmesh/telemetry';
 
 export const ACL_METRICS = Object.freeze({
   authentications: counter(
@@ -9,6 +9,8 @@ export const ACL_METRICS = Object.freeze({
   checks: counter('eventmesh_acl_checks_total', 'Single decisions by the full policy model.', [
     'outcome',
   ]),
+  hashing: queueGauge('eventmesh_acl_passwords_hashing', 'Passwords that are being hashed.'),
+  waiting: queueGauge('eventmesh_acl_passwords_waiting', 'Logins that wait for their hash.'),
   watchers: gauge('eventmesh_acl_watchers', 'Members that follow the policy now.'),
   revision: gauge('eventmesh_acl_policy_revision', 'Revision of the policy.'),
   storeErrors: counter(

@@ -69,7 +69,22 @@ describe('Authenticate', () => {
       caught(acl.acl.authenticate({})),
     ]);
     expect(new Set(texts.map(({ code, message }) => `${code}: ${message}`)).size).toBe(1);
-    expect(texts[0]?.code).toBe('Unauthenticated');
+    expect(texts[0]).toMatchObject({
+      code: 'Unauthenticated',
+      details: { field: 'authorization' },
+    });
+  });
+
+  it('audits what was refused, without a name that anybody can make up', async () => {
+    const acl = await start();
+    await caught(login(acl, 'eve', 'wrong-password'));
+    await caught(withKey(acl, 'em_'));
+    const entry = { tenant: 'default', action: 'authenticate', outcome: 'refused' };
+    expect(acl.audited).toMatchObject([
+      { ...entry, resource: 'password', reason: 'UNAUTHENTICATED' },
+      { ...entry, resource: 'apiKey' },
+    ]);
+    expect(JSON.stringify(acl.audited, (_, value) => String(value))).not.toContain('eve');
   });
 
   it('costs the same for an unknown user as for a wrong password', async () => {

@@ -1,4 +1,5 @@
-import { MeshError, unavailable } from '@eventmesh/errors';
+import { ISSUER_AWAY } from '@eventmesh/clients';
+import { MeshError } from '@eventmesh/errors';
 import type { Clock } from '@eventmesh/kv-api';
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify, type JWTPayload } from 'jose';
 import { keySource, type KeySource, type KeySourceOptions } from './jwks.ts';
@@ -95,7 +96,12 @@ export class Tokens {
       }));
     } catch (error) {
       if (isKeySourceAway(error)) {
-        throw unavailable('the keys of the token issuer cannot be loaded; try again later', error);
+        throw new MeshError(
+          'Unavailable',
+          'the keys of the token issuer cannot be loaded; try again later',
+          { field: 'authorization', reason: ISSUER_AWAY, retryAfterMs: 1000 },
+          error,
+        );
       }
       if (error instanceof errors.JOSEError || error instanceof TypeError) return undefined;
       throw error;

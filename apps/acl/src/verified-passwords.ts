@@ -10,6 +10,10 @@ export interface PasswordOptions {
   /** How long a password that was right is taken for right without hashing it again, in ms. */
   readonly cacheMs: number;
   readonly clock: Clock;
+  /** Hashes at a time. */
+  readonly hashingMax: number;
+  /** Logins that may wait for theirs. */
+  readonly waitingMax: number;
 }
 
 interface Verified {
@@ -19,9 +23,6 @@ interface Verified {
 }
 
 const VERIFIED_MAX = 10_000;
-/** Hashes at a time, below the four threads that node has for them and for files. */
-const HASHING_MAX = 3;
-const WAITING_MAX = 256;
 
 /**
  * Checks passwords against stored hashes. A wrong password and an unknown user cost the same. A
@@ -34,13 +35,19 @@ export class VerifiedPasswords {
   readonly #hmacKey = randomBytes(32);
   readonly #verified = new Map<string, Verified>();
   readonly #pending = new Map<string, Promise<UserRecord | undefined>>();
-  readonly #limit = new WorkLimit(HASHING_MAX, WAITING_MAX);
+  readonly #limit: WorkLimit;
   readonly #nobody: Promise<string>;
 
   constructor(directory: Directory, options: PasswordOptions) {
     this.#directory = directory;
     this.#options = options;
+    this.#limit = new WorkLimit(options.hashingMax, options.waitingMax);
     this.#nobody = hashPassword(randomBytes(32).toString('hex'), options.cost);
+  }
+
+  /** Hashes that are being computed, and logins that wait for theirs. */
+  get load(): { readonly hashing: number; readonly waiting: number } {
+    return { hashing: this.#limit.active, waiting: this.#limit.waiting };
   }
 
   /** The user whose password this is, or undefined without saying why not. */

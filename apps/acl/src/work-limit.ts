@@ -5,23 +5,31 @@ import { MeshError } from '@eventmesh/errors';
  * that callers who have not authenticated yet could otherwise spend without bound.
  */
 export class WorkLimit {
-  readonly #running: number;
-  readonly #waiting: number;
+  readonly #runningMax: number;
+  readonly #waitingMax: number;
   readonly #queue: (() => void)[] = [];
   #active = 0;
 
-  /** @param running how many at a time; @param waiting how many more may wait. */
-  constructor(running: number, waiting: number) {
-    this.#running = running;
-    this.#waiting = waiting;
+  /** @param runningMax how many at a time; @param waitingMax how many more may wait. */
+  constructor(runningMax: number, waitingMax: number) {
+    this.#runningMax = runningMax;
+    this.#waitingMax = waitingMax;
+  }
+
+  get active(): number {
+    return this.#active;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
   }
 
   /** @throws MeshError ResourceExhausted when too many wait already. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#active >= this.#running) {
-      if (this.#queue.length >= this.#waiting) {
+    if (this.#active >= this.#runningMax) {
+      if (this.#queue.length >= this.#waitingMax) {
         throw new MeshError('ResourceExhausted', 'too many logins at once; try again later', {
-          limit: `${this.#waiting} waiting`,
+          limit: `${this.#waitingMax} waiting`,
           retryAfterMs: 1000,
         });
       }
