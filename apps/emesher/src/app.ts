@@ -7,10 +7,12 @@ import { MeshError } from '@eventmesh/errors';
 import { Router } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger, Metrics, Tracing } from '@eventmesh/telemetry';
+import { auditRefusals } from './audit-refusals.ts';
 import { nowUs } from './clock.ts';
 import type { DataPlaneConfig } from './config.ts';
 import { StoreStrength } from './control/store-strength.ts';
 import { Directory } from './control/directory.ts';
+import { Takeovers } from './control/takeovers.ts';
 import { createDeadParts } from './dead/index.ts';
 import { Attachments } from './deliver/attachments.ts';
 import { Cursors } from './deliver/cursors.ts';
@@ -23,20 +25,27 @@ import { createInspection } from './inspect/inspection.ts';
 import { Journal } from './inspect/journal.ts';
 import { Ledger } from './inspect/ledger.ts';
 import { deliveryObserver } from './inspect/observer.ts';
+import { measureQueues } from './inspect/queues.ts';
 import { Refusals } from './inspect/refusals.ts';
 import { ServedBy } from './inspect/served-by.ts';
 import { LinkClient, type Neighbour } from './link/link-client.ts';
 import { addLinkService } from './link/link-service.ts';
 import { Links } from './link/links.ts';
+import type { ReceiverDeps } from './link/receiver.ts';
 import { RouteHistory } from './link/route-history.ts';
 import { Logs } from './logs.ts';
+import { emesherQueues } from './metrics.ts';
 import { createMeshPort } from './mesh-port.ts';
 import { DirectFanOut } from './peer/direct-fan-out.ts';
 import { addPeerService } from './peer/peer-service.ts';
 import type { PeerTls } from './peer/peer-tls.ts';
+import { OwnerCalls, TAKEOVER_LAG_MS } from './peer/owner-calls.ts';
 import { Peers } from './peer/peers.ts';
+import type { RelayOptions } from './peer/relay.ts';
 import { SiteBooks } from './peer/site-books.ts';
 import { SiteChanges } from './peer/site-changes.ts';
+import { sitePause } from './peer/site-pause.ts';
+import { siteReplays } from './peer/site-replays.ts';
 import { protocolPort } from './protocol-port.ts';
 import { DirectSwitch, type DirectDeps } from './publish/direct.ts';
 import { Publisher } from './publish/publisher.ts';
@@ -99,7 +108,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   const { ledger, directory, followers, logs, strength, peers, served } = base;
   const { authorizer, registry, policies, log, metrics } = deps;
 
-  const port = createMeshPort({
+  const bare = createMeshPort({
     site: options.site,
     eventBytesMax: options.dataPlane.event.bytesMax,
     draining: draining.signal,
@@ -110,6 +119,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     subscriptions: delivering.admin,
     deadLetters: dead.port,
     replays,
+    siteReplays: siteReplays({ replays, peers, logger: log }),
     requests: makeRequests({
       ...publishing,
       ...options,
@@ -120,7 +130,12 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
     scheduled,
     inspect: inspection.port,
   });
-  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics, served));
+  const port = auditRefusals(bare, policies.audit);
+  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics, served), {
+    ...options.dataPlane.publish,
+    ...options.dataPlane.delivery,
+    metrics,
+  });
   const http = protocolPort(port, 'http', metrics, served);
   const adapters: ProtocolAdapter[] =
     options.http === undefined ? [] : [createHttpAdapter(options.http, http, { log, metrics })];
@@ -183,6 +198,8 @@ function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router
     publisher,
     deadLetters: delivering.dead.letters,
   });
+  const letters = delivering.dead.letters;
+  measureQueues({ ...base, ...deps, ...delivering, direct, fanOut, links, letters, timers });
   return { base, publishing, delivering, links, inspection, timers, scheduled };
 }
 
@@ -192,17 +209,24 @@ function foundation(options: EmesherOptions, deps: EmesherDeps) {
   const directory = new Directory(registry, log, options.member);
   const served = new ServedBy();
   const refusals = new Refusals(options.dataPlane.trace.refusalsMax, nowUs);
+  const peers = new Peers(directory, options.serviceToken, options.peerTls);
+  const ledger = new Ledger({ metrics, policies, served, refusals, now: Date.now });
+  const { ttl } = options.dataPlane.lease;
+  ledger.metrics.leaseTtl.set(ttl / 1000);
+  void new Takeovers(directory, ledger.metrics, () => performance.now());
   return {
     options,
     deps,
     logs,
     directory,
-    peers: new Peers(directory, options.serviceToken, options.peerTls),
+    peers,
+    owners: new OwnerCalls({ peers, pause: sitePause(directory), waitMs: ttl + TAKEOVER_LAG_MS }),
+    leaseMs: ttl,
     served,
     refusals,
-    ledger: new Ledger({ metrics, policies, served, refusals, now: Date.now }),
+    ledger,
     journal: new Journal(options.site, options.dataPlane.trace.eventsMax),
-    followers: new Followers(store, logs, log),
+    followers: new Followers(store, logs, log, options.dataPlane.delivery.readAheadBytes),
     strength: new StoreStrength(store, log),
   };
 }
@@ -236,7 +260,7 @@ function publishPath(base: Base, forward: DirectDeps['forward'], timers: () => T
     policyRevision: () => policies.revision,
     destinations: (tenant, topic, kind) => directory.destinations(tenant, topic, kind),
     reachable: (to) => directory.nextHop(to) !== undefined,
-    localInterest: (tenant, topic) => directory.wanted(tenant, topic),
+    localInterest: (tenant, topic, kind) => directory.wanted(tenant, topic, kind),
     topicPolicy: (tenant, topic) => policies.topicPolicy(tenant, topic),
     topicCount: (tenant, topic) => ledger.topic(tenant, topic),
   });
@@ -260,22 +284,21 @@ function publishPath(base: Base, forward: DirectDeps['forward'], timers: () => T
 
 /** Follow → match → queue → authorise → deliver → settle → cursor commit. */
 function deliverPath(base: Base, direct: DirectSwitch) {
-  const { options, deps, logs, directory, peers, ledger, journal, followers } = base;
+  const { options, deps, logs, directory, ledger, journal, followers } = base;
   const { site, dataPlane } = options;
   const { store, authorizer, policies, log, tracing } = deps;
-  const { heldMax, heldBytesMax, cursorInterval } = dataPlane.delivery;
+  const { heldMax, heldBytesMax, parkedKeysMax, cursorBytesMax, readAheadBytes, cursorInterval } =
+    dataPlane.delivery;
   const now = Date.now;
   const cursors = new Cursors(store, log, cursorInterval);
   const dead = createDeadParts({
+    ...base,
     site,
     store,
-    logs,
-    directory,
     policies,
-    journal,
+    authorizer,
     now,
     logger: log,
-    metrics: ledger.metrics,
     config: dataPlane.deadLetters,
   });
   const runners = new Runners({
@@ -291,18 +314,34 @@ function deliverPath(base: Base, direct: DirectSwitch) {
       random: Math.random,
       heldMax,
       heldBytesMax,
+      parkedKeysMax,
+      cursorBytesMax,
+      readAheadBytes,
+      store,
       logName: (tenant) => logs.name(tenant),
       logger: log,
       deadLetters: dead.letters,
       ...deliveryObserver({ site, journal, ledger, tracing }),
     },
   });
-  const parts = { directory, runners, peers, logs, store, logger: log };
+  const parts = { ...base, runners, store, logger: log };
   const groups = new DirectGroups(directory, direct);
   const changes = new SiteChanges({ ...parts, groups });
   const books = new SiteBooks({ ...parts, member: options.member });
-  const admin = new SubscriptionAdmin({ ...parts, site, changes, books, now });
-  const attachments = new Attachments({ ...parts, groups, admin });
+  const { broadcastConsumersMax, relayRequestsMax } = dataPlane.delivery;
+  const admin = new SubscriptionAdmin({
+    ...parts,
+    site,
+    changes,
+    books,
+    now,
+    broadcastConsumersMax,
+  });
+  const relays: RelayOptions = {
+    requestsMax: relayRequestsMax,
+    measure: (waiting) => deps.metrics.measure(emesherQueues.relayRequests, waiting),
+  };
+  const attachments = new Attachments({ ...parts, groups, admin, relays });
   const replays = makeReplays({
     store,
     logs,
@@ -336,7 +375,18 @@ function linkPath(
   const routes = new RouteHistory(directory.nextHop);
   const links = new Links(
     clients,
-    { site, member, logs, followers, ledger, journal, logger, routes, now: Date.now },
+    {
+      site,
+      member,
+      logs,
+      followers,
+      ledger,
+      journal,
+      logger,
+      routes,
+      directQueueMax: dataPlane.link.directQueueMax,
+      now: Date.now,
+    },
     directory,
   );
   const fanOut = new DirectFanOut({
@@ -344,7 +394,7 @@ function linkPath(
     peers,
     ledger,
     logger,
-    queueMax: dataPlane.delivery.directQueueMax,
+    queueMax: dataPlane.delivery.directFanOutMax,
     sendOverLinks: (record, to) => links.sendDirect(record, to),
   });
   const inspection = createInspection({
@@ -361,7 +411,7 @@ function linkPath(
     ownerSession: ownerSession(deps.authorizer),
     linkPlace: (...place) => links.place(...place),
   });
-  const receiver = {
+  const receiver: ReceiverDeps = {
     site,
     member,
     store,
@@ -374,6 +424,13 @@ function linkPath(
     ...dataPlane.link,
     neighbours: new Set(clients.keys()),
     forwardDirect: fanOut.forward.bind(fanOut),
+    measure(window, answers) {
+      const stops = [
+        deps.metrics.measure(emesherQueues.linkUnstoredBytes, () => window.bytes),
+        deps.metrics.measure(emesherQueues.linkAnswers, answers),
+      ];
+      return () => stops.forEach((stop) => stop());
+    },
   };
   addLinkService(router, receiver, inspection, linkToken);
   return { links, fanOut, inspection };
@@ -389,6 +446,7 @@ function addPeers(
     ...parts,
     directory,
     sessionOf: peerSession(deps.authorizer),
+    consumerLimits: { ...options.dataPlane.delivery, metrics: deps.metrics },
     attachHere: parts.attachments.attachHere,
     sendOverLinks: (record: Buffer, to: readonly string[]) => parts.links.sendDirect(record, to),
   };

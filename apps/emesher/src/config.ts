@@ -12,14 +12,18 @@ import {
 } from '@eventmesh/config';
 import { httpAdapterConfig } from '@eventmesh/adapter-http';
 import { serviceConfig, tlsConfig } from '@eventmesh/lifecycle';
+import { deliveryQueues, progressBounds } from './deliver/options.ts';
+import { publishConfig } from './publish/options.ts';
 import { replayConfig } from './replay/options.ts';
 import { requestConfig } from './request/options.ts';
 
+const remoteKeys = (example: string) => ({
+  address: text('host:port of its gRPC server.', { example }),
+  tls: optional(tlsConfig),
+});
+
 const remote = (what: string, example: string) =>
-  section(`The ${what} service.`, {
-    address: text('host:port of its gRPC server.', { example }),
-    tls: optional(tlsConfig),
-  });
+  section(`The ${what} service.`, remoteKeys(example));
 
 /** What the data plane may hold and how it behaves; part of the emesher's configuration. */
 export const dataPlaneConfig = {
@@ -50,6 +54,7 @@ export const dataPlaneConfig = {
       default: 100_000,
     }),
   }),
+  publish: publishConfig,
   delivery: section('Delivering to consumers.', {
     heldMax: integer('Matched events of one subscription in memory; the rest waits in the store.', {
       min: 16,
@@ -57,6 +62,7 @@ export const dataPlaneConfig = {
       default: 8192,
     }),
     heldBytesMax: size('Bytes of them.', { default: '64MiB', min: '64KiB' }),
+    ...progressBounds,
     cursorInterval: duration(
       'How often progress is written; what is settled in between may be delivered again after a crash.',
       {
@@ -73,19 +79,42 @@ export const dataPlaneConfig = {
         default: 4096,
       },
     ),
+    ...deliveryQueues,
   }),
-  deadLetters: section('Events that a subscription gave up, kept by tenant.', {
-    retention: duration('Age at which they are dropped; 0ms keeps them.', { default: '30d' }),
-    bytesMax: size(
-      'Bytes of a tenant; at the limit nothing is given up: the events are held until there is room.',
-      { default: '1GiB', min: '64KiB' },
+  lease: section('The lease by which this emesher owns what it runs.', {
+    ttl: duration(
+      'Longest time from the death of this emesher to the end of its lease. Less: another one takes over sooner; more: longer pauses of the process or the network cost nothing.',
+      { default: '5s', min: '1s', max: '60s' },
     ),
   }),
+  deadLetters: section(
+    'Events that a subscription gave up; governance may say otherwise for a tenant.',
+    {
+      retention: duration('Age at which they are dropped; 0ms keeps them.', { default: '30d' }),
+      bytesMax: size(
+        'Bytes of a tenant; at the limit nothing is given up: the events are held until there is room.',
+        { default: '1GiB', min: '64KiB' },
+      ),
+      alarmPercent: integer('Percent of the bytes from which the alarm is raised.', {
+        min: 1,
+        max: 100,
+        default: 80,
+      }),
+    },
+  ),
   link: section('Links to neighbouring sites.', {
     windowBytes: size('Bytes of frames that a link may have unaccepted.', {
       default: '8MiB',
       min: '64KiB',
     }),
+    directQueueMax: integer(
+      'Messages waiting to be sent over a link, beyond which direct events are dropped.',
+      { min: 1, max: 1_000_000, default: 1024 },
+    ),
+    answersMax: integer(
+      'Answers that wait for the neighbour to read them; beyond it nothing is read of it.',
+      { min: 16, max: 1_000_000, default: 4096 },
+    ),
     hopsMax: integer('Sites an event may pass; beyond it is dropped and counted.', {
       min: 2,
       max: 64,
@@ -102,9 +131,20 @@ export const dataPlaneConfig = {
       max: 10_000_000,
       default: 1_000_000,
     }),
+    missedMax: integer(
+      'Occurrences of a schedule that are made up for after a stop; those before are skipped.',
+      { min: 1, max: 100_000, default: 1000 },
+    ),
   }),
   replay: replayConfig,
   request: requestConfig,
+  audit: section('Audit entries on their way to governance.', {
+    spoolMax: integer('Entries held while governance is away; further ones are only counted.', {
+      min: 100,
+      max: 1_000_000,
+      default: 10_000,
+    }),
+  }),
   trace: section('What `mesh trace` and `mesh why` can look back at.', {
     eventsMax: integer('Events remembered.', { min: 0, max: 10_000_000, default: 20_000 }),
     refusalsMax: integer('Refused events remembered, for `mesh why`.', {
@@ -127,7 +167,23 @@ export const emesherConfig = section('The emesher: the data plane of a site.', {
   http: httpAdapterConfig,
   services: section('The other services of the site.', {
     registry: remote('registry', 'registry:9091'),
-    store: remote('store-gateway', 'store-gateway:9092'),
+    store: section('The store-gateway service.', {
+      ...remoteKeys('store-gateway:9092'),
+      pendingBytesMax: size('Bytes of records that wait for their receipts; more is refused.', {
+        default: '256MiB',
+        min: '32MiB',
+        max: '16GiB',
+      }),
+      framesInFlightMax: integer('Frames of one partition that may be unanswered.', {
+        min: 1,
+        max: 256,
+        default: 16,
+      }),
+      waitingCursorsMax: integer(
+        'Cursors that wait to be written; more are refused and written later.',
+        { min: 1000, max: 10_000_000, default: 1_000_000 },
+      ),
+    }),
     acl: remote('acl', 'acl:9093'),
     governance: remote('governance', 'governance:9094'),
   }),

@@ -21,15 +21,21 @@ await runService({
       client: createClient(RegistryService, registry),
       member: { id: memberId, kind: Member_Kind.EMESHER, site: config.site },
       located: located.promise,
+      ttlMs: config.dataPlane.lease.ttl,
       log,
     });
     const onError = (error: Error) => log.warn({ err: error }, 'a service of the site is away');
     const authorizer = createAuthorizer(createClient(AclService, acl), { onError });
     const policies = createGovernanceView(createClient(PolicyService, governance), {
       member: memberId,
+      auditEntriesMax: config.dataPlane.audit.spoolMax,
       onError,
     });
-    const remoteStore = await openRemoteStore({ transport: store, openTimeoutMs: 60_000 });
+    const remoteStore = await openRemoteStore({
+      ...config.services.store,
+      transport: store,
+      openTimeoutMs: 60_000,
+    });
     const app = createEmesherApp(
       {
         site: config.site,

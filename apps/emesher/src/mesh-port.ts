@@ -8,6 +8,7 @@ import type {
   PublishItem,
   PublishOptions,
   Receipt,
+  ReplaysPort,
   RequestOptions,
   ScheduledEventsPort,
   Session,
@@ -33,6 +34,8 @@ export interface MeshPortParts {
   readonly subscriptions: SubscriptionsPort;
   readonly deadLetters: DeadLettersPort;
   readonly replays: Replays;
+  /** Those of all emeshers of the site. */
+  readonly siteReplays: ReplaysPort;
   readonly requests: Requests;
   readonly inspect: InspectPort;
   readonly scheduled: ScheduledEventsPort;
@@ -77,7 +80,7 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
     draining,
     subscriptions: parts.subscriptions,
     deadLetters: parts.deadLetters,
-    replays: parts.replays,
+    replays: parts.siteReplays,
     inspect: parts.inspect,
     scheduled: parts.scheduled,
 

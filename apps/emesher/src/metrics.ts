@@ -1,4 +1,4 @@
-import { counter, gauge, histogram } from '@eventmesh/telemetry';
+import { counter, gauge, histogram, queueGauge } from '@eventmesh/telemetry';
 
 /** One counter at each state transition of an event: the ledger is made from these. */
 export const emesherMetrics = {
@@ -104,6 +104,26 @@ export const emesherMetrics = {
     'How long the ten longest stuck keys of a subscription have been so, and who holds them.',
     ['tenant', 'subscription', 'consumer', 'topic', 'key'],
   ),
+  parked: gauge(
+    'eventmesh_subscription_parked',
+    'Of the held events, those that wait in the store behind a stuck one of their key.',
+    ['tenant', 'subscription'],
+  ),
+  parkedKeys: gauge(
+    'eventmesh_subscription_parked_keys',
+    'Keys that have such events; at delivery.parkedKeysMax reading stops.',
+    ['tenant', 'subscription'],
+  ),
+  cursorBytes: gauge(
+    'eventmesh_subscription_cursor_bytes',
+    'Packed bytes of the largest cursor of the partitions; at delivery.cursorBytesMax reading stops.',
+    ['tenant', 'subscription'],
+  ),
+  stopped: gauge(
+    'eventmesh_subscription_stopped',
+    '1 while nothing more is read though a consumer would take more; by: memory is full of events that are out, retried or being buried, as many keys as may be are parked, or the cursor is as large as it may be.',
+    ['tenant', 'subscription', 'by'],
+  ),
   lag: gauge(
     'eventmesh_subscription_lag',
     'Stored records that the subscription has not looked at.',
@@ -125,14 +145,31 @@ export const emesherMetrics = {
     '1 while the dead letters are at their quota: what cannot be delivered is held.',
     ['tenant'],
   ),
+  deadLettersBytesMax: gauge('eventmesh_dead_letters_bytes_max', 'The quota for them.', ['tenant']),
+  deadLettersAlarm: gauge(
+    'eventmesh_dead_letters_alarm',
+    '1 while the dead letters take as much of their quota as the alarm is set to.',
+    ['tenant'],
+  ),
   deadLettersRedriven: counter(
     'eventmesh_dead_letters_redriven_total',
-    'Dead letters given back to their subscription.',
+    'Dead letters given back to their subscription, or published when they had none.',
     ['tenant'],
   ),
   deadLettersPurged: counter('eventmesh_dead_letters_purged_total', 'Dead letters purged.', [
     'tenant',
   ]),
+  takeovers: counter(
+    'eventmesh_takeovers_total',
+    'Names (subscriptions, links, timers, dead letters) that this emesher owns since another one that owned them has left the site, be it that its lease ended.',
+    ['kind'],
+  ),
+  takeoverSeconds: histogram(
+    'eventmesh_takeover_seconds',
+    'From the word that the owner has left until its name was owned here. The time of its lease comes before that.',
+    [],
+  ),
+  leaseTtl: gauge('eventmesh_lease_ttl_seconds', 'The time of the lease of this emesher.'),
   linkTaken: counter(
     'eventmesh_link_taken_total',
     'Events that a link has taken to bring to a neighbouring site; each counts once.',
@@ -229,5 +266,74 @@ export const emesherMetrics = {
     'eventmesh_replies_total',
     'Replies that have reached their site: answered, or late when nobody waits (any more).',
     ['tenant', 'outcome'],
+  ),
+} as const;
+
+/** Queues of the data plane; read when somebody looks. */
+export const emesherQueues = {
+  storePendingBytes: queueGauge(
+    'eventmesh_store_client_pending_bytes',
+    'Bytes of records that wait for their receipts from the store.',
+  ),
+  storeFrames: queueGauge(
+    'eventmesh_store_client_frames_in_flight',
+    'Frames that the busiest partition has on their way to the store-gateway.',
+  ),
+  storeCursors: queueGauge(
+    'eventmesh_store_client_cursors_waiting',
+    'Cursors that wait to be sent to the store-gateway.',
+  ),
+  heldBytes: queueGauge(
+    'eventmesh_delivery_held_bytes',
+    'Bytes of the matched and unsettled events of the subscription that has the most of them.',
+  ),
+  direct: queueGauge(
+    'eventmesh_direct_waiting',
+    'Direct events that wait for the slowest consumer, or group of consumers.',
+  ),
+  directFanOut: queueGauge(
+    'eventmesh_direct_fan_out_waiting',
+    'Direct events that wait for the slowest other emesher of the site.',
+  ),
+  relayRequests: queueGauge(
+    'eventmesh_relay_requests_waiting',
+    'Credit and settles of one consumer that wait for the emesher that owns its subscription.',
+  ),
+  broadcastConsumers: queueGauge(
+    'eventmesh_broadcast_consumers',
+    'Consumers that the largest broadcast subscription knows.',
+  ),
+  deadLetters: queueGauge(
+    'eventmesh_dead_letters_waiting',
+    'Dead letters of one tenant that are not durable yet; their events are held.',
+  ),
+  linkGatheredBytes: queueGauge(
+    'eventmesh_link_gathered_bytes',
+    'Bytes of events that one partition has gathered for a link and not sent.',
+  ),
+  linkMessages: queueGauge(
+    'eventmesh_link_messages_waiting',
+    'Messages that wait to be sent over the slowest link.',
+  ),
+  linkUnstoredBytes: queueGauge(
+    'eventmesh_link_unstored_bytes',
+    'Bytes received over the busiest link and not stored.',
+  ),
+  linkAnswers: queueGauge(
+    'eventmesh_link_answers_waiting',
+    'Answers that wait for the slowest neighbour to read them.',
+  ),
+  missed: queueGauge(
+    'eventmesh_schedule_occurrences_missed',
+    'Occurrences that the schedule which is behind the most has still to make up for after a stop.',
+  ),
+  replayHeld: queueGauge(
+    'eventmesh_replay_held',
+    'Matched and unsettled events of the fullest replay lane.',
+  ),
+  traceEvents: queueGauge('eventmesh_trace_events', 'Events that `mesh trace` can look back at.'),
+  traceRefusals: queueGauge(
+    'eventmesh_trace_refusals',
+    'Refused events that `mesh why` can look back at.',
   ),
 } as const;

@@ -47,6 +47,12 @@ export function callerOf(session: Session): CallerSession {
   throw new MeshError('Internal', 'a session that this emesher has not made');
 }
 
+/** The caller as another emesher of the site is told of it. */
+export function wirePrincipal({ grants }: CallerSession) {
+  const { tenant, kind, name, roles } = grants.principal;
+  return { tenant, kind, name, roles };
+}
+
 /** Refuses what the caller has no right to do, naming what would be needed. */
 export function denied(action: string, resource: string): MeshError {
   return new MeshError('PermissionDenied', `no grant to ${action} "${resource}"`, {

@@ -14,6 +14,10 @@ export interface DirectoryListener {
   /** What this emesher owned may be another's by now. */
   ownershipLost?(): void;
   memberLeft?(id: string): void;
+  /** This emesher owns a name from now on, or still. */
+  acquired?(name: string): void;
+  /** A name is owned by another member; empty when that is not known. */
+  refused?(name: string, member: string): void;
 }
 
 /**
@@ -91,14 +95,9 @@ export class Directory {
     return this.#view.destinationsFor(tenant, topic, wire);
   }
 
-  /** Whether a subscription of this site wants a topic. */
-  wanted(tenant: string, topic: string): boolean {
-    return this.#interest.wants(tenant, topic);
-  }
-
-  /** Whether one of the direct class does. */
-  wantedDirect(tenant: string, topic: string): boolean {
-    return this.#interest.wantsDirect(tenant, topic);
+  /** Whether a subscription of this site and of a class wants a topic. */
+  wanted(tenant: string, topic: string, deliveryClass: 'durable' | 'direct'): boolean {
+    return this.#interest.wants(tenant, topic, deliveryClass);
   }
 
   nextHop = (site: string): string | undefined => this.#view.nextHop(site);
@@ -114,11 +113,14 @@ export class Directory {
         await this.#view.release(name);
         this.#unreleased.delete(name);
       }
-      return Number(await this.#view.acquire(name));
+      const epoch = Number(await this.#view.acquire(name));
+      this.#tell((listener) => listener.acquired?.(name));
+      return epoch;
     } catch (thrown) {
       const error = MeshError.from(thrown);
       if (error.code !== 'Aborted') throw error;
       const { owner } = await this.#view.owner(name);
+      this.#tell((listener) => listener.refused?.(name, owner?.id ?? ''));
       throw new MeshError(
         'Unavailable',
         `${name} is served by ${owner?.id ?? 'another emesher'} at ${owner?.grpcAddress ?? 'an unknown address'}; connect there`,

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   REDRIVE_RATE_MAX,
   checkChange,
+  type ChangeOptions,
   type DeadLetterSelection,
   type PurgeResult,
   type RedriveOptions,
@@ -12,12 +13,14 @@ import { invalid } from '@eventmesh/errors';
 import type { LiveMetrics } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
 import type { emesherMetrics } from '../metrics.ts';
+import type { DeadTimers } from '../schedule/dead-timers.ts';
 import type { CallerSession } from '../session.ts';
 import { batches, readOf, readToken, writeToken, type BatchLimits } from './batches.ts';
 import type { DeadLog } from './dead-log.ts';
-import type { StoredLetter } from './letter.ts';
+import { recordBefore, type StoredLetter } from './letter.ts';
 import type { DeadOwnership } from './ownership.ts';
-import { chooser } from './rights.ts';
+import { chooser, mayPublishAgain } from './rights.ts';
+import { checked } from './selection.ts';
 
 export interface DeadChangesDeps {
   readonly log: DeadLog;
@@ -28,21 +31,26 @@ export interface DeadChangesDeps {
   readonly now: () => number;
   /** Stores the events of letters again, each for its own subscription. */
   readonly giveBack: (tenant: string, letters: readonly StoredLetter[]) => Promise<void>;
+  /** Those of letters without a subscription, for everybody. */
+  readonly timers: Pick<DeadTimers, 'mayPublish' | 'publish'>;
   /** Room was made. */
   readonly changed: (tenant: string) => void;
 }
 
 /** A call works so long and then answers with a token. */
 const WORK_MS = 5000;
+/** Kept of the caller's deadline for the last batch and the answer. */
+const ANSWER_MS = 1000;
 const BATCH: BatchLimits = Object.freeze({ letters: 500, bytes: 4 * 1024 * 1024 });
 
 interface Work {
   readonly selection: DeadLetterSelection;
   readonly token: string;
   readonly signal: AbortSignal | undefined;
+  readonly deadlineMs: number | undefined;
   readonly limits: BatchLimits;
   /** Whether a letter can be done; the others stay. */
-  readonly can: (letter: StoredLetter) => boolean;
+  readonly can: (letter: StoredLetter) => boolean | Promise<boolean>;
   /** What to do with letters before they are settled. */
   readonly act: (letters: readonly StoredLetter[]) => Promise<void>;
   /** Pause behind a batch of so many, in ms. */
@@ -60,45 +68,49 @@ export class DeadChanges {
   async redrive(
     caller: CallerSession,
     selection: DeadLetterSelection,
-    { rateMax, token, signal }: RedriveOptions,
+    { rateMax, token, signal, deadlineMs }: RedriveOptions,
   ): Promise<RedriveResult> {
-    checkChange(selection);
+    checkChange(checked(selection));
     if (!Number.isSafeInteger(rateMax) || rateMax < 0 || rateMax > REDRIVE_RATE_MAX) {
       const limit = `0 to ${REDRIVE_RATE_MAX} events/s`;
       throw invalid('rateMax', `${rateMax} is out of bounds`, { limit });
     }
-    const { directory, giveBack, metrics } = this.#deps;
+    const { giveBack, timers, metrics } = this.#deps;
     const { tenant } = caller.principal;
-    let missing = 0;
+    const stay = { missing: 0, forbidden: 0 };
     const letters = rateMax === 0 ? BATCH.letters : Math.ceil(rateMax / 4);
     const { done, nextToken } = await this.#change(caller, 'redrive', {
       selection,
       token,
       signal,
+      deadlineMs,
       limits: { ...BATCH, letters: Math.min(BATCH.letters, letters) },
       pauseMs: (count) => (rateMax === 0 ? 0 : (count * 1000) / rateMax),
-      can({ letter }) {
-        const there = directory.subscriptions.has(`${tenant}/${letter.subscription}`);
-        if (!there) missing++;
-        return there;
+      can: (stored) => this.#canRedrive(caller, stored, stay),
+      async act(batch) {
+        const { own = [], timed = [] } = Object.groupBy(batch, ({ letter }) =>
+          letter.subscription === '' ? 'timed' : 'own',
+        );
+        if (own.length > 0) await giveBack(tenant, own);
+        await timers.publish(tenant, timed.map(recordBefore));
       },
-      act: (batch) => giveBack(tenant, batch),
     });
     metrics.deadLettersRedriven.inc({ tenant }, done);
-    return { redriven: done, missing, nextToken };
+    return { redriven: done, ...stay, nextToken };
   }
 
   async purge(
     caller: CallerSession,
     selection: DeadLetterSelection,
-    { token, signal }: Pick<RedriveOptions, 'token' | 'signal'>,
+    { token, signal, deadlineMs }: ChangeOptions,
   ): Promise<PurgeResult> {
-    checkChange(selection);
+    checkChange(checked(selection));
     const { tenant } = caller.principal;
     const { done, nextToken } = await this.#change(caller, 'purge', {
       selection,
       token,
       signal,
+      deadlineMs,
       limits: BATCH,
       pauseMs: () => 0,
       can: () => true,
@@ -106,6 +118,24 @@ export class DeadChanges {
     });
     this.#deps.metrics.deadLettersPurged.inc({ tenant }, done);
     return { purged: done, nextToken };
+  }
+
+  /** Counts those that stay, and why. */
+  async #canRedrive(
+    caller: CallerSession,
+    { letter, record }: StoredLetter,
+    stay: { missing: number; forbidden: number },
+  ): Promise<boolean> {
+    const { directory, timers } = this.#deps;
+    const { subscription } = letter;
+    if (subscription !== '') {
+      const there = directory.subscriptions.has(`${record.tenant}/${subscription}`);
+      if (!there) stay.missing++;
+      return there;
+    }
+    const allowed = mayPublishAgain(caller, letter) && (await timers.mayPublish(record));
+    if (!allowed) stay.forbidden++;
+    return allowed;
   }
 
   async #change(
@@ -129,7 +159,7 @@ export class DeadChanges {
     const choose = chooser(caller, work.selection, (name) =>
       directory.subscriptions.get(`${tenant}/${name}`),
     );
-    const until = now() + WORK_MS;
+    const until = Math.min(now() + WORK_MS, (work.deadlineMs ?? Infinity) - ANSWER_MS);
     const { first, last } = await log.stats(tenant);
     const { from, upTo } = readToken(work.token, last);
     const read = { ...readOf(work.selection), from: Math.max(from, first), upTo };
@@ -156,7 +186,10 @@ export class DeadChanges {
     if (letters.length === 0) return 0;
     const { log, changed } = this.#deps;
     const { settled } = await log.stats(tenant);
-    const open = letters.filter((each) => !settled.has(each.letter.id) && work.can(each));
+    const open: StoredLetter[] = [];
+    for (const each of letters) {
+      if (!settled.has(each.letter.id) && (await work.can(each))) open.push(each);
+    }
     if (open.length === 0) return 0;
     // Before anything is done: it throws when there is no place for them.
     for (const { letter, size } of open) settled.add(letter.id, size);

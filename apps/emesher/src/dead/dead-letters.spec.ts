@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { create } from '@bufbuild/protobuf';
 import { MeshError, unavailable } from '@eventmesh/errors';
+import { DeadLetterQuotaSchema } from '@eventmesh/proto-gen/governance';
 import { eventually } from '@eventmesh/testing';
 import { DeadSite, TENANT, caller, dying } from './test/dead-site.ts';
 
@@ -61,6 +63,59 @@ describe('writing dead letters', () => {
     expect(written).toEqual([1, 2, 3, 4]);
     expect(await full()).toBe(0);
     expect(await port.status(admin)).toMatchObject({ count: 2, full: false });
+  });
+
+  it('keeps to what governance says of the tenant, as it says now', async () => {
+    const { letters, port } = site.emesher('a', { bytesMax: '1GiB', retention: '30d' });
+    const quota = (bytesMax: number) =>
+      site.quotas.set(
+        TENANT,
+        create(DeadLetterQuotaSchema, {
+          tenant: TENANT,
+          bytesMax: BigInt(bytesMax),
+          retentionMs: 3_600_000n,
+          alarmPercent: 50,
+        }),
+      );
+    quota(100 * KIB);
+    const bury = (id: number) => letters.bury(TENANT, [dying(id, { bytes: 40 * KIB })]);
+    await bury(1);
+    expect(await port.status(admin)).toMatchObject({
+      bytesMax: 100 * KIB,
+      alarmBytes: 50 * KIB,
+      alarm: false,
+      retentionMs: 3_600_000,
+    });
+    await bury(2);
+    expect(await port.status(admin)).toMatchObject({ count: 2, alarm: true, full: false });
+    const held = bury(3);
+    await eventually(async () => expect(await full()).toBe(1));
+    // The configuration holds for others.
+    await letters.bury('evil', [dying(9, { bytes: 200 * KIB })]);
+    quota(200 * KIB);
+    await held;
+    expect(await port.status(admin)).toMatchObject({ count: 3, full: false });
+    expect((await site.store.logInfo(`dead.${TENANT}`))?.spec.retentionMs).toBe(3_600_000);
+    site.quotas.delete(TENANT);
+    await bury(4);
+    expect((await site.store.logInfo(`dead.${TENANT}`))?.spec.retentionMs).toBe(30 * 86_400_000);
+  });
+
+  it('tells how near the quota is, and puts a changed retention into force', async () => {
+    const { letters, gauges } = site.emesher('a', { bytesMax: '100KiB' });
+    await letters.bury(TENANT, [dying(1, { bytes: 90 * KIB })]);
+    const value = (name: string) =>
+      site.metrics.value(`eventmesh_dead_letters_${name}`, { tenant: TENANT });
+    site.quotas.set(TENANT, create(DeadLetterQuotaSchema, { tenant: TENANT, retentionMs: 0n }));
+    gauges.start();
+    await gauges.stop();
+    expect([await value('alarm'), await value('bytes_max')]).toEqual([1, 100 * KIB]);
+    expect((await site.store.logInfo(`dead.${TENANT}`))?.spec.retentionMs).toBe(0);
+    const bytesMax = BigInt(1024 * KIB);
+    site.quotas.set(TENANT, create(DeadLetterQuotaSchema, { tenant: TENANT, bytesMax }));
+    gauges.start();
+    await gauges.stop();
+    expect([await value('alarm'), await value('bytes_max')]).toEqual([0, 1024 * KIB]);
   });
 
   it('holds while the store is away, and loses nothing', async () => {

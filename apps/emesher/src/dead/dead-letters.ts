@@ -5,14 +5,14 @@ import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
 import type { emesherMetrics } from '../metrics.ts';
 import type { DeadLog } from './dead-log.ts';
 import { encodeLetter, type Dead } from './letter.ts';
+import type { DeadLimitsOf } from './limits.ts';
 import type { Settled } from './settled.ts';
 
 export interface DeadLettersDeps {
   readonly site: string;
   readonly store: EventStore;
   readonly log: DeadLog;
-  /** Of a tenant, in stored bytes. */
-  readonly bytesMax: number;
+  readonly limits: DeadLimitsOf;
   readonly policyRevision: () => number;
   readonly now: () => number;
   readonly metrics: LiveMetrics<typeof emesherMetrics>;
@@ -99,6 +99,11 @@ export class DeadLetters {
     });
   }
 
+  /** Letters of the tenant that has the most of them waiting; each is held by its subscription. */
+  get waiting(): number {
+    return Math.max(0, ...[...this.#queues.values()].map(({ waiting }) => waiting.length));
+  }
+
   /** Whether letters of a tenant wait here because it is at its quota. */
   full(tenant: string): boolean {
     return this.#queues.get(tenant)?.full ?? false;
@@ -157,9 +162,10 @@ export class DeadLetters {
 
   /** Appends what fits under the quota; false when nothing does. */
   async #writeSome(queue: Queue): Promise<boolean> {
-    const { site, log, bytesMax } = this.#deps;
+    const { site, log, limits } = this.#deps;
     const { tenant } = queue;
     await log.ensure(tenant);
+    const { bytesMax } = limits(tenant);
     const { bytes, storedBytes, settled } = await log.stats(tenant);
     let room = Math.min(bytesMax - bytes, bytesMax * STORED_PER_QUOTA - storedBytes);
     const batch: Waiting[] = [];
@@ -209,12 +215,12 @@ export class DeadLetters {
   #tellFull(queue: Queue, full: boolean): void {
     if (queue.full === full) return;
     queue.full = full;
-    const { metrics, logger, bytesMax } = this.#deps;
+    const { metrics, logger, limits } = this.#deps;
     const { tenant } = queue;
     metrics.deadLettersFull.set({ tenant }, full ? 1 : 0);
     if (full) {
       logger.warn(
-        { tenant, bytesMax, held: queue.waiting.length },
+        { tenant, bytesMax: limits(tenant).bytesMax, held: queue.waiting.length },
         'the dead letters are at their quota; what cannot be delivered is held. Redrive or purge some',
       );
     } else logger.info({ tenant }, 'there is room for dead letters again');

@@ -1,6 +1,7 @@
 import { MeshError } from '@eventmesh/errors';
 import type { EventStore, LogInfo } from '@eventmesh/store-api';
 import { decodeLetter, type StoredLetter } from './letter.ts';
+import type { DeadLimitsOf } from './limits.ts';
 import { Settled } from './settled.ts';
 
 const PREFIX = 'dead.';
@@ -23,6 +24,11 @@ export interface DeadStats {
   readonly settled: Settled;
 }
 
+interface Made {
+  readonly retentionMs: number;
+  readonly log: Promise<LogInfo>;
+}
+
 /** Read ahead for a letter that is asked for by itself. */
 const ONE_READ_AHEAD_BYTES = 64 * 1024;
 
@@ -40,13 +46,12 @@ export interface ReadLetters {
 /** The log of dead letters of each tenant, `dead.<tenant>`, and what of it is settled. */
 export class DeadLog {
   readonly #store: EventStore;
-  readonly #retentionMs: number;
-  readonly #made = new Map<string, Promise<LogInfo>>();
+  readonly #limits: DeadLimitsOf;
+  readonly #made = new Map<string, Made>();
 
-  /** @param retentionMs Age at which letters are dropped; 0 keeps them. */
-  constructor(store: EventStore, retentionMs: number) {
+  constructor(store: EventStore, limits: DeadLimitsOf) {
     this.#store = store;
-    this.#retentionMs = retentionMs;
+    this.#limits = limits;
   }
 
   name(tenant: string): string {
@@ -60,24 +65,34 @@ export class DeadLog {
     return new Map(dead.map((info) => [info.spec.name.slice(PREFIX.length), info]));
   }
 
-  /** Makes the log when it is not there. */
+  /** Makes the log when it is not there, and again when its retention has changed. */
   async ensure(tenant: string): Promise<string> {
     const name = this.name(tenant);
+    const { retentionMs } = this.#limits(tenant);
     let made = this.#made.get(tenant);
-    if (made === undefined) {
-      made = this.#store.ensureLog({
-        name,
-        partitions: 1,
-        retentionMs: this.#retentionMs,
-        // At the quota nothing is dropped, so the store must not do it either.
-        retentionBytes: 0,
-        duplicateWindow: DUPLICATE_WINDOW,
-      });
+    if (made?.retentionMs !== retentionMs) {
+      made = { retentionMs, log: this.#make(name, retentionMs, made) };
       this.#made.set(tenant, made);
-      made.catch(() => this.#made.delete(tenant));
+      const mine = made;
+      made.log.catch(() => {
+        if (this.#made.get(tenant) === mine) this.#made.delete(tenant);
+      });
     }
-    await made;
+    await made.log;
     return name;
+  }
+
+  /** Behind the call before it, so that the last word is the one that holds. */
+  async #make(name: string, retentionMs: number, before: Made | undefined): Promise<LogInfo> {
+    await before?.log.catch(() => undefined);
+    return this.#store.ensureLog({
+      name,
+      partitions: 1,
+      retentionMs,
+      // At the quota nothing is dropped, so the store must not do it either.
+      retentionBytes: 0,
+      duplicateWindow: DUPLICATE_WINDOW,
+    });
   }
 
   async settled(tenant: string): Promise<Settled> {

@@ -1,17 +1,20 @@
 import type { DeadLettersPort } from '@eventmesh/adapter-api';
-import type { GovernanceView } from '@eventmesh/clients';
+import type { Authorizer, GovernanceView } from '@eventmesh/clients';
 import type { EventStore } from '@eventmesh/store-api';
-import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
+import type { Logger } from '@eventmesh/telemetry';
 import type { DataPlaneConfig } from '../config.ts';
 import type { Directory } from '../control/directory.ts';
 import type { Journal } from '../inspect/journal.ts';
+import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
-import type { emesherMetrics } from '../metrics.ts';
+import type { OwnerCalls } from '../peer/owner-calls.ts';
+import { DeadTimers } from '../schedule/dead-timers.ts';
 import { DeadChanges } from './changes.ts';
 import { DeadGauges } from './gauges.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { DeadLog } from './dead-log.ts';
 import { giveBack } from './give-back.ts';
+import { deadLimits } from './limits.ts';
 import { DeadOwnership } from './ownership.ts';
 import { Workbench } from './workbench.ts';
 
@@ -22,10 +25,12 @@ export interface DeadDeps {
   readonly site: string;
   readonly store: EventStore;
   readonly logs: Logs;
-  readonly directory: Pick<Directory, 'subscriptions' | 'acquire' | 'release'>;
-  readonly policies: Pick<GovernanceView, 'audit' | 'revision'>;
+  readonly directory: Pick<Directory, 'subscriptions' | 'acquire' | 'release' | 'destinations'>;
+  readonly policies: Pick<GovernanceView, 'audit' | 'revision' | 'deadLetterQuota'>;
+  readonly authorizer: Pick<Authorizer, 'sessionFor'>;
+  readonly owners: OwnerCalls;
+  readonly ledger: Ledger;
   readonly journal: Journal;
-  readonly metrics: LiveMetrics<typeof emesherMetrics>;
   readonly logger: Logger;
   readonly config: DataPlaneConfig['deadLetters'];
   readonly now: () => number;
@@ -35,15 +40,18 @@ export interface DeadDeps {
 export interface DeadParts {
   readonly letters: DeadLetters;
   readonly port: DeadLettersPort;
+  /** Redrive and purge, by this very emesher. */
+  readonly changes: DeadChanges;
   readonly gauges: DeadGauges;
 }
 
 export function createDeadParts(deps: DeadDeps): DeadParts {
-  const { site, store, logs, directory, policies, journal, metrics, logger, now } = deps;
-  const { bytesMax, retention } = deps.config;
-  const log = new DeadLog(store, retention);
+  const { site, store, logs, directory, policies, journal, logger, now, owners } = deps;
+  const { metrics } = deps.ledger;
+  const limits = deadLimits(deps.config, policies);
+  const log = new DeadLog(store, limits);
   const policyRevision = () => policies.revision;
-  const writing = { site, store, log, bytesMax, policyRevision, now, metrics, logger };
+  const writing = { site, store, log, limits, policyRevision, now, metrics, logger };
   const letters = new DeadLetters(writing);
   const changes = new DeadChanges({
     log,
@@ -53,11 +61,13 @@ export function createDeadParts(deps: DeadDeps): DeadParts {
     now,
     ownership: new DeadOwnership(directory),
     giveBack: giveBack({ site, store, logs, journal }),
+    timers: new DeadTimers(deps),
     changed: (tenant) => letters.retry(tenant),
   });
   return {
     letters,
-    port: new Workbench({ log, letters, changes, directory, bytesMax }),
-    gauges: new DeadGauges({ log, letters, bytesMax, metrics, now, logger }),
+    changes,
+    port: new Workbench({ log, letters, changes, directory, limits, owners }),
+    gauges: new DeadGauges({ log, letters, limits, metrics, now, logger }),
   };
 }

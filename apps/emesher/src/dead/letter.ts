@@ -111,6 +111,12 @@ export function encodeRedriven({ letter, record }: StoredLetter): Buffer {
   return encodeRecord({ ...record, expiryMs: 0, handling }, Buffer.concat(event));
 }
 
+/** What died, as it was before: without what is known of its death. */
+export const recordBefore = ({ letter, record }: StoredLetter): RecordView => ({
+  ...record,
+  event: record.event.subarray(0, letter.event.length),
+});
+
 /**
  * An event as its producer sent it, and how often it was redriven. Names that begin with `mesh`
  * are refused at ingress, so this attribute is ours and was appended last.

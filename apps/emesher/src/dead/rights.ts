@@ -23,6 +23,15 @@ export function mayHandle(
   return subscription === undefined || mayManage(caller, subscription);
 }
 
+/**
+ * Whether a caller may have a scheduled event published that died before it was. It is published in
+ * the name of its publisher, so whoever only receives the topic may not.
+ */
+export const mayPublishAgain = (
+  caller: CallerSession,
+  { topic }: Pick<DeadLetter, 'topic'>,
+): boolean => administers(caller) || caller.grants.canPublish(topic);
+
 /** @throws PermissionDenied: the totals of a tenant are not for every consumer. */
 export function checkStatus(caller: CallerSession): void {
   if (caller.grants.can(Action.INSPECT, 'dead-letters') || administers(caller)) return;

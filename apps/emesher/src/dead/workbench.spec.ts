@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { MeshError } from '@eventmesh/errors';
 import { EventView, decodeRecord, type RecordView } from '@eventmesh/event';
 import { DeadSite, TENANT, caller, dying } from './test/dead-site.ts';
 import type { DeadParts } from './index.ts';
@@ -148,6 +149,7 @@ describe('redriving', () => {
     expect(await parts.port.redrive(admin, { subscription: 'billing' }, fast)).toEqual({
       redriven: 2,
       missing: 0,
+      forbidden: 0,
       nextToken: '',
     });
     const stored = await events();
@@ -166,7 +168,7 @@ describe('redriving', () => {
     await fill(4);
     site.subscriptions.delete(`${TENANT}/audit`);
     const result = await parts.port.redrive(admin, whole, fast);
-    expect(result).toEqual({ redriven: 2, missing: 2, nextToken: '' });
+    expect(result).toEqual({ redriven: 2, missing: 2, forbidden: 0, nextToken: '' });
     expect(await ids()).toEqual([2, 4]);
   });
 
@@ -204,7 +206,7 @@ describe('redriving', () => {
     expect(first).toMatchObject({ redriven: 2 });
     await parts.letters.bury(TENANT, [dying(50)]);
     const rest = await parts.port.redrive(admin, whole, { rateMax: 0, token: nextToken });
-    expect(rest).toEqual({ redriven: 4, missing: 0, nextToken: '' });
+    expect(rest).toEqual({ redriven: 4, missing: 0, forbidden: 0, nextToken: '' });
     expect(await ids()).toEqual([7]);
   });
 
@@ -242,6 +244,96 @@ describe('redriving', () => {
     const results = await Promise.all([1, 2, 3].map(() => parts.port.redrive(admin, whole, fast)));
     expect(results.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(30);
     expect(await events()).toHaveLength(30);
+  });
+});
+
+describe('redriving scheduled events that were never published', () => {
+  /** Timers of two publishers that came too late, and one whose publisher had lost the right. */
+  const timers = () =>
+    parts.letters.bury(TENANT, [
+      dying(1, { subscription: '', cause: 'late', attempts: 0, principal: 'user:ada' }),
+      dying(2, { subscription: '', cause: 'forbidden', attempts: 0, principal: 'api-key:shop' }),
+      dying(3, { subscription: '', cause: 'late', attempts: 0, principal: 'user:ada' }),
+    ]);
+
+  it('publishes each as it was, for everybody who wants it now, in the name of its publisher', async () => {
+    site.publishers.set('ada', ['orders/#']).set('shop', ['orders/new']);
+    await timers();
+    const originals = (await parts.port.list(admin, {}, { size: 9, token: '' })).items;
+    const result = await parts.port.redrive(admin, whole, fast);
+    expect(result).toEqual({ redriven: 3, missing: 0, forbidden: 0, nextToken: '' });
+    const stored = await events();
+    expect(stored.map(({ event }) => event)).toEqual(originals.map(({ event }) => event));
+    expect(stored.map(({ principal }) => principal)).toEqual(['ada', 'shop', 'ada']);
+    expect(stored).toMatchObject([1, 2, 3].map(() => ({ destinations: ['east'], expiryMs: 0 })));
+    for (const { handling } of stored) {
+      expect(handling).toMatchObject({ onlySubscription: '', deliverAtMs: 0, latePolicy: 0 });
+    }
+    expect(await ids()).toEqual([]);
+  });
+
+  it('leaves those whose publisher may not publish today, or is no longer known', async () => {
+    site.publishers.set('ada', ['invoices/#']);
+    await timers();
+    const result = await parts.port.redrive(admin, whole, fast);
+    expect(result).toEqual({ redriven: 0, missing: 0, forbidden: 3, nextToken: '' });
+    expect(await events()).toEqual([]);
+    expect(await ids()).toEqual([1, 2, 3]);
+  });
+
+  it('publishes nothing while acl cannot tell', async () => {
+    site.publishers.set('ada', ['#']).set('shop', ['#']);
+    site.aclAway = true;
+    await timers();
+    await expect(parts.port.redrive(admin, whole, fast)).rejects.toMatchObject({
+      code: 'Unavailable',
+    });
+    expect(await events()).toEqual([]);
+    expect(await ids()).toEqual([1, 2, 3]);
+  });
+
+  it('is not for who may only receive their topic', async () => {
+    site.publishers.set('ada', ['#']).set('shop', ['#']);
+    await timers();
+    const reader = caller('reader', { subscribe: ['#'] });
+    expect(await parts.port.redrive(reader, whole, fast)).toMatchObject({ forbidden: 3 });
+    const writer = caller('writer', { subscribe: ['#'], publish: ['orders/#'] });
+    expect(await parts.port.redrive(writer, whole, fast)).toMatchObject({ redriven: 3 });
+  });
+
+  it('stores an event once when the emesher died before it could settle the letter', async () => {
+    site.publishers.set('ada', ['#']).set('shop', ['#']);
+    await timers();
+    const { commitCursors } = site.store;
+    site.store.commitCursors = () => Promise.reject(new Error('killed'));
+    await expect(parts.port.redrive(admin, whole, fast)).rejects.toThrow();
+    site.store.commitCursors = commitCursors.bind(site.store);
+    expect(await ids()).toEqual([1, 2, 3]);
+    await site.emesher('a').port.redrive(admin, whole, fast);
+    expect(await events()).toHaveLength(3);
+    expect(await ids()).toEqual([]);
+  });
+
+  it('settles no letter while the events cannot be stored', async () => {
+    site.publishers.set('ada', ['#']).set('shop', ['#']);
+    await timers();
+    site.refusal = () => new MeshError('Unavailable', 'the store is away');
+    await expect(parts.port.redrive(admin, whole, fast)).rejects.toThrow('the store is away');
+    expect(await ids()).toEqual([1, 2, 3]);
+  });
+
+  it('goes together with those of subscriptions', async () => {
+    site.publishers.set('ada', ['#']).set('shop', ['#']);
+    await timers();
+    await parts.letters.bury(TENANT, [dying(9)]);
+    expect(await parts.port.redrive(admin, whole, fast)).toMatchObject({ redriven: 4 });
+    const stored = await events();
+    expect(stored.map(({ handling }) => handling.onlySubscription).sort()).toEqual([
+      '',
+      '',
+      '',
+      'billing',
+    ]);
   });
 });
 

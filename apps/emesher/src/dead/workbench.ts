@@ -1,29 +1,34 @@
 import type {
+  ChangeOptions,
   DeadLetter,
   DeadLetterGroup,
   DeadLetterSelection,
   DeadLetterStatus,
   DeadLettersPort,
+  RedriveOptions,
   Session,
 } from '@eventmesh/adapter-api';
-import { DEAD_LETTER_IDS_MAX } from '@eventmesh/adapter-api';
-import { MeshError, invalid } from '@eventmesh/errors';
+import { MeshError } from '@eventmesh/errors';
 import type { Directory } from '../control/directory.ts';
-import { callerOf, type CallerSession } from '../session.ts';
+import { purgeFromWire, redriveFromWire, selectionToWire } from '../peer/dead-wire.ts';
+import type { OwnerCalls } from '../peer/owner-calls.ts';
+import { callerOf, wirePrincipal, type CallerSession } from '../session.ts';
 import { batches, readOf, readToken, writeToken } from './batches.ts';
 import type { DeadChanges } from './changes.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { DeadLog } from './dead-log.ts';
 import { GroupBook } from './groups.ts';
+import type { DeadLimitsOf } from './limits.ts';
 import { checkStatus, chooser } from './rights.ts';
+import { checked } from './selection.ts';
 
 export interface WorkbenchDeps {
   readonly log: DeadLog;
   readonly letters: DeadLetters;
   readonly changes: DeadChanges;
   readonly directory: Pick<Directory, 'subscriptions'>;
-  /** Of a tenant, in stored bytes. */
-  readonly bytesMax: number;
+  readonly limits: DeadLimitsOf;
+  readonly owners: OwnerCalls;
 }
 
 /** Bytes of letters in one page; at least one letter. */
@@ -31,19 +36,46 @@ const PAGE_BYTES_MAX = 2 * 1024 * 1024;
 /** Letters read for one page. */
 const PAGE_SCANNED_MAX = 50_000;
 
-/** The workbench of dead letters, over the store alone: any emesher of the site answers the same. */
+/**
+ * The workbench of dead letters, over the store alone: any emesher of the site answers the same. What
+ * changes them is done by whichever is at it already.
+ */
 export class Workbench implements DeadLettersPort {
   readonly #deps: WorkbenchDeps;
-  readonly redrive: DeadLettersPort['redrive'];
-  readonly purge: DeadLettersPort['purge'];
 
   constructor(deps: WorkbenchDeps) {
     this.#deps = deps;
-    const { changes } = deps;
-    this.redrive = (session, selection, options) =>
-      changes.redrive(callerOf(session), checked(selection), options);
-    this.purge = (session, selection, options) =>
-      changes.purge(callerOf(session), checked(selection), options);
+  }
+
+  redrive(session: Session, selection: DeadLetterSelection, options: RedriveOptions) {
+    const { owners, changes } = this.#deps;
+    const caller = callerOf(session);
+    const { rateMax, token: pageToken } = options;
+    return owners.run({
+      ...about(caller, options),
+      here: () => changes.redrive(caller, selection, options),
+      async there(client, call) {
+        const request = { selection: selectionToWire(selection), rateMax, pageToken };
+        const principal = wirePrincipal(caller);
+        const { response } = await client.redriveDeadLetters({ principal, request }, call);
+        return redriveFromWire(response);
+      },
+    });
+  }
+
+  purge(session: Session, selection: DeadLetterSelection, options: ChangeOptions) {
+    const { owners, changes } = this.#deps;
+    const caller = callerOf(session);
+    return owners.run({
+      ...about(caller, options),
+      here: () => changes.purge(caller, selection, options),
+      async there(client, call) {
+        const request = { selection: selectionToWire(selection), pageToken: options.token };
+        const principal = wirePrincipal(caller);
+        const { response } = await client.purgeDeadLetters({ principal, request }, call);
+        return purgeFromWire(response);
+      },
+    });
   }
 
   async list(
@@ -95,13 +127,16 @@ export class Workbench implements DeadLettersPort {
   }
 
   async status(session: Session): Promise<DeadLetterStatus> {
-    const { log, letters, bytesMax } = this.#deps;
+    const { log, letters, limits } = this.#deps;
     const caller = callerOf(session);
     checkStatus(caller);
     const { tenant } = caller.principal;
+    const { bytesMax, alarmBytes, retentionMs } = limits(tenant);
     const { count, bytes, first } = await log.stats(tenant);
     const full = bytes >= bytesMax || letters.full(tenant);
-    return { count, bytes, bytesMax, full, oldestMs: await log.diedAt(tenant, first) };
+    const alarm = bytes >= alarmBytes;
+    const oldestMs = await log.diedAt(tenant, first);
+    return { count, bytes, bytesMax, full, alarmBytes, alarm, retentionMs, oldestMs };
   }
 
   #chooser(caller: CallerSession, selection: DeadLetterSelection) {
@@ -111,16 +146,8 @@ export class Workbench implements DeadLettersPort {
   }
 }
 
-/** @throws InvalidArgument that names the field. */
-function checked(selection: DeadLetterSelection): DeadLetterSelection {
-  const { ids = [] } = selection;
-  if (ids.length > DEAD_LETTER_IDS_MAX) {
-    const limit = `${DEAD_LETTER_IDS_MAX} ids`;
-    throw invalid('selection.ids', `there are ${ids.length}`, { limit });
-  }
-  for (const [index, id] of ids.entries()) {
-    if (Number.isSafeInteger(id) && id > 0) continue;
-    throw invalid(`selection.ids[${index}]`, `${id} is not the id of a dead letter`);
-  }
-  return selection;
-}
+const about = ({ principal }: CallerSession, { signal, deadlineMs }: ChangeOptions) => ({
+  what: `the dead letters of "${principal.tenant}"`,
+  signal,
+  deadlineMs,
+});

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import type { AttachOptions, Attachment, DeliverySink } from '@eventmesh/adapter-api';
 import { checkSubscription, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
+import type { Logger } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
 import type { Peers } from '../peer/peers.ts';
-import { relay } from '../peer/relay.ts';
+import { relay, type RelayOptions } from '../peer/relay.ts';
 import { Roaming } from '../peer/roaming.ts';
 import { sitePause } from '../peer/site-pause.ts';
-import { checkGrants, type CallerSession } from '../session.ts';
+import { checkGrants, wirePrincipal, type CallerSession } from '../session.ts';
 import type { DirectGroups } from './direct-groups.ts';
 import type { Hold } from './hold.ts';
 import type { Runners } from './runners.ts';
@@ -19,6 +20,10 @@ export interface AttachmentsDeps {
   readonly groups: DirectGroups;
   readonly admin: SubscriptionAdmin;
   readonly peers: Peers;
+  readonly relays: RelayOptions;
+  readonly logger: Logger;
+  /** How long the lease of an emesher that died may run, in ms. */
+  readonly leaseMs: number;
 }
 
 /** Brings consumers to subscriptions: finds or makes the subscription, here or where it runs. */
@@ -42,7 +47,12 @@ export class Attachments {
       subscription: consumed.name,
       sink,
       take: (to) => this.#take(session, consumed, consumer, to),
+      leaseMs: this.#deps.leaseMs,
       pause: sitePause(directory),
+    }).catch((thrown: unknown) => {
+      const { reason, message } = MeshError.from(thrown);
+      if (reason === 'NO_OWNER') this.#deps.logger.warn({ subscription: consumed.name }, message);
+      throw thrown;
     });
     const detach = this.#endWith(session, sink, async () => {
       await roaming.detach();
@@ -89,9 +99,9 @@ export class Attachments {
       const error = MeshError.from(thrown);
       if (error.reason !== 'OWNED_ELSEWHERE') throw error;
       const owner = await this.#deps.peers.owner(error);
-      const { tenant, kind, name, roles } = session.grants.principal;
-      const principal = { tenant, kind, name, roles };
-      return relay(owner, { principal, subscription: subscription.name, consumer }, sink);
+      const principal = wirePrincipal(session);
+      const open = { principal, subscription: subscription.name, consumer };
+      return relay(owner, open, sink, this.#deps.relays);
     }
   }
 

@@ -3,8 +3,10 @@ import type { Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { makeSubscription, type MakeDeps } from './make-subscription.ts';
 
-/** Most consumers that a broadcast subscription knows, those that are away among them. */
-export const BROADCAST_CONSUMERS_MAX = 1000;
+export interface BroadcastDeps extends MakeDeps {
+  /** Most consumers that a broadcast subscription knows, those that are away among them. */
+  readonly broadcastConsumersMax: number;
+}
 
 const CONSUMER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 
@@ -16,7 +18,7 @@ const CONSUMER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
  * @throws InvalidArgument (consumer); ResourceExhausted (BROADCAST_CONSUMERS).
  */
 export async function broadcastPart(
-  deps: MakeDeps,
+  deps: BroadcastDeps,
   whole: Subscription,
   consumer: string | undefined,
   nowMs: number,
@@ -25,17 +27,18 @@ export async function broadcastPart(
     throw invalid('consumer', `"${consumer}" is not 1 to 128 letters, digits, -, _ and .`);
   }
   const { tenant } = whole;
+  const { broadcastConsumersMax } = deps;
   const name = `${whole.name}:${consumer ?? randomUUID()}`;
   const there = deps.directory.subscriptions.get(`${tenant}/${name}`);
   if (there !== undefined) return there;
-  if (deps.directory.partsOf(whole).length >= BROADCAST_CONSUMERS_MAX) {
+  if (deps.directory.partsOf(whole).length >= broadcastConsumersMax) {
     throw new MeshError(
       'ResourceExhausted',
-      `"${whole.name}" has ${BROADCAST_CONSUMERS_MAX} consumers; delete those that are gone ` +
+      `"${whole.name}" has ${broadcastConsumersMax} consumers; delete those that are gone ` +
         `for good, named "${whole.name}:<consumer>"`,
       {
         field: 'consumer',
-        limit: `${BROADCAST_CONSUMERS_MAX} consumers`,
+        limit: `${broadcastConsumersMax} consumers`,
         reason: 'BROADCAST_CONSUMERS',
       },
     );

@@ -1,10 +1,14 @@
 import { MeshError } from '@eventmesh/errors';
 import type { CursorCommit, EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
+import { Rounds } from './rounds.ts';
 
 /** Whoever has progress to write. */
 export interface CursorSource {
-  takeCursors(): CursorCommit[];
+  /** Takes in what it has passed without a match since it was told last. */
+  refresh(): void;
+  /** Not `all`: large ones are left out that were written a moment ago. */
+  takeCursors(all: boolean): CursorCommit[];
   /** The store could not be written; the progress is dirty again. */
   cursorsFailed(commits: readonly CursorCommit[]): void;
   /** A newer owner has written: stop at once. */
@@ -12,8 +16,16 @@ export interface CursorSource {
 }
 
 /**
+ * How old the written progress of a subscription that has only passed events without a match may
+ * become, in ms. After a crash it looks at them again, which nobody notices.
+ */
+const PASSED_MS = 5000;
+
+/**
  * Writes the progress of all subscriptions together, every `intervalMs`. What was settled since the
  * last write is delivered again after a crash; a longer interval means more of that and less work.
+ * Those that nothing has matched meanwhile have their turn every `PASSED_MS`, some at each write, so
+ * that thousands of them are no load.
  */
 export class Cursors {
   readonly #store: EventStore;
@@ -25,7 +37,11 @@ export class Cursors {
   constructor(store: EventStore, logger: Logger, intervalMs: number) {
     this.#store = store;
     this.#logger = logger;
-    this.#timer = setInterval(() => void this.flush(), intervalMs);
+    const passed = new Rounds(this.#sources, PASSED_MS / intervalMs);
+    this.#timer = setInterval(() => {
+      for (const source of passed.next()) source.refresh();
+      void this.#inTurn(false);
+    }, intervalMs);
   }
 
   add(source: CursorSource): void {
@@ -38,9 +54,13 @@ export class Cursors {
   }
 
   /** Writes what is dirty now; resolves when it is durable or has failed. */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    return this.#inTurn(true);
+  }
+
+  async #inTurn(all: boolean): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
-    this.#writing = this.#write().finally(() => {
+    this.#writing = this.#write(all).finally(() => {
       this.#writing = undefined;
     });
     await this.#writing;
@@ -48,14 +68,15 @@ export class Cursors {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    for (const source of this.#sources) source.refresh();
     await this.flush();
   }
 
-  async #write(): Promise<void> {
+  async #write(all: boolean): Promise<void> {
     const commits: CursorCommit[] = [];
     const owners: CursorSource[] = [];
     for (const source of this.#sources) {
-      for (const commit of source.takeCursors()) {
+      for (const commit of source.takeCursors(all)) {
         commits.push(commit);
         owners.push(source);
       }

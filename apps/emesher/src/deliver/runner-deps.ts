@@ -1,5 +1,6 @@
 import type { SettleOutcome } from '@eventmesh/adapter-api';
 import type { Assignment, Entry, Subscription } from '@eventmesh/delivery';
+import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { DeadLetters } from '../dead/index.ts';
 import type { Runner } from './runner.ts';
@@ -10,6 +11,11 @@ export interface RunnerDeps {
   readonly random: () => number;
   readonly heldMax: number;
   readonly heldBytesMax: number;
+  /** See `delivery` in the configuration. */
+  readonly parkedKeysMax: number;
+  readonly cursorBytesMax: number;
+  readonly readAheadBytes: number;
+  readonly store: Pick<EventStore, 'read'>;
   readonly logName: (tenant: string) => string;
   readonly logger: Logger;
   readonly deadLetters: DeadLetters;

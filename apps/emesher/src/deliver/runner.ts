@@ -9,10 +9,16 @@ import {
   type Subscription,
 } from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
-import { compileFilters, type Predicate } from '@eventmesh/filter';
+import {
+  compileFilters,
+  necessaryConditions,
+  type Condition,
+  type Predicate,
+} from '@eventmesh/filter';
 import type { Cursor, CursorCommit } from '@eventmesh/store-api';
 import type { Tap, TapHandle } from '../follow/tap.ts';
 import type { CallerSession } from '../session.ts';
+import { AgainReader } from './again-reader.ts';
 import type { CursorSource } from './cursors.ts';
 import type { RunnerDeps } from './runner-deps.ts';
 import { viewOf } from './shared-view.ts';
@@ -24,13 +30,16 @@ import { viewOf } from './shared-view.ts';
 export class Runner implements Tap, CursorSource {
   readonly subscription: Subscription;
   readonly epoch: number;
-  readonly engine: DeliveryEngine;
+  readonly conditions: readonly Condition[];
   /** What the books said when this run began. */
   readonly countersAtStart: Counters;
+  readonly #engine: DeliveryEngine;
   readonly #deps: RunnerDeps;
   readonly #predicate: Predicate;
   readonly #sinks = new Map<string, DeliverySink>();
   readonly #handles: TapHandle[] = [];
+  /** By partition. */
+  readonly #again: readonly AgainReader[];
   /** Gaps that reading met before the first consumer was there. */
   readonly #untold: { readonly partition: number; readonly from: number; readonly to: number }[] =
     [];
@@ -40,7 +49,8 @@ export class Runner implements Tap, CursorSource {
   #closed = false;
   /** Ends the wait for dead letters that are not written yet. */
   readonly #closing = new AbortController();
-  #filteredHere = 0;
+  /** By partition: records that it could not evaluate since it was told how far was looked. */
+  readonly #failed: number[] = [];
   #filterErrors = 0;
 
   constructor(
@@ -57,7 +67,8 @@ export class Runner implements Tap, CursorSource {
     this.#predicate = compileFilters(subscription.filters, {
       onError: () => this.#filterErrors++,
     });
-    this.engine = new DeliveryEngine({
+    this.conditions = necessaryConditions(subscription.filters);
+    this.#engine = new DeliveryEngine({
       spec: subscription,
       epoch,
       now: deps.now,
@@ -65,11 +76,20 @@ export class Runner implements Tap, CursorSource {
       mayReceive: (topic) => this.#authority.mayReceive(topic),
       heldMax: deps.heldMax,
       heldBytesMax: deps.heldBytesMax,
+      parkedKeysMax: deps.parkedKeysMax,
+      cursorBytesMax: deps.cursorBytesMax,
     });
     for (const [partition, { floor, settled, state }] of cursors.entries()) {
-      this.engine.openPartition(partition, floor, settled, decodeState(state));
+      this.#engine.openPartition(partition, floor, settled, decodeState(state));
     }
-    this.countersAtStart = { ...this.engine.counters };
+    this.countersAtStart = { ...this.#engine.counters };
+    this.#again = cursors.map((_, partition) => this.#againReader(partition));
+  }
+
+  /** The state machine, with all that was looked at until now in its books. */
+  get engine(): DeliveryEngine {
+    this.refresh();
+    return this.#engine;
   }
 
   get topicFilters(): readonly string[] {
@@ -81,7 +101,11 @@ export class Runner implements Tap, CursorSource {
   }
 
   get ready(): boolean {
-    return !this.engine.saturated;
+    return !this.#engine.saturated;
+  }
+
+  get hungry(): boolean {
+    return this.ready && this.#engine.untried < READ_AHEAD_EVENTS;
   }
 
   /** Starts reading. */
@@ -97,13 +121,13 @@ export class Runner implements Tap, CursorSource {
 
   attach(consumer: string, sink: DeliverySink): void {
     this.#sinks.set(consumer, sink);
-    this.engine.attach(consumer);
+    this.#engine.attach(consumer);
     for (const gap of this.#untold.splice(0)) sink.gap(gap);
   }
 
   detach(consumer: string): void {
     this.#sinks.delete(consumer);
-    this.engine.detach(consumer);
+    this.#engine.detach(consumer);
     this.#schedulePump();
   }
 
@@ -116,7 +140,7 @@ export class Runner implements Tap, CursorSource {
   }
 
   credit(consumer: string, events: number, bytes: number): void {
-    this.engine.credit(consumer, events, bytes);
+    this.#engine.credit(consumer, events, bytes);
     this.#schedulePump();
   }
 
@@ -126,9 +150,9 @@ export class Runner implements Tap, CursorSource {
     outcome: SettleOutcome,
     cumulative: boolean,
   ): readonly number[] {
-    const all = cumulative ? this.engine.upTo(consumer, ids) : ids;
+    const all = cumulative ? this.#engine.upTo(consumer, ids) : ids;
     const done: Entry[] = [];
-    const refused = this.engine.settle(consumer, all, outcome, (entry) => done.push(entry));
+    const refused = this.#engine.settle(consumer, all, outcome, (entry) => done.push(entry));
     if (done.length > 0) this.#deps.onSettled(this.subscription, done, outcome);
     this.#buryDead();
     this.#resumeReading();
@@ -137,37 +161,46 @@ export class Runner implements Tap, CursorSource {
   }
 
   pause(paused: boolean): void {
-    this.engine.pause(paused);
+    this.#engine.pause(paused);
     this.#schedulePump();
   }
 
-  offer(partition: number, position: number, record: RecordView): void {
-    if (!this.#matches(partition, record)) {
-      this.#filteredHere++;
-      return;
-    }
-    this.engine.offer(partition, position, record);
+  offer(partition: number, position: number, record: RecordView): boolean {
+    if (!this.#matches(partition, record)) return false;
+    this.#engine.offer(partition, position, record);
     this.#schedulePump();
+    return true;
   }
 
   boundary(partition: number): number {
-    return this.engine.partition(partition).countedUpTo;
+    return this.#engine.partition(partition).countedUpTo;
   }
 
   advance(partition: number, upTo: number, others: number): void {
-    this.engine.advance(partition, upTo, others + this.#filteredHere);
-    this.#filteredHere = 0;
+    this.#engine.advance(partition, upTo, others);
+    // In the books together with the records, so that neither is counted twice after a crash.
+    for (let errors = this.#failed[partition] ?? 0; errors > 0; errors--) {
+      this.#engine.filterFailed(partition);
+    }
+    this.#failed[partition] = 0;
   }
 
   gap(partition: number, from: number, to: number): void {
-    this.engine.advance(partition, to, 0);
+    this.#engine.advance(partition, to, 0);
     if (this.#sinks.size === 0) this.#untold.push({ partition, from, to });
     for (const sink of this.#sinks.values()) sink.gap({ partition, from, to });
   }
 
+  /** Records that are of no use to it are told of late: now. */
+  refresh(): void {
+    for (const handle of this.#handles) handle.refresh();
+  }
+
   /** What has to be written of the progress; marks it clean. */
-  takeCursors(): CursorCommit[] {
-    const moved = this.engine.takeCursors();
+  takeCursors(all: boolean): CursorCommit[] {
+    const moved = this.#engine.takeCursors(all);
+    // They may have become small enough to read on.
+    this.#resumeReading();
     const log = this.#deps.logName(this.subscription.tenant);
     return moved.map(({ partition, floor, settled, state }) => ({
       id: { log, partition, subscription: this.subscription.name },
@@ -176,7 +209,7 @@ export class Runner implements Tap, CursorSource {
   }
 
   cursorsFailed(commits: readonly CursorCommit[]): void {
-    for (const { id } of commits) this.engine.cursorFailed(id.partition);
+    for (const { id } of commits) this.#engine.cursorFailed(id.partition);
   }
 
   fenced(): void {
@@ -189,6 +222,7 @@ export class Runner implements Tap, CursorSource {
     this.#closing.abort();
     clearTimeout(this.#timer);
     for (const handle of this.#handles) handle.close();
+    for (const reader of this.#again) reader.close();
     if (reason !== undefined) for (const sink of this.#sinks.values()) sink.ended(reason);
     this.#sinks.clear();
   }
@@ -204,8 +238,39 @@ export class Runner implements Tap, CursorSource {
       this.#deps.logger.debug({ err: error }, 'an event cannot be read');
     }
     // A filter that cannot be evaluated is false, and is counted (Subscriptions API 1.0).
-    if (this.#filterErrors !== errors) this.engine.filterFailed(partition);
+    if (this.#filterErrors !== errors) {
+      this.#failed[partition] = (this.#failed[partition] ?? 0) + 1;
+    }
     return matches;
+  }
+
+  #againReader(partition: number): AgainReader {
+    const { store, readAheadBytes, logger, logName } = this.#deps;
+    const { tenant, topicFilters } = this.subscription;
+    return new AgainReader({
+      store,
+      log: logName(tenant),
+      partition,
+      topicFilters,
+      readAheadBytes,
+      engine: this.#engine,
+      matches: (record) => this.#matchesAgain(record),
+      onRead: () => this.#schedulePump(),
+      onGap: (from, to) => {
+        for (const sink of this.#sinks.values()) sink.gap({ partition, from, to });
+      },
+      logger,
+    });
+  }
+
+  /** What was counted when the record was looked at first is not counted again. */
+  #matchesAgain(record: RecordView): boolean {
+    try {
+      return this.#predicate(viewOf(record));
+    } catch (error) {
+      this.#deps.logger.debug({ err: error }, 'an event cannot be read');
+      return false;
+    }
   }
 
   /** Once a turn, however many offers, credits and settles came in it. */
@@ -219,9 +284,9 @@ export class Runner implements Tap, CursorSource {
   }
 
   #pump(): void {
-    this.engine.tick();
+    this.#engine.tick();
     let handedOver = 0;
-    for (const assignment of this.engine.pump(TURN_EVENTS)) {
+    for (const assignment of this.#engine.pump(TURN_EVENTS)) {
       handedOver += assignment.deliveries.length;
       this.#handOver(assignment);
     }
@@ -239,15 +304,16 @@ export class Runner implements Tap, CursorSource {
   }
 
   #resumeReading(): void {
-    if (this.engine.saturated) return;
+    if (this.#engine.wantsAgain) for (const reader of this.#again) reader.wake();
+    if (!this.hungry) return;
     for (const handle of this.#handles) handle.resume();
   }
 
   #setTimer(): void {
     clearTimeout(this.#timer);
-    const due = this.engine.nextDue;
+    const due = this.#engine.nextDue;
     // Held because acl cannot tell: ask again, nothing else will wake us.
-    const again = this.engine.blocked ? this.#deps.now() + 500 : undefined;
+    const again = this.#engine.blocked ? this.#deps.now() + 500 : undefined;
     const at = due === undefined ? again : Math.min(due, again ?? due);
     if (at === undefined) return;
     this.#timer = setTimeout(() => this.#schedulePump(), Math.max(1, at - this.#deps.now()));
@@ -255,15 +321,15 @@ export class Runner implements Tap, CursorSource {
 
   /** The source of a dead letter is settled only when the letter is durable. */
   #buryDead(): void {
-    const dead = this.engine.takeDead();
+    const dead = this.#engine.takeDead();
     if (dead.length === 0) return;
     if (!this.subscription.deadLetter) {
-      for (const entry of dead) this.engine.retire(entry, 'dropped');
+      for (const entry of dead) this.#engine.retire(entry, 'dropped');
       return;
     }
     this.#deps.deadLetters.write(this.subscription, dead, this.#closing.signal).then(
       () => {
-        for (const entry of dead) this.engine.retire(entry, 'dead-lettered');
+        for (const entry of dead) this.#engine.retire(entry, 'dead-lettered');
         this.#deps.onDeadLettered(this.subscription, dead);
         this.#resumeReading();
         this.#schedulePump();
@@ -272,7 +338,7 @@ export class Runner implements Tap, CursorSource {
         // Nobody waits any more; whoever owns the subscription next looks at them again.
         if (this.#closed) return;
         this.#deps.logger.warn({ err: error }, 'dead letters could not be written; held');
-        for (const entry of dead) this.engine.revive(entry, 1000);
+        for (const entry of dead) this.#engine.revive(entry, 1000);
         this.#schedulePump();
       },
     );
@@ -284,6 +350,8 @@ export class Runner implements Tap, CursorSource {
  * not hold up those that are live.
  */
 const TURN_EVENTS = 128;
+/** Events that are read ahead of those that are handed out. */
+const READ_AHEAD_EVENTS = 256;
 
 function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
   const { record, partition, position, attempts } = entry;

@@ -1,5 +1,5 @@
 import type { Start } from '@eventmesh/delivery';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView, decodeRecord } from '@eventmesh/event';
 import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
 
@@ -7,7 +7,8 @@ import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
  * The first position of each partition that a start means. When records that the start asks for are
  * gone it is the first of them, so that whoever reads from there is told of the gap.
  *
- * @throws NotFound (`start`) when it names an event that is no longer, or never was, in this store.
+ * @throws NotFound (`start`) when it names an event that is no longer, or never was, in this store;
+ *   InvalidArgument when it names a partition that is not there or a position beyond the next one.
  */
 export async function startPositions(
   store: EventStore,
@@ -16,7 +17,24 @@ export async function startPositions(
 ): Promise<number[]> {
   const partitions = (await store.logInfo(log))?.partitions ?? [];
   if (start.kind === 'after') return behindEvent(store, log, partitions, start);
+  if (start.kind === 'position') checkPosition(partitions, start);
   return Promise.all(partitions.map((info) => startPosition(store, log, info, start)));
+}
+
+/** What begins beyond the end would pass over events that are stored later, without a word. */
+function checkPosition(
+  partitions: readonly PartitionInfo[],
+  start: Extract<Start, { kind: 'position' }>,
+): void {
+  if (partitions.length === 0) return;
+  const there = partitions.find(({ partition }) => partition === start.partition);
+  if (there === undefined) {
+    const limit = `0 to ${partitions.length - 1}`;
+    throw invalid('start.partition', `there is no partition ${start.partition}`, { limit });
+  }
+  if (start.position <= there.last + 1) return;
+  const limit = `0 to ${there.last + 1}`;
+  throw invalid('start.position', `${start.position} is beyond the end`, { limit });
 }
 
 async function startPosition(

@@ -19,7 +19,7 @@ export async function subscriptionStatus(
     for (const { partition, last } of partitions) {
       lag += Math.max(0, last + 1 - runner.engine.partition(partition).next);
     }
-    const { held, consumers, counters } = runner.engine;
+    const { held, consumers, counters, parkedEvents, parkedKeys, stopped } = runner.engine;
     return {
       ...counters,
       held,
@@ -28,6 +28,9 @@ export async function subscriptionStatus(
       ownerMember: '',
       epoch: runner.epoch,
       stuckKeys: runner.engine.stuckKeys(STUCK_KEYS_LISTED_MAX),
+      parked: parkedEvents,
+      parkedKeys,
+      stopped: stopped ?? '',
     };
   }
   let lag = 0;
@@ -44,7 +47,9 @@ export async function subscriptionStatus(
     for (const { from, to } of cursor.settled) lag -= to - from + 1;
     epoch = Math.max(epoch, cursor.epoch);
     const state = decodeState(cursor.state);
-    if (state !== undefined) counters.push(state.counters);
+    if (state === undefined) continue;
+    lag += state.parkedEvents;
+    counters.push(state.counters);
   }
   return {
     // What was looked at and not settled before a restart is looked at again, so without a running
@@ -56,5 +61,8 @@ export async function subscriptionStatus(
     ownerMember: '',
     epoch,
     stuckKeys: [],
+    parked: 0,
+    parkedKeys: 0,
+    stopped: '',
   };
 }

@@ -18,11 +18,11 @@ import { Action } from '@eventmesh/proto-gen/acl';
 import type { SiteBooks } from '../peer/site-books.ts';
 import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
-import { broadcastPart, partAs } from './broadcast.ts';
-import { makeSubscription, type MakeDeps } from './make-subscription.ts';
+import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
+import { makeSubscription } from './make-subscription.ts';
 import { sameSpec } from './same-spec.ts';
 
-export interface SubscriptionAdminDeps extends MakeDeps {
+export interface SubscriptionAdminDeps extends BroadcastDeps {
   readonly site: string;
   readonly directory: Directory;
   readonly changes: SiteChanges;
@@ -68,7 +68,11 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     if (there.broadcastOf !== '') {
       throw invalid('name', `is a part of "${there.broadcastOf}"; update that one`);
     }
-    const spec = checkSubscription({ ...there, ...input, start: there.start, mode: there.mode });
+    for (const field of FIXED) {
+      if (input[field] === undefined || input[field] === there[field]) continue;
+      throw invalid(field, `is "${there[field]}" for good; make a subscription of another name`);
+    }
+    const spec = checkSubscription({ ...there, ...input, start: there.start });
     checkGrants(caller, spec);
     return this.#putAll({ ...there, ...spec });
   }
@@ -196,6 +200,9 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     });
   }
 }
+
+/** What events were kept by, and consumers came for: another one would lose what is unsettled. */
+const FIXED = ['deliveryClass', 'mode', 'ephemeral'] as const;
 
 /** Its owner, and whoever administers subscriptions. */
 export function mayManage(caller: CallerSession, subscription: Subscription): boolean {

@@ -18,7 +18,14 @@ beforeEach(async () => {
   const spec = { retentionMs: 0, retentionBytes: 0, duplicateWindow: 0 };
   await store.ensureLog({ name: LOG, partitions: 1, ...spec });
   const logger = createLogger({ level: 'silent', service: 'test', site: 'west' });
-  follower = new Follower({ store, log: LOG, partition: 0, logger, retryMs: 10 });
+  follower = new Follower({
+    store,
+    log: LOG,
+    partition: 0,
+    logger,
+    readAheadBytes: 65_536,
+    retryMs: 10,
+  });
 });
 afterEach(async () => {
   follower.stop();
@@ -28,6 +35,8 @@ afterEach(async () => {
 
 class Looker implements Tap {
   readonly ready = true;
+  /** Events that it has an appetite for. */
+  appetite = Infinity;
   readonly topicFilters: readonly string[] | undefined;
   readonly recipient?: string;
   readonly offered: number[] = [];
@@ -39,12 +48,17 @@ class Looker implements Tap {
     if (recipient !== undefined) this.recipient = recipient;
   }
 
+  get hungry(): boolean {
+    return this.offered.length < this.appetite;
+  }
+
   boundary(): number {
     return 0;
   }
 
-  offer(_partition: number, position: number, _record: RecordView): void {
+  offer(_partition: number, position: number, _record: RecordView): boolean {
     this.offered.push(position);
+    return true;
   }
 
   advance(_partition: number, upTo: number, others: number): void {
@@ -115,4 +129,30 @@ describe('a redriven record', () => {
       expect(at(link)).toEqual([1, 2, 3, 4, 5]);
     },
   );
+});
+
+describe('a tap that has enough to go on with', () => {
+  it('is not read ahead for while it catches up, and goes on where it was', async () => {
+    for (let i = 1; i <= 4; i++) await append({ topic: 'a/x' });
+    const slow = new Looker(['a/#']);
+    const quick = new Looker(['a/#']);
+    slow.appetite = 2;
+    const handle = follower.attach(slow, 1);
+    follower.attach(quick, 1);
+    await eventually(() => expect(quick.upTo).toBe(4));
+    expect(slow.offered).toEqual([1, 2]);
+    slow.appetite = Infinity;
+    handle.resume();
+    await eventually(() => expect(slow.offered).toEqual([1, 2, 3, 4]));
+  });
+
+  it('is offered what is new while it follows live', async () => {
+    const tap = new Looker(['a/#']);
+    follower.attach(tap, 1);
+    await append({ topic: 'a/x' });
+    await eventually(() => expect(tap.upTo).toBe(1));
+    tap.appetite = 0;
+    await append({ topic: 'a/x' });
+    await eventually(() => expect(tap.offered).toEqual([1, 2]));
+  });
 });

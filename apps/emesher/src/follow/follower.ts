@@ -1,7 +1,8 @@
 import { decodeRecord, topicMatches, type RecordView } from '@eventmesh/event';
-import { TopicTrie } from '@eventmesh/routing';
+import { MatchTable } from '@eventmesh/routing';
 import type { EventStore, ReadItem } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
+import { viewOf } from '../deliver/shared-view.ts';
 import type { Tap, TapHandle } from './tap.ts';
 
 type Batch = Extract<ReadItem, { kind: 'batch' }>;
@@ -10,6 +11,8 @@ interface Place {
   readonly tap: Tap;
   /** Next position it has to be told about. */
   next: number;
+  /** While it is live: how many records the shared reader had looked at when it came to `next`. */
+  looked: number;
   live: boolean;
   closed: boolean;
   wake: (() => void) | undefined;
@@ -20,6 +23,8 @@ export interface FollowerOptions {
   readonly log: string;
   readonly partition: number;
   readonly logger: Logger;
+  /** Bytes that the store may read ahead of each reader. */
+  readonly readAheadBytes: number;
   /** Pause after a failed read, in ms. */
   readonly retryMs: number;
 }
@@ -32,11 +37,15 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #live = new Set<Place>();
-  readonly #filtered = new TopicTrie<Place>();
+  readonly #filtered = new MatchTable<RecordView, Place>(viewOf);
   readonly #unfiltered = new Set<Place>();
+  /** Live ones that have read further than the shared reader has. */
+  readonly #ahead = new Set<Place>();
   readonly #stop = new AbortController();
   /** Next position of the shared reader; undefined until it has opened. */
   #next: number | undefined;
+  /** Records that the shared reader has looked at, without those in transit. */
+  #looked = 0;
   #running = false;
 
   constructor(options: FollowerOptions) {
@@ -50,7 +59,14 @@ export class Follower {
 
   /** Adds a tap that has everything below `from`. */
   attach(tap: Tap, from: number): TapHandle {
-    const place: Place = { tap, next: from, live: false, closed: false, wake: undefined };
+    const place: Place = {
+      tap,
+      next: from,
+      looked: 0,
+      live: false,
+      closed: false,
+      wake: undefined,
+    };
     if (!this.#running) {
       this.#running = true;
       void this.#follow();
@@ -58,6 +74,7 @@ export class Follower {
     void this.#catchUp(place);
     return {
       resume: () => place.wake?.(),
+      refresh: () => this.#tell(place, 0),
       close: () => {
         place.closed = true;
         this.#leave(place);
@@ -71,7 +88,7 @@ export class Follower {
   }
 
   async #follow(): Promise<void> {
-    const { store, log, partition } = this.#options;
+    const { store, log, partition, readAheadBytes } = this.#options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const from =
@@ -79,7 +96,7 @@ export class Follower {
           ? ({ kind: 'tail' } as const)
           : ({ kind: 'position', position: this.#next } as const);
       try {
-        for await (const item of store.read({ log, partition, from, signal })) {
+        for await (const item of store.read({ log, partition, from, readAheadBytes, signal })) {
           if (item.kind === 'opened') this.#next ??= item.position;
           else if (item.kind === 'gap') this.#gap(item.from, item.to);
           else this.#spread(item);
@@ -90,56 +107,87 @@ export class Follower {
     }
   }
 
-  /** Hands a batch of the tail to all live taps; each record is decoded and matched once. */
+  /**
+   * Hands a batch of the tail to all live taps; each record is decoded and matched once. What is
+   * not for a tap costs it nothing: it is told of that together with what is, or later.
+   */
   #spread(batch: Batch): void {
-    this.#next = batch.upTo + 1;
-    if (this.#live.size === 0) return;
-    for (const place of this.#live) if (!place.tap.ready) this.#fallBehind(place);
+    for (const place of this.#unfiltered) if (!place.tap.ready) this.#fallBehind(place);
     const { partition } = this.#options;
-    const offered = new Map<Place, number>();
-    let local = 0;
+    const taken = new Map<Place, number>();
+    const local: number[] = [];
     const matched = new Set<Place>();
-    for (let i = 0; i < batch.positions.length; i++) {
+    for (let i = 0; i < batch.positions.length && this.#live.size > 0; i++) {
       const position = batch.positions[i] ?? 0;
       const record = decodeRecord(batch.records[i] ?? NO_BYTES);
-      for (const place of this.#unfiltered) place.tap.offer(partition, position, record);
+      for (const place of this.#unfiltered) {
+        if (position >= place.next) place.tap.offer(partition, position, record);
+      }
       if (record.transit) continue;
-      local++;
+      local.push(position);
       matched.clear();
-      this.#filtered.match(record.topic, matched);
-      for (const place of matched) {
-        if (!mayHave(place.tap, record)) continue;
-        place.tap.offer(partition, position, record);
-        offered.set(place, (offered.get(place) ?? 0) + 1);
+      for (const place of this.#filtered.match(record, matched)) {
+        if (position < place.next || !mayHave(place.tap, record)) continue;
+        const before = taken.get(place) ?? 0;
+        // What it has taken of a batch does not send it away from the rest.
+        if (before === 0 && !place.tap.ready) this.#fallBehind(place);
+        else if (place.tap.offer(partition, position, record)) taken.set(place, before + 1);
       }
     }
-    for (const place of this.#live) {
-      place.next = batch.upTo + 1;
-      place.tap.advance(partition, batch.upTo, local - (offered.get(place) ?? 0));
+    this.#move(batch.upTo + 1, local);
+    for (const place of this.#unfiltered) this.#tell(place, 0);
+    for (const [place, count] of taken) this.#tell(place, count);
+  }
+
+  /** The shared reader has looked at everything below `next`, the positions `local` among it. */
+  #move(next: number, local: readonly number[]): void {
+    for (const place of this.#ahead) {
+      // These were among what it has read itself.
+      place.looked += local.filter((position) => position < place.next).length;
+      if (place.next <= next) this.#ahead.delete(place);
     }
+    this.#looked += local.length;
+    this.#next = next;
+  }
+
+  /** Tells a live tap where the shared reader stands; it has `taken` of what is new to it. */
+  #tell(place: Place, taken: number): void {
+    const next = this.#next ?? 0;
+    if (!place.live || place.next >= next) return;
+    const others = this.#looked - place.looked - taken;
+    place.next = next;
+    place.looked = this.#looked;
+    place.tap.advance(this.#options.partition, next - 1, others);
   }
 
   #gap(from: number, to: number): void {
-    this.#next = to + 1;
     for (const place of this.#live) {
+      this.#tell(place, 0);
+      if (place.next > to) continue;
+      place.tap.gap(this.#options.partition, Math.max(from, place.next), to);
       place.next = to + 1;
-      place.tap.gap(this.#options.partition, from, to);
     }
+    this.#move(to + 1, []);
   }
 
   #join(place: Place): void {
+    const { tap } = place;
     place.live = true;
+    place.looked = this.#looked;
     this.#live.add(place);
-    if (place.tap.topicFilters === undefined) this.#unfiltered.add(place);
-    else for (const filter of place.tap.topicFilters) this.#filtered.add(filter, place);
+    if (place.next > (this.#next ?? 0)) this.#ahead.add(place);
+    if (tap.topicFilters === undefined) this.#unfiltered.add(place);
+    else this.#filtered.add(tap.topicFilters, tap.conditions ?? [], place);
   }
 
   #leave(place: Place): void {
     if (!place.live) return;
+    this.#tell(place, 0);
     place.live = false;
     this.#live.delete(place);
+    this.#ahead.delete(place);
     this.#unfiltered.delete(place);
-    for (const filter of place.tap.topicFilters ?? []) this.#filtered.remove(filter, place);
+    this.#filtered.remove(place.tap.topicFilters ?? [], place);
   }
 
   #fallBehind(place: Place): void {
@@ -150,7 +198,7 @@ export class Follower {
   /** Reads for one tap until it meets the shared reader. */
   async #catchUp(place: Place): Promise<void> {
     while (!place.closed && !this.#stop.signal.aborted) {
-      if (!place.tap.ready) {
+      if (!place.tap.hungry) {
         await new Promise<void>((resolve) => {
           place.wake = resolve;
         });
@@ -170,7 +218,7 @@ export class Follower {
   }
 
   async #readSome(place: Place): Promise<void> {
-    const { store, log, partition } = this.#options;
+    const { store, log, partition, readAheadBytes } = this.#options;
     const leave = new AbortController();
     const from = { kind: 'position', position: place.next } as const;
     const { topicFilters } = place.tap;
@@ -178,6 +226,7 @@ export class Follower {
       log,
       partition,
       from,
+      readAheadBytes,
       stopAtEnd: true,
       signal: AbortSignal.any([leave.signal, this.#stop.signal]),
       ...(topicFilters === undefined ? {} : { topicFilters }),
@@ -192,7 +241,7 @@ export class Follower {
         this.#handOver(place, item);
         records += item.records.length;
       }
-      if (!place.tap.ready) break;
+      if (!place.tap.hungry) break;
       if (records < TURN_RECORDS) continue;
       records = 0;
       await nextTurn();
@@ -218,9 +267,9 @@ export class Follower {
       }
       place.next = position + 1;
       const record = decodeRecord(batch.records[i] ?? NO_BYTES);
-      if (tap.topicFilters === undefined || wants(tap, tap.topicFilters, record)) {
-        tap.offer(partition, position, record);
-      } else if (!record.transit) others++;
+      const wanted = tap.topicFilters === undefined || wants(tap, tap.topicFilters, record);
+      const taken = wanted && tap.offer(partition, position, record);
+      if (!taken && !record.transit) others++;
       if (position === boundary) {
         tap.advance(partition, boundary, others);
         others = 0;

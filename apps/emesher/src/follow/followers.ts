@@ -8,12 +8,14 @@ export class Followers {
   readonly #store: EventStore;
   readonly #logs: Logs;
   readonly #logger: Logger;
+  readonly #readAheadBytes: number;
   readonly #followers = new Map<string, Follower>();
 
-  constructor(store: EventStore, logs: Logs, logger: Logger) {
+  constructor(store: EventStore, logs: Logs, logger: Logger, readAheadBytes: number) {
     this.#store = store;
     this.#logs = logs;
     this.#logger = logger;
+    this.#readAheadBytes = readAheadBytes;
   }
 
   of(tenant: string, partition: number): Follower {
@@ -26,6 +28,7 @@ export class Followers {
         log,
         partition,
         logger: this.#logger,
+        readAheadBytes: this.#readAheadBytes,
         retryMs: 250,
       });
       this.#followers.set(key, follower);

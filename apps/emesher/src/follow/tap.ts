@@ -1,12 +1,19 @@
 import type { RecordView } from '@eventmesh/event';
+import type { Condition } from '@eventmesh/filter';
 
 /**
  * Something that reads a partition: a subscription or a link sender. Called synchronously and in
- * rising order of positions; must not throw.
+ * rising order of positions; must not throw. With topic filters it is not told how far was looked
+ * until it takes something, leaves, or its handle is asked to `refresh`.
  */
 export interface Tap {
   /** Only records whose topic one of these matches are offered; undefined: all of them. */
   readonly topicFilters: readonly string[] | undefined;
+  /**
+   * Beside topic filters: what a record must have to be of use to the tap. One that has not may be
+   * left out, and then counts among the others.
+   */
+  readonly conditions?: readonly Condition[];
   /**
    * The subscription that it reads for: a redriven record is offered to its own one alone, and
    * counts among the others at every other tap with topic filters. Absent: for none.
@@ -14,10 +21,16 @@ export interface Tap {
   readonly recipient?: string;
   /** False while it holds enough; call `resume` of its handle when that changes. */
   readonly ready: boolean;
+  /**
+   * False while it has enough to go on with, though it could hold more: a reader of its own, which
+   * catches up, waits for `resume`, so that what it reads is handed out while it is young.
+   */
+  readonly hungry: boolean;
   /** A position at which `advance` must stop once on the way; 0 for none. */
   boundary(partition: number): number;
-  offer(partition: number, position: number, record: RecordView): void;
-  /** Everything up to here was looked at; `others` records were not offered. */
+  /** Answers whether it has taken the record; one that it has not counts among the others. */
+  offer(partition: number, position: number, record: RecordView): boolean;
+  /** Everything up to here was looked at; `others` records were not offered, or not taken. */
   advance(partition: number, upTo: number, others: number): void;
   /** Positions that are no longer in the store. */
   gap(partition: number, from: number, to: number): void;
@@ -27,6 +40,8 @@ export interface Tap {
 export interface TapHandle {
   /** The tap is ready again. */
   resume(): void;
-  /** Nothing is called after this. */
+  /** The tap is told of all that was looked at for it so far. */
+  refresh(): void;
+  /** The tap is told of the rest; nothing is called after this. */
   close(): void;
 }

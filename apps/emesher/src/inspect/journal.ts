@@ -84,6 +84,11 @@ export class Journal {
     }
   }
 
+  /** Events remembered. */
+  get size(): number {
+    return this.#events.length;
+  }
+
   /** Records of a tenant's log that this emesher has a receipt for, since it started. */
   receipts(tenant: string): number {
     return this.#receipts.get(tenant) ?? 0;

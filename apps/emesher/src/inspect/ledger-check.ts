@@ -62,7 +62,7 @@ function progressFinding({ tenant, name, counters, partitions }: SubscriptionBoo
   const detail =
     counted < expected
       ? `${compared}; positions were passed without being counted: a gap, or events that only pass through this site`
-      : `${compared}; events were counted twice, as after a crash with more holes than a cursor keeps`;
+      : `${compared}; events were counted twice`;
   return { ...about, expected, verdict: 'difference', detail };
 }
 

@@ -20,7 +20,15 @@ const subscription = (name: string): Subscription => ({
 /** A subscription that runs, with books that the test moves on. */
 const running = (name: string) => ({
   subscription: subscription(name),
-  engine: { counters: { ...NO_COUNTS, delivered: 100 }, held: 0, stuckKeys: () => [] },
+  engine: {
+    counters: { ...NO_COUNTS, delivered: 100 },
+    held: 0,
+    stuckKeys: () => [],
+    parkedEvents: 0,
+    parkedKeys: 0,
+    cursorBytes: 0,
+    stopped: undefined,
+  },
   countersAtStart: { ...NO_COUNTS, delivered: 100 },
 });
 

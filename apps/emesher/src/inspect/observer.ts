@@ -12,6 +12,9 @@ export interface ObserverDeps {
   readonly tracing: Tracing;
 }
 
+/** What is remembered of a cause; the dead letter has the whole of it. */
+const CAUSE_CHARACTERS_MAX = 256;
+
 /** Notes deliveries and settles: a journal line a batch, a histogram and spans per event. */
 export function deliveryObserver(
   deps: ObserverDeps,
@@ -55,7 +58,8 @@ export function deliveryObserver(
       }
     },
     onDeadLettered({ tenant, name }, entries) {
-      note(tenant, entries, 'dead-lettered', name);
+      const causes = Map.groupBy(entries, ({ reason }) => reason.slice(0, CAUSE_CHARACTERS_MAX));
+      for (const [cause, own] of causes) note(tenant, own, 'dead-lettered', name, cause);
     },
   };
 }

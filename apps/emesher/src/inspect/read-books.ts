@@ -67,7 +67,8 @@ async function booksOf(
     const state = decodeState(cursor.state);
     // Without a state nothing was looked at yet.
     const start = state === undefined ? cursor.floor : state.start;
-    const above = cursor.settled.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+    let above = -(state?.parkedEvents ?? 0);
+    for (const { from, to } of cursor.settled) above += to - from + 1;
     read.push({ partition, start, looked: cursor.floor - (start ?? 0) + above, first });
     if (state !== undefined) counters.push(state.counters);
   }

@@ -52,6 +52,10 @@ export class Refusals {
     this.#next = (this.#next + 1) % this.#max;
   }
 
+  get size(): number {
+    return this.#ring.length;
+  }
+
   /** Oldest first. */
   find(tenant: string, id: string, source?: string): readonly Refusal[] {
     return this.#ring

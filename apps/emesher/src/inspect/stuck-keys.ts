@@ -1,4 +1,4 @@
-import type { StuckKey, Subscription } from '@eventmesh/delivery';
+import type { Stopped, StuckKey, Subscription } from '@eventmesh/delivery';
 import type { LiveMetrics } from '@eventmesh/telemetry';
 import type { emesherMetrics } from '../metrics.ts';
 
@@ -12,19 +12,37 @@ const STUCK_KEYS_COUNTED_MAX = 1000;
 /** Keys of a subscription that the metrics name, the longest held ones: each is a time series. */
 const STUCK_KEYS_NAMED_MAX = 10;
 
-type StuckKeyMetrics = Pick<LiveMetrics<typeof emesherMetrics>, 'stuckKeys' | 'stuckKeySeconds'>;
+type StuckKeyMetrics = Pick<
+  LiveMetrics<typeof emesherMetrics>,
+  'stuckKeys' | 'stuckKeySeconds' | 'parked' | 'parkedKeys' | 'cursorBytes' | 'stopped'
+>;
 
 export interface Ordered {
   readonly subscription: Subscription;
-  readonly engine: { stuckKeys(max: number): readonly StuckKey[] };
+  readonly engine: {
+    stuckKeys(max: number): readonly StuckKey[];
+    readonly parkedEvents: number;
+    readonly parkedKeys: number;
+    readonly cursorBytes: number;
+    readonly stopped: Stopped | undefined;
+  };
 }
 
-/** Tells which consumer holds which stuck key, of all running subscriptions at once. */
+/** Tells which consumer holds which stuck key, and what waits behind, of all running subscriptions. */
 export function tellStuckKeys(metrics: StuckKeyMetrics, running: Iterable<Ordered>): void {
   metrics.stuckKeys.reset();
   metrics.stuckKeySeconds.reset();
+  metrics.parked.reset();
+  metrics.parkedKeys.reset();
+  metrics.cursorBytes.reset();
+  metrics.stopped.reset();
   for (const { subscription, engine } of running) {
     const { tenant, name } = subscription;
+    const labelled = { tenant, subscription: name };
+    metrics.parked.set(labelled, engine.parkedEvents);
+    metrics.parkedKeys.set(labelled, engine.parkedKeys);
+    metrics.cursorBytes.set(labelled, engine.cursorBytes);
+    if (engine.stopped !== undefined) metrics.stopped.set({ ...labelled, by: engine.stopped }, 1);
     const all = engine.stuckKeys(STUCK_KEYS_COUNTED_MAX);
     const stuck = all.filter(({ heldMs }) => heldMs >= STUCK_AFTER_MS);
     for (const { consumer } of stuck) {

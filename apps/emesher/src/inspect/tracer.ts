@@ -1,4 +1,5 @@
 import type { TraceStep } from '@eventmesh/adapter-api';
+import type { TraceStep as WireStep } from '@eventmesh/proto-gen/link';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { LinkClient } from '../link/link-client.ts';
@@ -84,20 +85,27 @@ export class Tracer {
       { timeoutMs: ASK_TIMEOUT_MS },
     );
     return {
-      steps: steps.map((step) => ({
-        ...step,
-        timeUs: Number(step.timeUs),
-        position: Number(step.position),
-      })),
+      steps: steps.map(fromWire),
       unreachableSites,
     };
   }
 }
 
+/** A step as this site's own ones are, without what belongs to the message. */
+const fromWire = (step: WireStep): TraceStep => ({
+  site: step.site,
+  subject: step.subject,
+  partition: step.partition,
+  position: Number(step.position),
+  source: step.source,
+  topic: step.topic,
+  step: step.step,
+  timeUs: Number(step.timeUs),
+  detail: step.detail,
+});
+
+/** In a ring the same step is told by more than one neighbour. */
 function distinct(steps: readonly TraceStep[]): TraceStep[] {
-  const byText = new Map(steps.map((step) => [JSON.stringify(step, plain), step]));
+  const byText = new Map(steps.map((step) => [JSON.stringify(step), step]));
   return [...byText.values()].sort((a, b) => a.timeUs - b.timeUs);
 }
-
-/** Steps that came over gRPC carry fields of the message that do not make them different. */
-const plain = (key: string, value: unknown): unknown => (key.startsWith('$') ? undefined : value);

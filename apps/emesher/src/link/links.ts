@@ -56,6 +56,16 @@ export class Links {
     return left;
   }
 
+  /** Messages that wait to be sent over the slowest link. */
+  get waiting(): number {
+    return Math.max(0, ...[...this.#senders.values()].map(({ waiting }) => waiting));
+  }
+
+  /** Bytes that the fullest partition of the slowest link has gathered. */
+  get gatheredBytes(): number {
+    return Math.max(0, ...[...this.#senders.values()].map(({ gatheredBytes }) => gatheredBytes));
+  }
+
   /** Whether the link to a neighbour is open from here, and has a position on its way. */
   place(to: string, tenant: string, partition: number, position: number) {
     const up = this.#senders.get(to)?.up ?? false;

@@ -10,6 +10,7 @@ import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
 import type { DirectDeps, DirectSwitch } from '../publish/direct.ts';
 import { recordSpan } from '../publish/spans.ts';
+import { ReceiveWindow } from './receive-window.ts';
 
 export interface ReceiverDeps {
   readonly site: string;
@@ -22,7 +23,11 @@ export interface ReceiverDeps {
   readonly tracing: Tracing;
   readonly logger: Logger;
   readonly windowBytes: number;
+  /** Answers that may wait for the neighbour to read them. */
+  readonly answersMax: number;
   readonly hopsMax: number;
+  /** Tells what is in hand; see `Metrics.measure`. */
+  readonly measure: (window: ReceiveWindow, answers: () => number) => () => void;
   readonly neighbours: ReadonlySet<string>;
   readonly forwardDirect: DirectDeps['forward'];
 }
@@ -53,7 +58,8 @@ export async function* receiveLink(
   const { site, member } = deps;
   const windowBytes = BigInt(deps.windowBytes);
   out.push({ message: { case: 'welcome', value: { site, member, windowBytes } } });
-  const incoming = new Incoming(deps, hello.site, out);
+  const window = new ReceiveWindow(deps.windowBytes, deps.answersMax, () => out.size);
+  const incoming = new Incoming(deps, hello.site, out, window);
   const stop = () => out.end();
   for (const signal of [ctx.signal, ctx.draining]) {
     signal.addEventListener('abort', stop, { once: true });
@@ -61,14 +67,21 @@ export async function* receiveLink(
   const taking = (async () => {
     for (;;) {
       const next = await inputs.next();
-      if (next.done === true) return;
+      if (next.done === true || window.closed) return;
       await incoming.take(next.value);
+      await window.room();
     }
   })();
   taking.then(stop, (error: unknown) => out.end(error));
+  const unmeasure = deps.measure(window, () => out.size);
   try {
-    for await (const message of out) yield message as never;
+    for await (const message of out) {
+      yield message as never;
+      window.answered();
+    }
   } finally {
+    unmeasure();
+    window.close();
     for (const signal of [ctx.signal, ctx.draining]) signal.removeEventListener('abort', stop);
   }
 }
@@ -77,12 +90,14 @@ class Incoming {
   readonly #deps: ReceiverDeps;
   readonly #from: string;
   readonly #out: Out;
+  readonly #window: ReceiveWindow;
   /** Where each lane's chain stands: the last position framed, and the last one in the store. */
   readonly #chains = new Map<string, { framed: number; stored: number }>();
   /** Accepts go out in the order of the frames, each after its own store receipt. */
   #accepts: Promise<void> = Promise.resolve();
 
-  constructor(deps: ReceiverDeps, from: string, out: Out) {
+  constructor(deps: ReceiverDeps, from: string, out: Out, window: ReceiveWindow) {
+    this.#window = window;
     this.#deps = deps;
     this.#from = from;
     this.#out = out;
@@ -126,7 +141,9 @@ class Incoming {
     const timeUs = nowUs();
     const arrived: { readonly record: RecordView; readonly append: AppendRecord }[] = [];
     let before = frame.previous;
+    let bytes = 0;
     for (const { position, record, destinations } of frame.records) {
+      bytes += record.length;
       const view = decodeRecord(record);
       if (view.tenant !== tenant) {
         throw invalid('tenant', `"${view.tenant}" in a frame of tenant "${tenant}"`);
@@ -158,7 +175,9 @@ class Incoming {
             .then(({ positions, duplicates }) =>
               this.#stored(tenant, local, arrived, positions, new Set(duplicates), timeUs),
             );
+    this.#window.take(bytes);
     this.#accepts = Promise.all([this.#accepts, done]).then(() => {
+      this.#window.give(bytes);
       this.#out.push({
         message: { case: 'accepted', value: { tenant, partition, upTo: BigInt(last) } },
       });

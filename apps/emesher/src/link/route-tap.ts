@@ -48,6 +48,15 @@ export class RouteTap implements Tap {
     this.#woken = woken;
   }
 
+  /** Bytes that have gathered. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get hungry(): boolean {
+    return this.ready;
+  }
+
   get ready(): boolean {
     return this.#bytes < this.#bytesMax;
   }
@@ -56,14 +65,15 @@ export class RouteTap implements Tap {
     return 0;
   }
 
-  offer(_partition: number, position: number, record: RecordView): void {
+  offer(_partition: number, position: number, record: RecordView): boolean {
     const destinations = record.destinations.filter(
       (site) => this.#hop(position, site) === this.#neighbour,
     );
     this.#books.looked(position, destinations.length > 0);
-    if (destinations.length === 0) return;
+    if (destinations.length === 0) return false;
     this.#records.push({ position, record, destinations });
     this.#bytes += record.event.length + 256;
+    return true;
   }
 
   advance(_partition: number, upTo: number): void {

@@ -31,6 +31,8 @@ export interface SenderDeps {
   readonly logger: Logger;
   /** Ms since the epoch, for the life of events. */
   readonly now: () => number;
+  /** Messages that may wait to be sent, beyond which direct events are dropped. */
+  readonly directQueueMax: number;
   /** Shared by the links of a site. */
   readonly routes: RouteHistory;
 }
@@ -78,6 +80,16 @@ export class LinkSender {
     return this.#windowBytes > 0 && !this.#closed;
   }
 
+  /** Messages that wait to be sent. */
+  get waiting(): number {
+    return this.#requests.size;
+  }
+
+  /** Bytes that the fullest partition has gathered for the link. */
+  get gatheredBytes(): number {
+    return Math.max(0, ...[...this.#lanes.values()].map(({ tap }) => tap.bytes));
+  }
+
   /** Runs until the link fails or is closed. @throws MeshError why it failed. */
   async run(signal: AbortSignal): Promise<void> {
     const { site, member, ledger, logs } = this.#deps;
@@ -103,7 +115,7 @@ export class LinkSender {
   /** Direct events: at most once, never waited for; dropped while the window is full. */
   sendDirect(record: Buffer, destinations: readonly string[]): boolean {
     if (this.#windowBytes === 0 || this.#openBytes >= this.#windowBytes) return false;
-    if (this.#requests.size > 1024) return false;
+    if (this.#requests.size >= this.#deps.directQueueMax) return false;
     const records = [{ position: 0n, record, destinations: [...destinations] }];
     this.#requests.push({ message: { case: 'direct', value: { records } } });
     return true;

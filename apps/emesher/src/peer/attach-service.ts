@@ -1,16 +1,23 @@
-import { consumerSink, drainingError, takeInputs, type ConsumerOut } from '@eventmesh/adapter-grpc';
+import {
+  ConsumerQueue,
+  drainingError,
+  takeInputs,
+  type ConsumerLimits,
+} from '@eventmesh/adapter-grpc';
 import type { DeliverySink } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Principal } from '@eventmesh/proto-gen/acl';
 import type { AttachRequest, Open } from '@eventmesh/proto-gen/peer';
-import { AsyncQueue, type CallContext } from '@eventmesh/rpc';
+import type { CallContext } from '@eventmesh/rpc';
 import type { Directory } from '../control/directory.ts';
 import type { Hold } from '../deliver/hold.ts';
 import { checkGrants, type CallerSession } from '../session.ts';
 
 export interface AttachServiceDeps {
   readonly directory: Directory;
+  /** Of what waits for the calling emesher to read it, for each consumer. */
+  readonly consumerLimits: ConsumerLimits;
   readonly sessionOf: (principal: Principal) => Promise<CallerSession>;
   /** A place here and nowhere else. */
   readonly attachHere: (
@@ -35,24 +42,23 @@ export async function* serveAttach(
   if (first.done === true || first.value.message.case !== 'open') {
     throw invalid('open', 'must be the first message of the stream');
   }
-  const out: ConsumerOut = new AsyncQueue();
-  const toConsumer = consumerSink(out);
-  const hold = await attach(deps, first.value.message.value, toConsumer);
-  out.push({ message: { case: 'opened', value: {} } });
-  const leave = () => out.end();
-  const drain = () => toConsumer.ended(drainingError());
-  ctx.signal.addEventListener('abort', leave, { once: true });
-  ctx.draining.addEventListener('abort', drain, { once: true });
-  takeInputs(
-    inputs,
+  const queue = new ConsumerQueue(deps.consumerLimits);
+  const hold = await attach(deps, first.value.message.value, queue);
+  queue.open(
     {
       credit: (events, bytes = 0) => hold.credit(events, bytes),
       settle: (ids, outcome, cumulative = false) => hold.settle(ids, outcome, cumulative),
+      detach: () => hold.detach(),
     },
-    out,
-  ).then(leave, (error: unknown) => out.end(error));
+    {},
+  );
+  const leave = () => queue.end();
+  const drain = () => queue.ended(drainingError());
+  ctx.signal.addEventListener('abort', leave, { once: true });
+  ctx.draining.addEventListener('abort', drain, { once: true });
+  takeInputs(inputs, queue).then(leave, (error: unknown) => queue.end(error));
   try {
-    for await (const message of out) yield message as never;
+    yield* queue.messages();
   } finally {
     ctx.signal.removeEventListener('abort', leave);
     ctx.draining.removeEventListener('abort', drain);

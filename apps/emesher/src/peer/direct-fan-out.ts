@@ -56,7 +56,7 @@ export class DirectFanOut {
     const all = peers.all;
     const waits = isInboxTopic(topic) ? all.filter(({ id }) => isInboxOf(topic, id)) : undefined;
     const wanted =
-      here && (waits === undefined ? directory.wantedDirect(tenant, topic) : waits.length > 0);
+      here && (waits === undefined ? directory.wanted(tenant, topic, 'direct') : waits.length > 0);
     if (!wanted && left.length === 0) return false;
     if (left.length > 0 && all.length === 0) {
       ledger.metrics.direct.inc({ outcome: 'link-dropped' });
@@ -64,6 +64,11 @@ export class DirectFanOut {
     const to = left.length > 0 ? all : (waits ?? all);
     for (const peer of to) this.#line(peer).push({ record, destinations: left, here: wanted });
     return wanted;
+  }
+
+  /** Events that wait for the emesher that is behind the most. */
+  get waiting(): number {
+    return Math.max(0, ...[...this.#lines.values()].map(({ waiting }) => waiting));
   }
 
   #line(peer: Peer): Line {
@@ -98,6 +103,10 @@ class Line {
   constructor(peer: Peer, deps: FanOutDeps) {
     this.peer = peer;
     this.#deps = deps;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   push(waiting: Waiting): void {

@@ -1,12 +1,20 @@
-import { statusToWire } from '@eventmesh/adapter-grpc';
+import {
+  purgeToWire,
+  redriveToWire,
+  replayStatusToWire,
+  selectionFromWire,
+  statusToWire,
+} from '@eventmesh/adapter-grpc';
 import type { Secret } from '@eventmesh/config';
 import { invalid } from '@eventmesh/errors';
 import { decodeRecord } from '@eventmesh/event';
 import { bearerGuard } from '@eventmesh/lifecycle';
 import { PeerService, type ApplyRequest, type DirectRequest } from '@eventmesh/proto-gen/peer';
-import type { Router } from '@eventmesh/rpc';
+import type { Router, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto, storedFromProto, subscriptionToProto } from '@eventmesh/wire';
+import type { DeadChanges } from '../dead/changes.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
+import type { Replays } from '../replay/replays.ts';
 import { serveAttach, type AttachServiceDeps } from './attach-service.ts';
 import type { SiteBooks } from './site-books.ts';
 import type { SiteChanges } from './site-changes.ts';
@@ -15,9 +23,15 @@ export interface PeerServiceDeps extends AttachServiceDeps {
   readonly direct: DirectSwitch;
   readonly changes: SiteChanges;
   readonly books: SiteBooks;
+  readonly dead: { readonly changes: DeadChanges };
+  readonly replays: Replays;
   /** Hands a record to the links of this emesher. */
   readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => unknown;
 }
+
+type Served = ServiceImpl<typeof PeerService>;
+type DeadLetterCalls = Pick<Served, 'redriveDeadLetters' | 'purgeDeadLetters'>;
+type ReplayCalls = Pick<Served, 'listReplays' | 'stopReplay'>;
 
 const NAMES_MAX = 1000;
 const RECORDS_MAX = 1024;
@@ -46,8 +60,7 @@ export function addPeerService(
         };
       },
       async apply({ subscription: given, deleted }: ApplyRequest) {
-        if (given === undefined) throw invalid('subscription', 'is missing');
-        const subscription = storedFromProto(given);
+        const subscription = storedFromProto(needed('subscription', given));
         if (deleted) {
           directory.unlearn(subscription);
           await changes.discardHere(subscription.tenant, subscription.name);
@@ -55,14 +68,53 @@ export function addPeerService(
         return {};
       },
       async seek({ subscription, start }) {
-        if (subscription === undefined) throw invalid('subscription', 'is missing');
-        if (start === undefined) throw invalid('start', 'is missing');
-        const moved = await changes.seekHere(storedFromProto(subscription), startFromProto(start));
+        const there = storedFromProto(needed('subscription', subscription));
+        const moved = await changes.seekHere(there, startFromProto(needed('start', start)));
         return { subscription: subscriptionToProto(moved) };
       },
+      ...deadLetterCalls(deps),
+      ...replayCalls(deps),
     },
     bearerGuard(token),
   );
+}
+
+function deadLetterCalls({ sessionOf, dead }: PeerServiceDeps): DeadLetterCalls {
+  return {
+    async redriveDeadLetters({ principal, request }, { signal, deadlineMs }) {
+      const caller = await sessionOf(needed('principal', principal));
+      const { selection, rateMax, pageToken: token } = needed('request', request);
+      const options = { rateMax, token, signal, deadlineMs };
+      const chosen = selectionFromWire(selection);
+      return { response: redriveToWire(await dead.changes.redrive(caller, chosen, options)) };
+    },
+    async purgeDeadLetters({ principal, request }, { signal, deadlineMs }) {
+      const caller = await sessionOf(needed('principal', principal));
+      const { selection, pageToken: token } = needed('request', request);
+      const options = { token, signal, deadlineMs };
+      const chosen = selectionFromWire(selection);
+      return { response: purgeToWire(await dead.changes.purge(caller, chosen, options)) };
+    },
+  };
+}
+
+function replayCalls({ sessionOf, replays }: PeerServiceDeps): ReplayCalls {
+  return {
+    async listReplays({ principal, subscription }) {
+      const caller = await sessionOf(needed('principal', principal));
+      const lanes = await replays.list(caller, subscription === '' ? undefined : subscription);
+      return { replays: lanes.map(replayStatusToWire) };
+    },
+    async stopReplay({ principal, id }) {
+      await replays.stop(await sessionOf(needed('principal', principal)), id);
+      return {};
+    },
+  };
+}
+
+function needed<T>(field: string, given: T | undefined): T {
+  if (given === undefined) throw invalid(field, 'is missing');
+  return given;
 }
 
 function takeDirect({ direct, sendOverLinks }: PeerServiceDeps, { records }: DirectRequest): void {

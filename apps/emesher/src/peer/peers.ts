@@ -42,6 +42,11 @@ export class Peers {
     this.#forget = directory.listen({ memberLeft: (id) => this.#left(id) });
   }
 
+  /** Whether there is a token to call the others with. */
+  get callable(): boolean {
+    return this.#token !== undefined;
+  }
+
   /** All of them. */
   get all(): readonly Peer[] {
     if (this.#token === undefined) return [];

@@ -14,8 +14,13 @@ type Request = MessageInitShape<typeof AttachRequestSchema>;
 const OPEN_MS_MAX = 3000;
 /** Longest wait for the owner to have released everything, in ms. */
 const DETACH_MS_MAX = 2000;
-/** Messages that may wait for an owner that does not read; beyond it the owner counts as gone. */
-const REQUESTS_MAX = 65_536;
+
+export interface RelayOptions {
+  /** Messages that may wait for an owner that does not read; beyond it the owner counts as gone. */
+  readonly requestsMax: number;
+  /** Tells how many do; see `Metrics.measure`. */
+  readonly measure: (waiting: () => number) => () => void;
+}
 
 /**
  * A place at a subscription that another emesher owns: one stream to it for each consumer.
@@ -25,8 +30,9 @@ export async function relay(
   peer: Peer,
   open: MessageInitShape<typeof OpenSchema>,
   sink: DeliverySink,
+  options: RelayOptions,
 ): Promise<Hold> {
-  const stream = new RelayStream(peer, open.subscription ?? '', sink);
+  const stream = new RelayStream(peer, open.subscription ?? '', sink, options);
   await stream.open(open);
   return stream;
 }
@@ -35,13 +41,15 @@ class RelayStream implements Hold {
   readonly #peer: Peer;
   readonly #subscription: string;
   readonly #sink: DeliverySink;
+  readonly #options: RelayOptions;
   readonly #requests = new AsyncQueue<Request>();
   readonly #cut = new AbortController();
   #reading: Promise<void> = Promise.resolve();
   /** Nothing is told to the sink any more. */
   #over = false;
 
-  constructor(peer: Peer, subscription: string, sink: DeliverySink) {
+  constructor(peer: Peer, subscription: string, sink: DeliverySink, options: RelayOptions) {
+    this.#options = options;
     this.#peer = peer;
     this.#subscription = subscription;
     this.#sink = sink;
@@ -89,13 +97,14 @@ class RelayStream implements Hold {
   }
 
   #send(request: Request): void {
-    if (this.#requests.size >= REQUESTS_MAX) this.#cut.abort();
+    if (this.#requests.size >= this.#options.requestsMax) this.#cut.abort();
     else this.#requests.push(request);
   }
 
   /** Resolves with why it ended; until it is open nobody else hears of that. */
   async #read(opened: () => void): Promise<MeshError> {
     const { client, left } = this.#peer;
+    const stop = this.#options.measure(() => this.#requests.size);
     const signal = AbortSignal.any([this.#cut.signal, left]);
     let open = false;
     let end: MeshError | undefined;
@@ -114,6 +123,7 @@ class RelayStream implements Hold {
     } catch (error) {
       end = MeshError.from(error);
     }
+    stop();
     this.#requests.end();
     const reason = this.#reason(end ?? movedError(this.#subscription));
     if (open && !this.#over) {

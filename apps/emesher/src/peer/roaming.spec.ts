@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Delivery, DeliverySink } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
@@ -59,6 +59,7 @@ async function roam(refuse: (attempt: number) => MeshError | undefined = () => u
   let attempts = 0;
   const roaming = await Roaming.open({
     subscription: 'work',
+    leaseMs: 5000,
     sink: {
       deliver: (deliveries) => (told.events += deliveries.length),
       gap: () => undefined,
@@ -161,6 +162,24 @@ describe('a hold that moves from owner to owner', () => {
     await turn();
     await turn();
     expect(told.ended).toEqual([exclusive]);
+  });
+
+  it('says why nobody serves it when its owner cannot be called', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+    try {
+      const untrusted = new MeshError('Unavailable', 'self-signed certificate');
+      const opening = roam(() => {
+        jest.advanceTimersByTime(1000);
+        return movedError('work', untrusted);
+      });
+      await expect(opening).rejects.toMatchObject({
+        code: 'Unavailable',
+        reason: 'NO_OWNER',
+        message: 'no emesher of this site serves "work" now (self-signed certificate); try again',
+      });
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it('tries again while the old owner is not known to be gone, at first too', async () => {

@@ -2,10 +2,12 @@ import type { Delivery, DeliverySink, SettleOutcome } from '@eventmesh/adapter-a
 import { MeshError } from '@eventmesh/errors';
 import { isMoved, type Hold, type TakeHold } from '../deliver/hold.ts';
 
-/** How long a consumer waits for its first hold while another emesher owns and does not answer, in ms. */
-const FIRST_MS_MAX = 10_000;
-/** The same for a consumer that had one: longer than the lease of an owner that died. */
-const AGAIN_MS_MAX = 30_000;
+/**
+ * How much longer than the lease of an owner that died a consumer waits for its first hold, and for
+ * another one when it had one, in ms.
+ */
+const FIRST_MS = 5000;
+const AGAIN_MS = 25_000;
 /** First and longest pause between two attempts, in ms; each is jittered. */
 const PAUSE_MS = 50;
 const PAUSE_MS_MAX = 1000;
@@ -16,6 +18,8 @@ export interface RoamingOptions {
   readonly sink: DeliverySink;
   /** Here, or where the owner is: asked anew for each attempt. */
   readonly take: TakeHold;
+  /** How long the lease of an owner that died may run, in ms. */
+  readonly leaseMs: number;
   /** Resolves after the pause, or sooner when the emeshers of the site have changed. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -45,7 +49,12 @@ export class Roaming {
   /** @throws MeshError why there is no hold. */
   static async open(options: RoamingOptions): Promise<Roaming> {
     const roaming = new Roaming(options);
-    await roaming.#take(FIRST_MS_MAX, isMoved);
+    try {
+      await roaming.#take(options.leaseMs + FIRST_MS, isMoved);
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      throw error.reason === 'FENCED' ? roaming.#final(error) : error;
+    }
     return roaming;
   }
 
@@ -135,7 +144,7 @@ export class Roaming {
     }
     // The registry or the new owner may be away for a moment, too: a consumer that was served waits.
     const again = (error: MeshError) => isMoved(error) || error.code === 'Unavailable';
-    this.#take(AGAIN_MS_MAX, again).catch((thrown: unknown) => {
+    this.#take(this.#options.leaseMs + AGAIN_MS, again).catch((thrown: unknown) => {
       if (this.#closed.signal.aborted) return;
       this.#closed.abort();
       this.#options.sink.ended(this.#final(MeshError.from(thrown)));
@@ -144,9 +153,11 @@ export class Roaming {
 
   #final(error: MeshError): MeshError {
     if (!isMoved(error) && error.code !== 'Unavailable') return error;
+    // Such as a certificate of the owner that this emesher does not trust.
+    const why = error.cause instanceof MeshError ? ` (${error.cause.message})` : '';
     return new MeshError(
       'Unavailable',
-      `no emesher of this site serves "${this.#options.subscription}" now; try again`,
+      `no emesher of this site serves "${this.#options.subscription}" now${why}; try again`,
       { reason: 'NO_OWNER', retryAfterMs: 1000 },
       error,
     );

@@ -117,6 +117,9 @@ function sum(parts: readonly SubscriptionStatus[]): SubscriptionStatus {
     ownerMember: owners.size === 1 ? ([...owners][0] ?? '') : '',
     epoch: parts.reduce((most, { epoch }) => Math.max(most, epoch), 0),
     stuckKeys: parts.flatMap(({ stuckKeys }) => stuckKeys).slice(0, STUCK_KEYS_MAX),
+    parked: add(({ parked }) => parked),
+    parkedKeys: add(({ parkedKeys }) => parkedKeys),
+    stopped: parts.find(({ stopped }) => stopped !== '')?.stopped ?? '',
   };
 }
 

@@ -5,10 +5,10 @@ import { storedFromProto } from '@eventmesh/wire';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
 import type { DirectGroups } from '../deliver/direct-groups.ts';
-import { isMoved } from '../deliver/hold.ts';
 import { startFloors, writeFloors } from '../deliver/own-cursors.ts';
 import type { MakeDeps } from '../deliver/make-subscription.ts';
 import type { Runners } from '../deliver/runners.ts';
+import type { OwnerCalls } from './owner-calls.ts';
 import type { PeerClient, Peers } from './peers.ts';
 
 export interface SiteChangesDeps extends MakeDeps {
@@ -16,14 +16,12 @@ export interface SiteChangesDeps extends MakeDeps {
   readonly runners: Runners;
   readonly groups: DirectGroups;
   readonly peers: Peers;
+  readonly owners: OwnerCalls;
   readonly logger: Logger;
 }
 
 /** An emesher that does not answer in this time learns of a change from the registry, in ms. */
 const TELL_MS_MAX = 3000;
-/** Owners that a seek follows until the caller is told to try again, and the pause between, in ms. */
-const SEEK_ATTEMPTS = 5;
-const SEEK_PAUSE_MS = 200;
 
 /** Changes of subscriptions that the whole site must work by when the caller is answered. */
 export class SiteChanges {
@@ -66,17 +64,21 @@ export class SiteChanges {
   }
 
   /** Moves a subscription to another start, at the emesher that owns it. */
-  async seek(subscription: Subscription, start: Start): Promise<Subscription> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#seekOnce(subscription, start);
-      } catch (thrown) {
-        const error = MeshError.from(thrown);
-        if (!isMoved(error) || attempt === SEEK_ATTEMPTS) throw error;
-        const ms = SEEK_PAUSE_MS * attempt * (0.5 + Math.random() / 2);
-        await new Promise((resolve) => setTimeout(resolve, ms));
-      }
-    }
+  seek(subscription: Subscription, start: Start): Promise<Subscription> {
+    const wanted = { subscription: subscriptionToProto(subscription), start: startToProto(start) };
+    return this.#deps.owners.run({
+      what: `"${subscription.name}"`,
+      here: () => this.seekHere(subscription, start),
+      there: async (client, options) => {
+        const answer = await client.seek(wanted, options);
+        if (answer.subscription === undefined) {
+          throw new MeshError('Internal', 'an emesher answered without the subscription');
+        }
+        const moved = storedFromProto(answer.subscription);
+        this.#deps.directory.learn(moved);
+        return moved;
+      },
+    });
   }
 
   /** @throws Unavailable (OWNED_ELSEWHERE) */
@@ -87,9 +89,10 @@ export class SiteChanges {
       reason: 'SEEK',
     });
     let moved = subscription;
+    const wanted = { ...subscription, start };
+    // Before anything is stopped: a start that is not there is no reason to cut consumers off.
+    const floors = await startFloors(this.#deps, wanted);
     await runners.whileStopped(subscription, reason, async (epoch) => {
-      const wanted = { ...subscription, start };
-      const floors = await startFloors(this.#deps, wanted);
       if (!(await writeFloors(this.#deps, wanted, floors, epoch))) {
         throw new MeshError('Aborted', `"${name}" is being consumed elsewhere; try again`, {
           reason: 'FENCED',
@@ -121,26 +124,6 @@ export class SiteChanges {
     const elsewhere = ephemeral && runners.find(tenant, name) === undefined;
     if (elsewhere && peers.all.length > 0) return subscription;
     return (await directory.put(subscription, revision)).subscription;
-  }
-
-  async #seekOnce(subscription: Subscription, start: Start): Promise<Subscription> {
-    try {
-      return await this.seekHere(subscription, start);
-    } catch (thrown) {
-      const error = MeshError.from(thrown);
-      if (error.reason !== 'OWNED_ELSEWHERE') throw error;
-      const { client } = await this.#deps.peers.owner(error);
-      const answer = await client.seek({
-        subscription: subscriptionToProto(subscription),
-        start: startToProto(start),
-      });
-      if (answer.subscription === undefined) {
-        throw new MeshError('Internal', 'an emesher answered without the subscription', {}, error);
-      }
-      const moved = storedFromProto(answer.subscription);
-      this.#deps.directory.learn(moved);
-      return moved;
-    }
   }
 
   /** Those that do not answer follow when the registry's word reaches them. */

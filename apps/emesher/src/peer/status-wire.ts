@@ -1,5 +1,8 @@
-import type { SubscriptionStatus } from '@eventmesh/adapter-api';
-import type { SubscriptionStatus as WireStatus } from '@eventmesh/proto-gen/subscriber';
+import type { ReplayStatus, SubscriptionStatus } from '@eventmesh/adapter-api';
+import type {
+  ReplayStatus as WireReplay,
+  SubscriptionStatus as WireStatus,
+} from '@eventmesh/proto-gen/subscriber';
 
 /** The books of a subscription that runs at another emesher, as that one tells them. */
 export function statusFromWire(status: WireStatus): SubscriptionStatus {
@@ -18,5 +21,25 @@ export function statusFromWire(status: WireStatus): SubscriptionStatus {
     redelivered: Number(status.redelivered),
     filterErrors: Number(status.filterErrors),
     stuckKeys: status.stuckKeys.map((stuck) => ({ ...stuck, heldMs: Number(stuck.heldMs) })),
+    parked: Number(status.parked),
+    parkedKeys: status.parkedKeys,
+    stopped: status.stopped,
+  };
+}
+
+/** A replay lane of another emesher. */
+export function replayStatusFromWire(status: WireReplay): ReplayStatus {
+  const { id, subscription, consumer, rateMax } = status;
+  return {
+    id,
+    subscription,
+    consumer,
+    rateMax,
+    delivered: Number(status.delivered),
+    filtered: Number(status.filtered),
+    dropped: Number(status.dropped),
+    expired: Number(status.expired),
+    lag: Number(status.lag),
+    startedMs: Number(status.startedMs),
   };
 }

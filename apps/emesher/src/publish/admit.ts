@@ -60,7 +60,7 @@ export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem
   if (direct && deliverAtMs !== 0) {
     throw invalid('deliverAtMs', 'an event of the direct class cannot wait; publish it as durable');
   }
-  const expiryMs = expiry(event, item, nowMs, deliverAtMs);
+  const expiryMs = expiry(event, item, nowMs, deliverAtMs, policy?.retentionMs ?? 0);
   takeQuota(deps, session, event);
   const inside = event.text('traceparent');
   return {
@@ -148,6 +148,8 @@ function takeQuota(deps: AdmitDeps, session: CallerSession, event: EventView): v
   const retryAfterMs = session.quota.take(1, event.bytes.length);
   if (retryAfterMs === 0) return;
   throw new MeshError('ResourceExhausted', `the quota of ${tenant}/${name} is used up`, {
+    field: 'event',
+    limit: session.quota.rates,
     reason: 'QUOTA',
     retryAfterMs,
   });

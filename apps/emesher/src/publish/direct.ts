@@ -1,10 +1,11 @@
 import type { Delivery, DeliverySink, Receipt } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
-import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
-import { compileFilters, type Predicate } from '@eventmesh/filter';
-import { TopicTrie } from '@eventmesh/routing';
+import { decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
+import { compileFilters, necessaryConditions, type Predicate } from '@eventmesh/filter';
+import { MatchTable } from '@eventmesh/routing';
 import type { Hold } from '../deliver/hold.ts';
+import { viewOf } from '../deliver/shared-view.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import { isInboxTopic } from '../request/inbox-address.ts';
 import type { Inboxes } from '../request/inboxes.ts';
@@ -57,7 +58,8 @@ interface Lane {
  */
 export class DirectSwitch {
   readonly #deps: DirectDeps;
-  readonly #tries = new Map<string, TopicTrie<Lane>>();
+  /** By tenant. */
+  readonly #tables = new Map<string, MatchTable<RecordView, Lane>>();
   /** By `tenant/name` of the subscription. */
   readonly #lanes = new Map<string, Set<Lane>>();
   #ids = 0;
@@ -104,9 +106,9 @@ export class DirectSwitch {
   /** To the consumers of this emesher; answers how many lanes it matched. */
   deliver(record: RecordView): number {
     if (isInboxTopic(record.topic)) return this.#deps.inboxes.deliver(record) ? 1 : 0;
-    const matched = this.#tries.get(record.tenant)?.match(record.topic);
+    const matched = this.#tables.get(record.tenant)?.match(record, new Set());
     if (matched === undefined || matched.size === 0) return 0;
-    const event = new EventView(record.event);
+    const event = viewOf(record);
     let reached = 0;
     for (const lane of matched) {
       if (!lane.predicate(event)) continue;
@@ -119,6 +121,15 @@ export class DirectSwitch {
       this.#schedule(lane);
     }
     return reached;
+  }
+
+  /** Events that wait in the fullest lane. */
+  get waiting(): number {
+    let most = 0;
+    for (const lanes of this.#lanes.values()) {
+      for (const { waiting } of lanes) most = Math.max(most, waiting.length);
+    }
+    return most;
   }
 
   /** Consumers of a subscription at this emesher. */
@@ -177,9 +188,9 @@ export class DirectSwitch {
       pumping: false,
     };
     this.#lanes.set(key, lanes.add(lane));
-    const trie = this.#tries.get(tenant) ?? new TopicTrie<Lane>();
-    this.#tries.set(tenant, trie);
-    for (const filter of topicFilters) trie.add(filter, lane);
+    const table = this.#tables.get(tenant) ?? new MatchTable<RecordView, Lane>(viewOf);
+    this.#tables.set(tenant, table);
+    table.add(topicFilters, necessaryConditions(filters), lane);
     return lane;
   }
 
@@ -191,7 +202,7 @@ export class DirectSwitch {
     if (lane.consumers.length > 0) return;
     const { tenant, name, topicFilters } = lane.subscription;
     const key = `${tenant}/${name}`;
-    for (const filter of topicFilters) this.#tries.get(tenant)?.remove(filter, lane);
+    this.#tables.get(tenant)?.remove(topicFilters, lane);
     const lanes = this.#lanes.get(key);
     if (lanes?.delete(lane) === true && lanes.size === 0) this.#lanes.delete(key);
     for (let n = lane.waiting.length; n > 0; n--) {

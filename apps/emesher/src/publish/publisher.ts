@@ -245,9 +245,10 @@ export class Publisher {
         position,
         duplicate,
         durability: receipt.durability,
-        noInterest: resolved.noInterest,
+        noInterest: !resolved.wanted.durable,
         destinations: resolved.destinations,
-        ...(deliverAtMs === 0 ? {} : { deliverAtMs }),
+        // A duplicate comes when the first one is due, and that may be another time.
+        ...(deliverAtMs === 0 || duplicate ? {} : { deliverAtMs }),
       };
       if (duplicate) continue;
       bytes += admitted.event.bytes.length;

@@ -15,8 +15,8 @@ export interface ResolvedTopic {
   readonly directDestinations: readonly string[];
   /** Events stored of it. */
   readonly count: TopicCount;
-  /** Nobody here or elsewhere wants it now. */
-  readonly noInterest: boolean;
+  /** Whether a subscription of a class, here or elsewhere, wants it now. */
+  readonly wanted: Readonly<Record<'durable' | 'direct', boolean>>;
   /** By which rules its events are admitted. */
   readonly handling: Handling;
   /** Lays out the constant part of the record once. */
@@ -37,7 +37,12 @@ export interface ResolverDeps {
   ) => readonly string[];
   /** Whether there is a way to a site. */
   readonly reachable: (site: string) => boolean;
-  readonly localInterest: (tenant: string, topic: string) => boolean;
+  /** Whether a subscription of this site and of a class wants it. */
+  readonly localInterest: (
+    tenant: string,
+    topic: string,
+    deliveryClass: 'durable' | 'direct',
+  ) => boolean;
   readonly topicPolicy: (tenant: string, topic: string) => TopicPolicy | undefined;
   readonly topicCount: (tenant: string, topic: string) => TopicCount;
 }
@@ -94,7 +99,10 @@ export class Resolver {
       count: topicCount(tenant, topic),
       destinations: durable,
       directDestinations: direct,
-      noInterest: durable.length + direct.length === 0 && !localInterest(tenant, topic),
+      wanted: {
+        durable: durable.length > 0 || localInterest(tenant, topic, 'durable'),
+        direct: direct.length > 0 || localInterest(tenant, topic, 'direct'),
+      },
       handling,
       encoder: new RecordEncoder({
         handling,

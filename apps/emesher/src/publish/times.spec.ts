@@ -57,7 +57,7 @@ describe('when an event is due', () => {
 });
 
 describe('when an event ends', () => {
-  it.each<[string, Record<string, string>, object, number, number]>([
+  it.each<[string, Record<string, string>, object, number, number, number?]>([
     ['never', {}, {}, 0, 0],
     ['so long after now', {}, { expiresAfterMs: 10 }, 0, NOW + 10],
     ['so long after it is due', {}, { expiresAfterMs: 10 }, NOW + 100, NOW + 110],
@@ -69,12 +69,23 @@ describe('when an event ends', () => {
       0,
       NOW + 5,
     ],
-  ])('%s', (_, attributes, options, due, end) => {
-    expect(expiry(eventWith(attributes), item(options), NOW, due)).toBe(end);
+    ['with the retention', {}, {}, 0, NOW + 7, 7],
+    ['with the retention after it is due', {}, {}, NOW + 100, NOW + 107, 7],
+    ['earlier than the retention', {}, { expiresAfterMs: 5 }, 0, NOW + 5, 7],
+    [
+      'with the retention, not at a later time',
+      { expirytime: '2027-01-01T00:00:01Z' },
+      {},
+      0,
+      NOW + 7,
+      7,
+    ],
+  ])('%s', (_, attributes, options, due, end, kept = 0) => {
+    expect(expiry(eventWith(attributes), item(options), NOW, due, kept)).toBe(end);
   });
 
   it('is refused before it is due', () => {
     const event = eventWith({ expirytime: '2027-01-01T00:00:01Z' });
-    expect(() => expiry(event, item({}), NOW, NOW + 1000)).toThrow(refused('expirytime'));
+    expect(() => expiry(event, item({}), NOW, NOW + 1000, 0)).toThrow(refused('expirytime'));
   });
 });

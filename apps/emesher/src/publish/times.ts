@@ -9,15 +9,17 @@ const AHEAD_MS_MAX = 366 * 86_400_000;
 
 /**
  * When an event ends, 0 for never. Relative life becomes absolute here, by this emesher's clock, and
- * begins when the event is published; the earlier end counts.
+ * begins when the event is published; the earliest end counts.
  *
  * @param deliverAtMs when it will be published; 0 for now
+ * @param keptMs how long the catalogue keeps events of its topic; 0 when it does not say
  */
 export function expiry(
   event: EventView,
   item: PublishItem,
   nowMs: number,
   deliverAtMs: number,
+  keptMs: number,
 ): number {
   const relative = item.expiresAfterMs ?? 0;
   if (relative !== 0 && !(relative > 0 && relative <= LIFE_MS_MAX)) {
@@ -28,10 +30,12 @@ export function expiry(
   if (absolute !== 0 && absolute <= deliverAtMs) {
     throw invalid('expirytime', 'is before the event is due');
   }
-  if (relative === 0) return absolute;
-  const end = Math.max(nowMs, deliverAtMs) + relative;
-  return absolute === 0 ? end : Math.min(absolute, end);
+  const life = earlier(relative, keptMs);
+  return life === 0 ? absolute : earlier(absolute, Math.max(nowMs, deliverAtMs) + life);
 }
+
+/** The smaller of two bounds, 0 being none. */
+const earlier = (a: number, b: number): number => (a === 0 ? b : b === 0 ? a : Math.min(a, b));
 
 /** When an event is to be published, ms since the epoch; 0 for now, as also for a time that is over. */
 export function dueTime(event: EventView, item: PublishItem, nowMs: number): number {

@@ -21,6 +21,8 @@ export interface LaneDeps {
   /** Never goes back; ms. */
   readonly monotonicNow: () => number;
   readonly random: () => number;
+  /** Matched events in memory; the rest waits in the store. */
+  readonly heldMax: number;
   readonly readAheadBytes: number;
   readonly logger: Logger;
   readonly onDelivered: (lane: LaneName, deliveries: Assignment['deliveries']) => void;

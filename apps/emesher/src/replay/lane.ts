@@ -11,8 +11,6 @@ import type { Window } from './window.ts';
 
 /** The attribute that tells a replayed event from a live one. */
 const MARK = 'meshreplay';
-/** Matched events in memory; the rest waits in the store. */
-const HELD_MAX = 1024;
 /** How long to wait while nobody can tell whether an event may go out. */
 const BLOCKED_MS = 500;
 
@@ -67,8 +65,11 @@ export class Lane implements LaneName {
       now: deps.now,
       random: deps.random,
       mayReceive: (topic) => session.mayReceive(topic),
-      heldMax: HELD_MAX,
+      heldMax: deps.heldMax,
       heldBytesMax: deps.readAheadBytes,
+      // A lane has one consumer and keeps no cursor.
+      parkedKeysMax: 0,
+      cursorBytesMax: Infinity,
     });
     for (const { partition, from } of windows) this.#engine.openPartition(partition, from);
     this.#engine.attach(consumer);
@@ -77,6 +78,11 @@ export class Lane implements LaneName {
   /** Begins to read, in a later turn: the consumer hears nothing before it has its attachment. */
   start(): void {
     setImmediate(() => void this.#read());
+  }
+
+  /** Events that are matched and not settled. */
+  get held(): number {
+    return this.#engine.held;
   }
 
   status(): ReplayStatus {

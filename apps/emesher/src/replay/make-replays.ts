@@ -29,6 +29,7 @@ export function makeReplays(parts: ReplayParts): Replays {
     now: Date.now,
     monotonicNow: () => performance.now(),
     random: Math.random,
+    heldMax: config.heldMax,
     readAheadBytes: config.readAheadBytes,
     logger,
     admin,

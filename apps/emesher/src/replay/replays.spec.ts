@@ -137,6 +137,7 @@ function replays(spec: Partial<SubscriptionInput> = {}, lanesMax = 4, log = LOG)
     now: () => clockMs,
     monotonicNow: () => performance.now(),
     random: () => 0.5,
+    heldMax: 1024,
     readAheadBytes: 65_536,
     logger: createLogger({ level: 'silent', service: 'test' }),
     admin: {

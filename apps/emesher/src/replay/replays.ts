@@ -90,6 +90,11 @@ export class Replays implements ReplaysPort {
     }
   }
 
+  /** Events that the fullest lane holds. */
+  get held(): number {
+    return Math.max(0, ...[...this.#lanes.values()].map(({ held }) => held));
+  }
+
   list(session: Session, subscription?: string): Promise<readonly ReplayStatus[]> {
     const caller = callerOf(session);
     const seen = [...this.#lanes.values()].filter(
@@ -104,7 +109,7 @@ export class Replays implements ReplaysPort {
     const caller = callerOf(session);
     const lane = this.#lanes.get(id);
     if (lane === undefined || !this.#mayManage(caller, lane)) {
-      const error = new MeshError('NotFound', `there is no replay "${id}" at this emesher`, {
+      const error = new MeshError('NotFound', `there is no replay "${id}"`, {
         field: 'id',
       });
       return Promise.reject(error);

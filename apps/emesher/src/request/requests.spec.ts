@@ -42,6 +42,8 @@ interface Given {
   readonly pendingMax?: number;
 }
 
+const WANTED = { durable: false, direct: true };
+
 /** Requests whose event is published into `published`, with the real inboxes behind. */
 function setUp({ outcome = RECEIPT, resolved = {}, pendingMax = 2 }: Given = {}) {
   const published: PublishItem[] = [];
@@ -59,7 +61,7 @@ function setUp({ outcome = RECEIPT, resolved = {}, pendingMax = 2 }: Given = {})
     now: Date.now,
     limits: () => LIMITS,
     resolver: {
-      resolve: () => ({ allowed: true, noInterest: false, ...resolved }) as ResolvedTopic,
+      resolve: () => ({ allowed: true, wanted: WANTED, ...resolved }) as ResolvedTopic,
     },
     publisher: {
       publish: async (_, items) => {
@@ -149,7 +151,7 @@ describe('a request', () => {
   it.each<[string, Given, object, RequestOutcome]>([
     [
       'nobody wants the topic',
-      { resolved: { noInterest: true } },
+      { resolved: { wanted: { durable: false, direct: false } } },
       { code: 'FailedPrecondition', reason: 'NO_INTEREST' },
       'no-interest',
     ],

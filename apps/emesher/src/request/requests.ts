@@ -67,7 +67,7 @@ export class Requests {
     const event = checkEvent(item.event, this.#deps.limits());
     const resolved = this.#deps.resolver.resolve(caller, item.topic);
     if (!resolved.allowed) throw denied('publish', item.topic);
-    if (resolved.noInterest) throw noInterest(item.topic);
+    if (!resolved.wanted.durable && !resolved.wanted.direct) throw noInterest(item.topic);
     const free = slots.take(tenant);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const deadlineMs = now() + timeoutMs;

@@ -29,7 +29,7 @@ export function resolveInbox(
     directDestinations: destinations,
     // One for each address would be as many as there are requests.
     count: { topic, events: 0, lastTimeMs: 0 },
-    noInterest: false,
+    wanted: { durable: false, direct: true },
     handling: NO_HANDLING,
     encoder: new RecordEncoder({ tenant, topic, principal: name, originSite: site, destinations }),
     version: '',

@@ -6,8 +6,6 @@ import { occurrenceEvent, occurrenceRecord } from './occurrence.ts';
 import type { TimerLog } from './timer-log.ts';
 import type { TimerDeps, TurnTaker } from './timer-owner.ts';
 
-/** Occurrences that a stop has left behind and that are looked at. */
-const MISSED_MAX = 1000;
 /** Occurrences of one append. */
 const BATCH_MAX = 100;
 
@@ -18,6 +16,8 @@ interface Running {
   stored: number;
   /** Infinity when it never comes due any more. */
   nextMs: number;
+  /** Occurrences that a stop has left behind and that are still to be made up for. */
+  missed: number;
 }
 
 /**
@@ -34,6 +34,11 @@ export class CronTurns implements TurnTaker {
   constructor(deps: TimerDeps, log: TimerLog) {
     this.#deps = deps;
     this.#log = log;
+  }
+
+  /** Occurrences that the schedule which is behind the most has still to make up for. */
+  get missed(): number {
+    return Math.max(0, ...[...this.#running.values()].map(({ missed }) => missed));
   }
 
   changed(): void {
@@ -72,7 +77,7 @@ export class CronTurns implements TurnTaker {
       const stored = await store.producerSequence(this.#log.name, 0, producerOf(name));
       const last = Math.max(stored, Number(schedule.sinceMs));
       const since = isDirect(schedule) || last === 0 ? now() : last;
-      return { schedule, times, stored, nextMs: this.#firstAfter(since, times, name) };
+      return { schedule, times, stored, ...this.#firstAfter(since, times, name) };
     } catch (error) {
       if (MeshError.from(error).code !== 'InvalidArgument') throw error;
       logger.warn({ err: error, schedule: name }, 'a schedule cannot be kept');
@@ -81,15 +86,17 @@ export class CronTurns implements TurnTaker {
   }
 
   /** The next occurrence, or the first of those that were missed and still count. */
-  #firstAfter(sinceMs: number, times: CronTimes, name: string): number {
-    const { now, logger } = this.#deps;
+  #firstAfter(sinceMs: number, times: CronTimes, name: string): Pick<Running, 'nextMs' | 'missed'> {
+    const { now, logger, missedMax } = this.#deps;
     const next = times.next(sinceMs) ?? Infinity;
-    if (next > now()) return next;
-    const [first = next] = times.latest(now(), MISSED_MAX);
-    if (first <= next) return next;
+    if (next > now()) return { nextMs: next, missed: 0 };
+    const latest = times.latest(now(), missedMax);
+    const [first = next] = latest;
+    const missed = latest.filter((timeMs) => timeMs >= next).length;
+    if (first <= next) return { nextMs: next, missed };
     const facts = { schedule: name, fromMs: next, toMs: first };
-    logger.warn(facts, `occurrences before the latest ${MISSED_MAX} are skipped`);
-    return first;
+    logger.warn(facts, `occurrences before the latest ${missedMax} are skipped`);
+    return { nextMs: first, missed };
   }
 
   async #occur(running: Running): Promise<void> {
@@ -100,6 +107,7 @@ export class CronTurns implements TurnTaker {
       due.push(running.nextMs);
       running.nextMs = times.next(running.nextMs) ?? Infinity;
     }
+    running.missed = Math.max(0, running.missed - due.length);
     if (isDirect(schedule)) {
       const latest = due.at(-1);
       if (latest !== undefined) await this.#publishDirect(schedule, latest);

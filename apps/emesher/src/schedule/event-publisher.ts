@@ -1,6 +1,6 @@
-import { EventView, RecordEncoder, encodeRecord, type RecordView } from '@eventmesh/event';
+import { EventView, encodeRecord, type RecordView } from '@eventmesh/event';
 import { nowUs } from '../clock.ts';
-import { parsePrincipal } from './principals.ts';
+import { FiredRecords, type Fired } from './fired-records.ts';
 import type { OpenFiring } from './timer-book.ts';
 import type { TimerDeps } from './timer-owner.ts';
 
@@ -37,68 +37,27 @@ export class EventPublisher {
 
   /** @throws MeshError Aborted when another emesher fires these timers. */
   async publish(firing: OpenFiring, timers: ReadonlyMap<number, RecordView>): Promise<void> {
-    const { store, logs, ledger, journal } = this.#deps;
+    const { store, logs } = this.#deps;
     const { partition, positions, sequence } = firing;
-    const events: { record: RecordView; view: EventView }[] = [];
+    const fired: Fired[] = [];
     for (const position of positions) {
       const record = timers.get(position);
-      if (record !== undefined) events.push({ record, view: new EventView(record.event) });
+      if (record !== undefined) fired.push({ record, view: new EventView(record.event) });
     }
-    const encoders = new Map<string, RecordEncoder>();
+    const encoder = new FiredRecords(this.#deps, this.#tenant);
     const timeUs = nowUs();
-    const { positions: stored, duplicates } = await store.append({
+    const receipt = await store.append({
       log: logs.name(this.#tenant),
       partition,
-      records: events.map(({ record, view }) => ({
-        bytes: this.#encoder(record, encoders).encode(
-          { ...changesOf(record), ingressTimeUs: timeUs },
-          record.event,
-        ),
-        dedupKey: `${view.source}\0${view.id}`,
-      })),
+      records: fired.map((each) => encoder.encode(each, timeUs)),
       producer: { id: PRODUCER, previous: this.publishedUpTo(partition), last: sequence },
     });
     this.#published.set(partition, sequence);
-    const again = new Set(duplicates);
-    for (const [index, { record, view }] of events.entries()) {
-      if (again.has(index)) continue;
-      const position = stored[index] ?? 0;
-      const count = ledger.topic(this.#tenant, record.topic);
-      count.events++;
-      count.lastTimeMs = Math.floor(timeUs / 1000);
-      journal.stored(this.#tenant, partition, position, view, record.topic);
-    }
-    ledger.metrics.timers.inc({ tenant: this.#tenant, outcome: 'duplicate' }, duplicates.length);
+    encoder.stored(partition, fired, timeUs, receipt);
   }
 
   /** A timer as it is, to be stored at the end of the log. */
   again(record: RecordView): Buffer {
     return encodeRecord(record, record.event);
   }
-
-  /** The constant part of the records of one publisher on one topic, by the rules of now. */
-  #encoder(record: RecordView, known: Map<string, RecordEncoder>): RecordEncoder {
-    const { topic, principal, handling } = record;
-    const key = `${principal}\0${topic}\0${handling.grantsRevision}`;
-    let encoder = known.get(key);
-    if (encoder === undefined) {
-      encoder = new RecordEncoder({
-        tenant: this.#tenant,
-        topic,
-        principal: parsePrincipal(principal).name,
-        originSite: this.#deps.site,
-        destinations: this.#deps.directory.destinations(this.#tenant, topic, 'durable'),
-        handling: { ...handling, deliverAtMs: 0, latePolicy: 0 },
-      });
-      known.set(key, encoder);
-    }
-    return encoder;
-  }
 }
-
-const changesOf = ({ key, expiryMs, traceparent }: RecordView) => ({
-  key,
-  expiryMs,
-  traceparent,
-  hops: [],
-});

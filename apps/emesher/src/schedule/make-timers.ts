@@ -26,7 +26,7 @@ export interface TimerParts {
   readonly journal: Journal;
   readonly log: Logger;
   readonly publisher: Publisher;
-  readonly deadLetters: Pick<DeadLetters, 'bury'>;
+  readonly deadLetters: Pick<DeadLetters, 'bury' | 'full'>;
 }
 
 /** Scheduled events: the log of timers, who fires them, and who looks at them. */

@@ -34,11 +34,11 @@ export function parsePrincipal(text: string): {
 
 /** Whether those who scheduled events may publish them still. */
 export class Publishers {
-  readonly #authorizer: Authorizer;
+  readonly #authorizer: Pick<Authorizer, 'sessionFor'>;
   readonly #tenant: string;
   readonly #sessions = new Map<string, CallerSession>();
 
-  constructor(authorizer: Authorizer, tenant: string) {
+  constructor(authorizer: Pick<Authorizer, 'sessionFor'>, tenant: string) {
     this.#authorizer = authorizer;
     this.#tenant = tenant;
   }

@@ -42,6 +42,11 @@ export class TimerKeeper {
       : this.#book.pending >= pendingMax;
   }
 
+  /** See `CronTurns.missed`. */
+  get missed(): number {
+    return this.#cron?.missed ?? 0;
+  }
+
   schedulesChanged(): void {
     this.#cron?.changed();
     this.#owner?.wake();

@@ -96,6 +96,7 @@ export class TimerLog {
       }
       book.reached(item.upTo);
       changed?.();
+      await turn();
     }
   }
 
@@ -108,25 +109,33 @@ export class TimerLog {
     positions: readonly number[],
     bytesMax = Infinity,
   ): Promise<ReadonlyMap<number, RecordView> | undefined> {
-    const wanted = [...positions].sort((a, b) => a - b);
     const found = new Map<number, RecordView>();
-    let bytes = 0;
+    let size = 0;
+    for await (const [position, bytes] of this.records(positions)) {
+      const entry = decodeEntry(bytes);
+      if (entry.kind !== 'timer') throw this.#lost(position);
+      size += entry.record.event.length;
+      if (size > bytesMax && found.size > 0) return undefined;
+      found.set(position, entry.record);
+    }
+    return found;
+  }
+
+  /**
+   * The records at these positions, in the order of the log, in few sweeps through it.
+   * @throws MeshError DataLoss when one is gone.
+   */
+  async *records(positions: readonly number[]): AsyncGenerator<[number, Uint8Array]> {
+    const wanted = [...positions].sort((a, b) => a - b);
     for (let start = 0; start < wanted.length;) {
       let end = start + 1;
       while (end < wanted.length && gap(wanted, end) <= READ_OVER_MAX) end++;
-      for await (const [position, record] of this.#sweep(wanted.slice(start, end))) {
-        bytes += record.event.length;
-        if (bytes > bytesMax && found.size > 0) return undefined;
-        found.set(position, record);
-      }
+      yield* this.#sweep(wanted.slice(start, end));
       start = end;
     }
-    const lost = wanted.find((position) => !found.has(position));
-    if (lost === undefined) return found;
-    throw new MeshError('DataLoss', `${this.name}: the timer at position ${lost} is gone`);
   }
 
-  async *#sweep(wanted: readonly number[]): AsyncGenerator<[number, RecordView]> {
+  async *#sweep(wanted: readonly number[]): AsyncGenerator<[number, Uint8Array]> {
     const from = { kind: 'position', position: wanted[0] ?? 0 } as const;
     const options = { from, stopAtEnd: true, readAheadBytes: READ_AHEAD_BYTES };
     let next = 0;
@@ -136,11 +145,17 @@ export class TimerLog {
         const position = item.positions[index] ?? 0;
         if (position !== wanted[next]) continue;
         next++;
-        const entry = decodeEntry(bytes);
-        if (entry.kind === 'timer') yield [position, entry.record];
+        yield [position, bytes];
       }
       if (next === wanted.length) return;
+      if (item.upTo >= (wanted[next] ?? 0)) break;
+      await turn();
     }
+    throw this.#lost(wanted[next] ?? 0);
+  }
+
+  #lost(position: number): MeshError {
+    return new MeshError('DataLoss', `${this.name}: the timer at position ${position} is gone`);
   }
 
   /**
@@ -165,6 +180,9 @@ export class TimerLog {
     return this.#store.trim(this.name, 0, before);
   }
 }
+
+/** A store in this process answers at once, and a long log would keep everybody else waiting. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const gap = (wanted: readonly number[], index: number): number =>
   (wanted[index] ?? 0) - (wanted[index - 1] ?? 0);

@@ -11,10 +11,13 @@ import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import { partitionOf, type Logs } from '../logs.ts';
 import type { EventPublisher } from './event-publisher.ts';
-import { whenDue } from './late.ts';
+import { Burials } from './burials.ts';
+import { DueTimers, type DueTimer } from './due-timers.ts';
+import { judge, type GivenUp } from './judge.ts';
 import { Publishers } from './principals.ts';
 import { rest } from './rest.ts';
-import type { Due, TimerBook } from './timer-book.ts';
+import type { TimerBook } from './timer-book.ts';
+import type { Decision } from './timer-entry.ts';
 import type { TimerLog } from './timer-log.ts';
 
 export interface TimerDeps {
@@ -24,7 +27,7 @@ export interface TimerDeps {
   readonly directory: Directory;
   readonly authorizer: Authorizer;
   readonly policies: GovernanceView;
-  readonly deadLetters: Pick<DeadLetters, 'bury'>;
+  readonly deadLetters: Pick<DeadLetters, 'bury' | 'full'>;
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly logger: Logger;
@@ -35,13 +38,18 @@ export interface TimerDeps {
   readonly lateTolerance: number;
   /** Most timers that wait in one tenant. */
   readonly pendingMax: number;
+  /** Most occurrences of a schedule that are made up for after a stop. */
+  readonly missedMax: number;
   readonly duplicateWindow: number;
 }
 
-/** Timers of one decision. */
-const BATCH_MAX = 500;
-/** Bytes of events of one decision. */
-const BATCH_BYTES_MAX = 8 * 1024 * 1024;
+/** How often it is looked whether a group of letters is durable, in ms. */
+const BURIAL_STEP_MS = 5;
+
+/** Timers that are moved at once. */
+const MOVE_MAX = 500;
+/** Bytes of them. */
+const MOVE_BYTES_MAX = 8 * 1024 * 1024;
 /** Timers that are done with before their part of the log is dropped. */
 const TRIM_MIN = 1000;
 const WAIT_MS_MAX = 60_000;
@@ -63,11 +71,11 @@ export class TimerOwner {
   readonly #deps: TimerDeps;
   readonly #log: TimerLog;
   readonly #book: TimerBook;
+  readonly #due: DueTimers;
+  readonly #burials: Burials;
   readonly #events: EventPublisher;
   readonly #publishers: Publishers;
   readonly #others: readonly TurnTaker[];
-  /** Shrinks when events are large. */
-  #batchMax = BATCH_MAX;
   #trimmed = 0;
   /** While acl cannot tell who may publish, nothing is fired. */
   #notBefore = 0;
@@ -85,6 +93,8 @@ export class TimerOwner {
     this.#deps = deps;
     this.#log = log;
     this.#book = book;
+    this.#due = new DueTimers(log, book);
+    this.#burials = new Burials(this.wake);
     this.#events = events;
     this.#others = others;
     this.#publishers = new Publishers(deps.authorizer, log.tenant);
@@ -115,15 +125,17 @@ export class TimerOwner {
     while (!signal.aborted) {
       this.#woken = false;
       await this.#publishOpen();
+      await this.#endBurials();
       let next = Infinity;
       for (const other of this.#others) next = Math.min(next, await other.turn(signal));
       const waits = this.#deps.now() < this.#notBefore;
-      const due = waits ? [] : this.#book.takeDue(this.#deps.now(), this.#batchMax);
+      const due = waits ? [] : await this.#due.batch(this.#deps.now());
       if (due.length > 0) await this.#decide(due, signal);
-      else await this.#move();
+      else if (this.#burials.idle) await this.#move();
+      this.#due.done();
       await this.#trim();
       this.#tellPending(this.#book.pending);
-      const dueMs = Math.max(this.#book.nextMs ?? Infinity, this.#notBefore);
+      const dueMs = Math.max(this.#due.nextMs ?? Infinity, this.#notBefore);
       await this.#rest(Math.min(next, dueMs), signal);
     }
   }
@@ -140,57 +152,58 @@ export class TimerOwner {
     this.#changed = undefined;
   }
 
-  async #decide(due: readonly Due[], signal: AbortSignal): Promise<void> {
-    const { now, lateTolerance, deadLetters } = this.#deps;
-    const timers = await this.#log.timersAt(
-      due.map(({ position }) => position),
-      BATCH_BYTES_MAX,
-    );
-    if (timers === undefined) {
-      this.#book.giveBack(due);
-      this.#batchMax = Math.max(1, this.#batchMax >> 1);
-      return;
-    }
-    this.#batchMax = Math.min(BATCH_MAX, 2 * this.#batchMax);
+  async #decide(due: readonly DueTimer[], signal: AbortSignal): Promise<void> {
+    const { now, lateTolerance } = this.#deps;
     const nowMs = now();
-    const fire = new Map<number, number[]>();
-    const drop: number[] = [];
-    const dead: { position: number; record: RecordView; cause: string }[] = [];
-    const counts: Record<string, number> = {};
-    for (const { dueMs, position } of due) {
-      const record = timers.get(position);
-      if (record === undefined) continue;
-      const allowed = await this.#mayPublish(record);
-      if (allowed === undefined) {
-        this.#book.giveBack(due);
-        return;
-      }
-      const outcome = allowed
-        ? whenDue(dueMs, nowMs, lateTolerance, record.handling.latePolicy)
-        : 'forbidden';
-      counts[outcome] = (counts[outcome] ?? 0) + 1;
-      if (outcome === 'fire' || outcome === 'fire-late') {
-        const partition = await this.#partition(record);
-        const positions = fire.get(partition) ?? [];
-        positions.push(position);
-        fire.set(partition, positions);
-        continue;
-      }
-      drop.push(position);
-      if (outcome === 'dead-letter') dead.push({ position, record, cause: 'late' });
-      if (outcome === 'forbidden') dead.push({ position, record, cause: 'forbidden' });
-    }
-    const about = { subscription: '', partition: 0, attempts: 0, deadMs: nowMs };
-    const policyRevision = this.#deps.policies.revision;
-    const letters = dead.map((each) => ({ ...about, ...each, policyRevision }));
-    // Durable before the timer is done with; a crash in between makes the same letter again.
-    await deadLetters.bury(this.#log.tenant, letters, signal);
+    const verdicts = await judge(due, {
+      nowMs,
+      toleranceMs: lateTolerance,
+      mayPublish: (record) => this.#mayPublish(record),
+      partition: (record) => this.#partition(record),
+    });
+    if (verdicts === undefined) return;
+    const { fire, drop, dead, counts } = verdicts;
+    if (dead.length > 0) await this.#giveUp(dead, nowMs, signal);
+    if (fire.size === 0 && drop.length === 0) return;
     await this.#store({
       fire: [...fire].map(([partition, positions]) => ({ partition, positions })),
       drop,
     });
     this.#count(counts);
-    await this.#publishOpen(timers);
+    await this.#publishOpen(new Map(due.map(({ position, record }) => [position, record])));
+  }
+
+  /**
+   * Durable before they are done with; a crash in between makes the same letters again. The group
+   * before is waited for, unless there is no room for it: that may take for ever.
+   */
+  async #giveUp(dead: readonly GivenUp[], nowMs: number, signal: AbortSignal): Promise<void> {
+    const { deadLetters, policies } = this.#deps;
+    while (this.#burials.writing && !deadLetters.full(this.#log.tenant) && !signal.aborted) {
+      await rest(BURIAL_STEP_MS, signal);
+    }
+    await this.#endBurials();
+    const about = { subscription: '', partition: 0, attempts: 0, deadMs: nowMs };
+    const policyRevision = policies.revision;
+    this.#due.setAside(dead);
+    this.#burials.add(
+      dead.map(({ dueMs, position, outcome }) => ({ dueMs, position, outcome })),
+      () => {
+        const letters = dead.map(({ position, record, cause }) => {
+          return { ...about, position, record, cause, policyRevision };
+        });
+        return deadLetters.bury(this.#log.tenant, letters, signal);
+      },
+    );
+  }
+
+  async #endBurials(): Promise<void> {
+    const { durable, again } = this.#burials.take();
+    if (durable.length > 0) {
+      await this.#store({ fire: [], drop: durable.map(({ position }) => position) });
+      for (const { outcome } of durable) this.#count({ [outcome]: 1 });
+    }
+    this.#due.giveBack([...durable, ...again]);
   }
 
   /** Undefined while acl cannot tell: the event is held, not given up. */
@@ -207,10 +220,7 @@ export class TimerOwner {
     }
   }
 
-  async #store(parts: {
-    readonly fire: readonly { readonly partition: number; readonly positions: number[] }[];
-    readonly drop: readonly number[];
-  }): Promise<void> {
+  async #store(parts: Omit<Decision, 'sequence'>): Promise<void> {
     const decision = { sequence: this.#book.sequence + 1, ...parts };
     await this.#log.decide(decision, this.#deps.now());
     this.#book.decide(decision);
@@ -233,9 +243,9 @@ export class TimerOwner {
 
   /** Timers that wait long must not keep everything that came after them. */
   async #move(): Promise<void> {
-    const positions = this.#book.toMove(BATCH_MAX);
+    const positions = this.#book.toMove(MOVE_MAX);
     if (positions.length === 0) return;
-    const timers = await this.#log.timersAt(positions, BATCH_BYTES_MAX);
+    const timers = await this.#log.timersAt(positions, MOVE_BYTES_MAX);
     const fitting = timers === undefined ? positions.slice(0, 1) : positions;
     const records = timers ?? (await this.#log.timersAt(fitting));
     const moved = fitting.flatMap((position) => {

@@ -54,6 +54,11 @@ export class Timers {
     });
   }
 
+  /** Occurrences that the schedule which is behind the most has still to make up for. */
+  get missed(): number {
+    return Math.max(0, ...[...this.#keepers.values()].map(({ missed }) => missed));
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#forget?.();

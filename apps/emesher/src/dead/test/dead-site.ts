@@ -1,8 +1,10 @@
-import type { GovernanceView, Session as Grants } from '@eventmesh/clients';
+import type { Authorizer, GovernanceView, Session as Grants } from '@eventmesh/clients';
 import { compileGrants } from '@eventmesh/clients';
 import { SUBSCRIPTION_DEFAULTS, type Subscription } from '@eventmesh/delivery';
 import { NO_HANDLING, decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
+import { MeshError } from '@eventmesh/errors';
 import { Action } from '@eventmesh/proto-gen/acl';
+import type { DeadLetterQuota } from '@eventmesh/proto-gen/governance';
 import type { AppendBatch, EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { Metrics, createLogger } from '@eventmesh/telemetry';
@@ -11,8 +13,11 @@ import { loadConfig, section } from '@eventmesh/config';
 import { dataPlaneConfig } from '../../config.ts';
 import type { Directory } from '../../control/directory.ts';
 import { Journal } from '../../inspect/journal.ts';
+import { Ledger } from '../../inspect/ledger.ts';
+import { Refusals } from '../../inspect/refusals.ts';
+import { ServedBy } from '../../inspect/served-by.ts';
 import { Logs } from '../../logs.ts';
-import { emesherMetrics } from '../../metrics.ts';
+import { OwnerCalls } from '../../peer/owner-calls.ts';
 import { CallerSession } from '../../session.ts';
 import { createDeadParts, type Dead, type DeadParts } from '../index.ts';
 
@@ -41,6 +46,11 @@ export class DeadSite {
   readonly audited: Audit[] = [];
   readonly subscriptions = new Map<string, Subscription>();
   readonly owners = new Owners();
+  /** What governance says of tenants. */
+  readonly quotas = new Map<string, DeadLetterQuota>();
+  /** Who may publish what, by name; acl does not know anybody else. */
+  readonly publishers = new Map<string, string[]>();
+  aclAway = false;
   /** Why the store refuses to append to the dead letters, while it does. */
   refusal: ((batch: AppendBatch) => Error | undefined) | undefined;
   nowMs = 1_700_000_000_000;
@@ -68,15 +78,36 @@ export class DeadSite {
       subscriptions: this.subscriptions,
       acquire: (name: string) => this.owners.acquire(name, member),
       release: (name: string) => Promise.resolve(void this.owners.owners.delete(name)),
+      destinations: () => ['east'],
     };
+    const ledger = new Ledger({
+      metrics: this.metrics,
+      policies: {} as GovernanceView,
+      served: new ServedBy(),
+      refusals: new Refusals(0, () => 0),
+      now: () => this.nowMs,
+    });
     return createDeadParts({
       site: 'west',
       store: this.#faulty(store),
       logs: new Logs(store, log),
-      directory: directory as Pick<Directory, 'subscriptions' | 'acquire' | 'release'>,
-      policies: { revision: 5, audit: (entry) => this.audited.push(entry) },
+      directory: directory as Pick<
+        Directory,
+        'subscriptions' | 'acquire' | 'release' | 'destinations'
+      >,
+      policies: {
+        revision: 5,
+        audit: (entry) => this.audited.push(entry),
+        deadLetterQuota: (tenant) => this.quotas.get(tenant),
+      },
+      authorizer: { sessionFor: (principal) => this.#sessionFor(principal) },
+      owners: new OwnerCalls({
+        peers: { callable: false, owner: (error) => Promise.reject(error) },
+        pause: () => Promise.resolve(),
+        waitMs: 0,
+      }),
+      ledger,
       journal: new Journal('west', 100),
-      metrics: this.metrics.use(emesherMetrics),
       logger: createLogger({ level: 'silent', service: 'test', site: 'west' }),
       config: deadLetters,
       now: () => this.nowMs,
@@ -99,6 +130,13 @@ export class DeadSite {
     return subscription;
   }
 
+  async #sessionFor({ name = '' }: Parameters<Authorizer['sessionFor']>[0]): Promise<Grants> {
+    if (this.aclAway) throw new MeshError('Unavailable', 'acl is away');
+    const topics = this.publishers.get(name);
+    if (topics === undefined) throw new MeshError('Unauthenticated', `${name} is not known`);
+    return caller(name, { publish: topics }).grants;
+  }
+
   /** The real store but for the faults that a test asks for. */
   #faulty(store: EventStore): EventStore {
     return new Proxy(store, {
@@ -119,11 +157,12 @@ export class DeadSite {
 /** A caller with these rights. */
 export function caller(
   name: string,
-  rights: Readonly<Partial<Record<'subscribe' | 'admin' | 'inspect', string[]>>>,
+  rights: Readonly<Partial<Record<'subscribe' | 'publish' | 'admin' | 'inspect', string[]>>>,
   tenant = TENANT,
 ): CallerSession {
   const grants = compileGrants([
     ...(rights.subscribe ?? []).map((topicFilter) => ({ action: Action.SUBSCRIBE, topicFilter })),
+    ...(rights.publish ?? []).map((topicFilter) => ({ action: Action.PUBLISH, topicFilter })),
     ...(rights.admin ?? []).map((topicFilter) => ({ action: Action.ADMIN, topicFilter })),
     ...(rights.inspect ?? []).map((topicFilter) => ({ action: Action.INSPECT, topicFilter })),
   ]);
@@ -131,6 +170,7 @@ export function caller(
     principal: { tenant, kind: 1, name, roles: [] } as unknown as Grants['principal'],
     expiresMs: 0,
     can: (action, resource) => grants.allows(action, resource),
+    canPublish: (topic) => grants.allows(Action.PUBLISH, topic),
     canSubscribe: (filter) => grants.allows(Action.SUBSCRIBE, filter),
     canReceive: (topic) => grants.allows(Action.SUBSCRIBE, topic),
   };
@@ -138,14 +178,17 @@ export function caller(
 }
 
 /** An event that a subscription gives up. */
-export function dying(id: number, more: Partial<Dead> & { bytes?: number } = {}): Dead {
-  const { bytes = 10, ...rest } = more;
+export function dying(
+  id: number,
+  more: Partial<Dead> & { bytes?: number; principal?: string } = {},
+): Dead {
+  const { bytes = 10, principal = 'p', ...rest } = more;
   const data = { kind: 'binary', bytes: Buffer.alloc(bytes, id) } as const;
   const event = encodeEvent({ id: String(id), source: '/s', type: 't', data });
   const head = {
     tenant: TENANT,
     topic: 'orders/new',
-    principal: 'p',
+    principal,
     originSite: 'west',
     destinations: [],
     ingressTimeUs: 1,

@@ -66,6 +66,15 @@ const step = (name: string, detail = '', timeUs = 5): TraceStep => ({
   source: '/s',
   topic: 'orders/eu',
 });
+const STUCK = {
+  topic: 'orders/eu',
+  key: 'k',
+  consumer: '',
+  heldMs: 0,
+  waiting: 1,
+  parked: 1,
+  failures: 0,
+};
 const taken = [step('delivered', 'to c1', 3), step('settled', 'release', 4)];
 
 describe('why', () => {
@@ -109,6 +118,31 @@ describe('why', () => {
       },
     ],
     ['it waits for its key', { place: held({ ahead: 2 }) }, { state: 'key' }],
+    [
+      'its key is stuck, and it waits in the store',
+      {
+        place: {
+          kind: 'parked',
+          stuck: { ...STUCK, consumer: 'c1', heldMs: 4000, waiting: 90, parked: 80, failures: 2 },
+        },
+      },
+      {
+        state: 'key',
+        consumer: 'c1',
+        reason:
+          'key "k" is stuck: its first event is out with c1, 2 failures, for 4000 ms; 90 wait behind, 80 of them in the store',
+      },
+    ],
+    [
+      'a filter says no to an event of a stuck key',
+      { place: { kind: 'parked', stuck: STUCK }, filterProblem: 'filters[0] says no' },
+      { state: 'filtered' },
+    ],
+    [
+      'reading has stopped',
+      { place: { kind: 'unread', lag: 3, consumers: 1, stopped: 'keys' } },
+      { state: 'not-read', reason: expect.stringContaining('delivery.parkedKeysMax') },
+    ],
     [
       'its letter is being written',
       { place: held({ state: 'dead', reason: 'no' }) },

@@ -1,4 +1,5 @@
 import type { TraceStep, WhyAnswer } from '@eventmesh/adapter-api';
+import type { Stopped, StuckKey } from '@eventmesh/delivery';
 import { topicMatches } from '@eventmesh/event';
 import type { Facts, HeldEvent } from './facts.ts';
 import { nearestFilter } from './nearest-filter.ts';
@@ -24,6 +25,7 @@ export function explain(facts: Facts): Verdict {
     ended(facts) ??
     (facts.place.kind === 'held' ? held(facts, facts.place) : undefined) ??
     ruledOut(facts) ??
+    (facts.place.kind === 'parked' ? parked(facts.place.stuck) : undefined) ??
     unseen(facts)
   );
 }
@@ -81,6 +83,24 @@ function held({ subscription, receives, steps, nowMs }: Facts, place: HeldEvent)
   return verdict('ready', 'waits for a consumer with credit', more);
 }
 
+/** Behind others of its key, and not in memory. */
+function parked({ key, consumer, waiting, parked: events, failures, heldMs }: StuckKey): Verdict {
+  const who = consumer === '' ? 'with nobody now' : `out with ${consumer}`;
+  const first = `its first event is ${who}, ${failures} failures, for ${heldMs} ms`;
+  return verdict(
+    'key',
+    `key "${key}" is stuck: ${first}; ${waiting} wait behind, ${events} of them in the store`,
+    { consumer },
+  );
+}
+
+/** Why nothing more is read, and what can be done. */
+const STOPPED: Readonly<Record<Stopped, string>> = Object.freeze({
+  memory: 'all it has in memory is out, retried or being buried: see delivery.heldMax',
+  keys: 'too many keys wait behind stuck events: see delivery.parkedKeysMax',
+  cursor: 'too much is settled out of order: see delivery.cursorBytesMax',
+});
+
 /** What says no by the subscription and the grants as they are now. */
 function ruledOut(facts: Facts): Verdict | undefined {
   const { subscription, record, place, filterProblem } = facts;
@@ -126,8 +146,13 @@ function unseen({ subscription, record, place, nowMs, steps }: Facts): Verdict {
     if (subscription.paused) return verdict('paused', `paused, and ${place.lag} records behind`);
     const who =
       place.consumers === 0 ? 'nobody consumes it now' : `it is ${place.lag} records behind`;
+    const halt = place.stopped === undefined ? '' : `; reading stopped: ${STOPPED[place.stopped]}`;
     const then = over ? '; its life has ended meanwhile' : '';
-    return verdict(over ? 'expired' : 'not-read', `not read yet: ${who}${then}`, over ? more : {});
+    return verdict(
+      over ? 'expired' : 'not-read',
+      `not read yet: ${who}${halt}${then}`,
+      over ? more : {},
+    );
   }
   if (over) return verdict('expired', 'its life ended before it could be delivered', more);
   const attempts = steps.filter(({ step }) => step === 'delivered').length;

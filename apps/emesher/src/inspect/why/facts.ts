@@ -1,5 +1,5 @@
 import type { TraceStep } from '@eventmesh/adapter-api';
-import type { Subscription } from '@eventmesh/delivery';
+import type { Stopped, StuckKey, Subscription } from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
 
 /** Where a stored event stands for a subscription. */
@@ -7,7 +7,15 @@ export type Place =
   /** Below where the subscription began. */
   | { readonly kind: 'before-start'; readonly start: string }
   /** Above what was looked at; `lag` records are between. */
-  | { readonly kind: 'unread'; readonly lag: number; readonly consumers: number | undefined }
+  | {
+      readonly kind: 'unread';
+      readonly lag: number;
+      readonly consumers: number | undefined;
+      /** Why reading has stopped though a consumer would take more. */
+      readonly stopped?: Stopped | undefined;
+    }
+  /** Looked at, and left in the store behind others of its key. */
+  | { readonly kind: 'parked'; readonly stuck: StuckKey }
   | { readonly kind: 'settled' }
   | ({ readonly kind: 'held' } & HeldEvent);
 

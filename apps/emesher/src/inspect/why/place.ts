@@ -1,4 +1,4 @@
-import { decodeState, type Entry, type Subscription } from '@eventmesh/delivery';
+import { decodeState, isSettledBy, type Entry, type Subscription } from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
 import type { Cursor, EventStore } from '@eventmesh/store-api';
 import type { Runners } from '../../deliver/runners.ts';
@@ -32,17 +32,25 @@ export async function placeOf(
     const { engine } = runner;
     const entry = engine.find(partition, position);
     if (entry !== undefined) return { kind: 'held', ...held(entry) };
+    const stuck = engine.parkedAt(partition, position, record);
+    if (stuck !== undefined) return { kind: 'parked', stuck };
     const { next, start } = engine.partition(partition);
-    if (position >= next)
-      return { kind: 'unread', lag: last + 1 - next, consumers: engine.consumers };
+    if (position >= next) {
+      const { consumers, stopped } = engine;
+      return { kind: 'unread', lag: last + 1 - next, consumers, stopped };
+    }
     return beforeStart(subscription, record, { partition, position, start }) ?? { kind: 'settled' };
   }
   const cursor = await store.loadCursor({ log: logs.name(tenant), partition, subscription: name });
   const start = cursor === undefined ? undefined : startOf(cursor);
   const before = beforeStart(subscription, record, { partition, position, start });
   if (before !== undefined) return before;
-  if (cursor !== undefined && isSettled(cursor, position)) return { kind: 'settled' };
-  const lag = cursor === undefined ? last : last + 1 - cursor.floor - settledAbove(cursor);
+  const state = cursor === undefined ? undefined : decodeState(cursor.state);
+  if (cursor !== undefined && isSettledBy(cursor, state, position, record)) {
+    return { kind: 'settled' };
+  }
+  const parked = state?.parkedEvents ?? 0;
+  const lag = cursor === undefined ? last : last + 1 - cursor.floor - settledAbove(cursor) + parked;
   // Another emesher of the site may run it; its consumers are not known here.
   return { kind: 'unread', lag, consumers: undefined };
 }
@@ -81,9 +89,6 @@ function beforeStart(
 const startOf = ({ state, floor, settled }: Cursor): number | undefined =>
   // Without a state nothing was looked at yet, so the floor is where it begins.
   state.length === 0 && settled.length === 0 ? floor : decodeState(state)?.start;
-
-const isSettled = ({ floor, settled }: Cursor, position: number): boolean =>
-  position < floor || settled.some(({ from, to }) => from <= position && position <= to);
 
 const settledAbove = ({ settled }: Cursor): number =>
   settled.reduce((sum, { from, to }) => sum + to - from + 1, 0);

@@ -1,0 +1,41 @@
+import { integer, size } from '@eventmesh/config';
+
+/** Bounds of what waits on the way to consumers; part of the delivery section. */
+export const deliveryQueues = {
+  directFanOutMax: integer(
+    'Direct events waiting for another emesher of the site; beyond it the oldest is dropped.',
+    { min: 1, max: 1_000_000, default: 4096 },
+  ),
+  readAheadBytes: size(
+    'Bytes that the store may read ahead of one reader of a partition; the store-gateway may allow less.',
+    { default: '4MiB', min: '64KiB', max: '64MiB' },
+  ),
+  consumerBytesMax: size(
+    'Bytes of deliveries that wait for one gRPC consumer to read them; more of its credit is used as it reads.',
+    { default: '8MiB', min: '64KiB', max: '1GiB' },
+  ),
+  consumerMessagesMax: integer(
+    'Gaps and refused settles that wait for one gRPC consumer to read them; beyond it its stream is ended.',
+    { min: 16, max: 1_000_000, default: 65_536 },
+  ),
+  relayRequestsMax: integer(
+    'Credit and settles of one consumer that wait for the emesher that owns its subscription; beyond it that one counts as gone.',
+    { min: 16, max: 1_000_000, default: 65_536 },
+  ),
+  broadcastConsumersMax: integer(
+    'Consumers that a broadcast subscription knows, those that are away among them; more are refused.',
+    { min: 1, max: 100_000, default: 1000 },
+  ),
+} as const;
+
+/** Bounds of what is remembered of unsettled events; part of the delivery section. */
+export const progressBounds = {
+  parkedKeysMax: integer(
+    'Keys of one subscription of which events wait in the store behind a stuck one, so that other keys go on; beyond it reading stops for all of them. 0: it stops at once.',
+    { min: 0, max: 20_000, default: 10_000 },
+  ),
+  cursorBytesMax: size(
+    'Bytes that the progress of one subscription in one partition takes in the store, from which on its reading stops until some events are settled.',
+    { default: '512KiB', min: '16KiB', max: '640KiB' },
+  ),
+} as const;
