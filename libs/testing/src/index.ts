@@ -1,6 +1,7 @@
 export { describeStoreContract, type StoreUnderTest } from './store-contract.ts';
 export { describeKvContract, type KvCapability, type KvUnderTest } from './kv-contract.ts';
 export { tempDir, type TempDir } from './temp-dir.ts';
+export { TestAuthority, type CertificateFiles } from './certificates.ts';
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { seededRandom, type SeededRandom } from './seeded-random.ts';
 export { fakeClock, type FakeClock } from './fake-clock.ts';
@@ -8,7 +9,9 @@ export { startProxy, type Direction, type FaultProxy } from './fault-proxy.ts';
 export {
   startEtcd,
   startNats,
+  startNatsCluster,
   type EtcdOptions,
+  type NatsClusterOptions,
   type NatsOptions,
   type NatsServer,
   type RunningServer,

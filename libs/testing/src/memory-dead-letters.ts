@@ -60,7 +60,8 @@ export class MemoryDeadLetters implements DeadLettersPort {
     const bytes = letters.reduce((sum, { event }) => sum + event.length, 0);
     const [oldest] = letters;
     const oldestMs = oldest?.deadMs ?? 0;
-    return { count: letters.length, bytes, bytesMax: BYTES_MAX, full: false, oldestMs };
+    const limits = { bytesMax: BYTES_MAX, alarmBytes: BYTES_MAX, retentionMs: 0 };
+    return { count: letters.length, bytes, ...limits, full: false, alarm: false, oldestMs };
   }
 
   async redrive(session: Session, selection: DeadLetterSelection, _options: RedriveOptions) {
@@ -70,7 +71,7 @@ export class MemoryDeadLetters implements DeadLettersPort {
       forget(owner, kept);
       owner.offer(kept.record);
     }
-    return { redriven: chosen.length, missing: 0, nextToken: '' };
+    return { redriven: chosen.length, missing: 0, forbidden: 0, nextToken: '' };
   }
 
   async purge(session: Session, selection: DeadLetterSelection) {

@@ -224,6 +224,9 @@ export class MemorySubscription {
       ownerMember: 'memory',
       epoch: 1,
       stuckKeys: [],
+      parked: 0,
+      parkedKeys: 0,
+      stopped: '',
       filterErrors: 0,
     };
   }

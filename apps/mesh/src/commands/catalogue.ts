@@ -6,6 +6,7 @@ import { EventType_Enforcement as Enforcement } from '@eventmesh/proto-gen/gover
 import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printRows } from '../cli/output.ts';
 import { governanceClient } from './audit.ts';
+import { deadLetterQuota } from './dead-letter-quota.ts';
 
 interface TenantOption {
   readonly tenant: string;
@@ -13,15 +14,17 @@ interface TenantOption {
 
 export function catalogueCommand(world: World): Command {
   const command = new Command('catalogue').description(
-    'Rules for producers and consumers: topics, event types and quotas.',
+    'Rules for producers and consumers: topics, event types, quotas and dead letters.',
   );
   command.addCommand(topics(world), { isDefault: true }).addCommand(types(world));
-  command.addCommand(quotas(world));
+  command.addCommand(quotas(world)).addCommand(deadLetterQuota(world));
   return examples(command, {
     'mesh catalogue topics': 'entries of the catalogue',
-    "mesh catalogue topics put 'orders/#' --retention 7d --type com.example.order": 'an entry',
+    "mesh catalogue topics put 'orders/#' --retention 12h --type com.example.order": 'an entry',
     'mesh catalogue types put com.example.order --schema order.json': 'a JSON Schema for a type',
     'mesh catalogue quotas put --principal shop --events 500': 'at most 500 events a second',
+    'mesh catalogue dead-letters put --retention 90d --alarm 60':
+      'keep dead letters for 90 days, and tell at 60 % of their quota',
   });
 }
 
@@ -71,7 +74,7 @@ function topics(world: World): Command {
   tenanted(command.command('put <filter>'))
     .description('make or replace one')
     .option('--description <text>', 'what it is for')
-    .option('--retention <time>', 'keep events this long, such as 7d', durationMs)
+    .option('--retention <time>', 'events end at this age, such as 12h', durationMs)
     .option('--type <type>', 'allowed event type; repeatable; default any', collect)
     .option('--event-bytes <n>', 'largest event', whole(1, 16_777_216))
     .option('--durability <class>', `at least: ${Object.keys(DURABILITY).join(', ')}`)

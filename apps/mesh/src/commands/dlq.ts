@@ -48,7 +48,9 @@ export function dlqCommand(world: World): Command {
   changing(
     command
       .command('redrive')
-      .description('give events back to the subscription that gave them up, and to no other'),
+      .description(
+        'give events back to the subscription that gave them up, and to no other; publish scheduled ones that came too late',
+      ),
   )
     .option('--rate <n>', 'events a second at most; 0 is no limit', whole(0, 1_000_000), 0)
     .action(action<SelectionOptions & { readonly rate: number }>(world, redrive));
@@ -145,25 +147,33 @@ async function groups(cli: Cli<SelectionOptions>): Promise<void> {
 }
 
 async function status(cli: Cli<object>): Promise<void> {
-  const { count, bytes, bytesMax, full, oldestMs } = await client(cli).status({});
-  printFields(cli.output, { count, bytes, bytesMax, full, oldest: timeOf(oldestMs) });
+  const { $typeName: _, $unknown: __, oldestMs, ...found } = await client(cli).status({});
+  printFields(cli.output, { ...found, oldest: timeOf(oldestMs) });
 }
 
 async function redrive(cli: Cli<SelectionOptions & { readonly rate: number }>): Promise<void> {
   const { rate: rateMax } = cli.options;
   const service = client(cli);
   const selection = toSelection(cli.options);
-  const total = { redriven: 0n, missing: 0n };
+  const total = { redriven: 0n, missing: 0n, forbidden: 0n };
   await inPieces(cli, async (pageToken) => {
     const answer = await service.redrive({ selection, rateMax, pageToken });
     total.redriven += answer.redriven;
     total.missing += answer.missing;
+    total.forbidden += answer.forbidden;
     return { nextPageToken: answer.nextPageToken, progress: `${total.redriven} redriven` };
   });
-  const { redriven, missing } = total;
-  printFields(cli.output, { redriven, ...(missing === 0n ? {} : { missing }) });
+  const { redriven, missing, forbidden } = total;
+  printFields(cli.output, {
+    redriven,
+    ...(missing === 0n ? {} : { missing }),
+    ...(forbidden === 0n ? {} : { forbidden }),
+  });
   if (missing > 0n) {
     cli.output.note('missing: their subscription is gone; make it again, or purge them\n');
+  }
+  if (forbidden > 0n) {
+    cli.output.note('forbidden: their publisher, or you, may not publish to their topic\n');
   }
 }
 

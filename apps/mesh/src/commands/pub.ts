@@ -49,7 +49,11 @@ export function pubCommand(world: World): Command {
     .option('-a, --attribute <name=value>', 'further attribute; repeatable', collect)
     .option('--direct', 'at most once, without the store')
     .option('--expires <time>', 'life of the event, such as 30s', durationMs)
-    .option('--at <time>', 'publish it not before, such as 2030-01-01T08:00:00Z', timeOf)
+    .option(
+      '--at <time>',
+      'publish it not before this time (RFC 3339), at most 366 days ahead',
+      timeOf,
+    )
     .option('--after <time>', 'publish it not before so long from now, such as 15m', durationMs)
     .addOption(
       new Option('--late <policy>', 'when its time has passed long since, as after a stop').choices(
@@ -112,7 +116,7 @@ async function publish(
 function timeOf(text: string): Date {
   const time = new Date(text);
   if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(time.getTime())) return time;
-  throw new InvalidArgumentError('write it as 2030-01-01T08:00:00Z.');
+  throw new InvalidArgumentError('write it in RFC 3339, as in 2027-01-01T08:00:00Z.');
 }
 
 export async function dataOf(options: PubOptions, data: string | undefined): Promise<Uint8Array> {
@@ -200,7 +204,9 @@ function print({ output }: Cli<PubOptions>, rows: readonly Published[]): void {
     DURABILITY: ({ receipt }) => receipt.durability ?? 'direct',
     TO: ({ receipt }) => (receipt.noInterest ? 'nobody now' : receipt.destinations.join(' ')),
     DUPLICATE: ({ receipt }) => (receipt.duplicate ? 'yes' : 'no'),
-    DUE: ({ receipt: { deliverAtMs } }) =>
-      deliverAtMs === undefined ? 'now' : new Date(deliverAtMs).toISOString(),
+    DUE: ({ receipt: { deliverAtMs, duplicate } }) => {
+      if (duplicate) return '-';
+      return deliverAtMs === undefined ? 'now' : new Date(deliverAtMs).toISOString();
+    },
   });
 }

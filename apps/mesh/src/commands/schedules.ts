@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { invalid } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { DeliveryClass, LatePolicy } from '@eventmesh/proto-gen/event';
 import type { Schedule } from '@eventmesh/proto-gen/governance';
 import { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
@@ -123,14 +123,14 @@ async function list(cli: Cli<TenantOption>): Promise<void> {
   const { schedules } = await governanceClient(cli).listSchedules(pick(cli));
   printRows(
     cli.output,
-    schedules.map(({ $typeName: _, ...row }) => row),
+    schedules.map(shown),
     {
       NAME: ({ name }) => name,
       CRON: ({ cron }) => cron,
       ZONE: ({ timeZone }) => timeZone,
       TOPIC: ({ topic }) => topic,
       AS: ({ owner }) => owner,
-      LATE: ({ latePolicy }) => lateName(latePolicy),
+      LATE: ({ latePolicy }) => latePolicy,
       STATE: ({ paused }) => (paused ? 'paused' : 'running'),
     },
     'no schedules',
@@ -141,12 +141,15 @@ async function find(cli: Cli<TenantOption>, wanted: string): Promise<Schedule> {
   const { schedules } = await governanceClient(cli).listSchedules(pick(cli));
   const found = schedules.find(({ name }) => name === wanted);
   if (found !== undefined) return found;
-  throw invalid('name', `there is no schedule "${wanted}"`);
+  throw new MeshError('NotFound', `there is no schedule "${wanted}"`, { field: 'name' });
 }
 
 async function get(cli: Cli<TenantOption>, name: string): Promise<void> {
-  const { $typeName: _, event, latePolicy, deliveryClass, ...schedule } = await find(cli, name);
-  printFields(cli.output, {
+  printFields(cli.output, shown(await find(cli, name)));
+}
+
+function shown({ $typeName: _, event, latePolicy, deliveryClass, ...schedule }: Schedule) {
+  return {
     ...schedule,
     deliveryClass: deliveryClass === DeliveryClass.DIRECT ? 'direct' : 'durable',
     latePolicy: lateName(latePolicy),
@@ -154,7 +157,7 @@ async function get(cli: Cli<TenantOption>, name: string): Promise<void> {
     source: event?.source,
     attributes: event?.attributes,
     data: event?.data.case === 'text' ? event.data.value : event?.data.value?.length,
-  });
+  };
 }
 
 async function create(

@@ -1,14 +1,22 @@
 import { Command } from 'commander';
 import { SubscriberService, type SubscriptionWithStatus } from '@eventmesh/proto-gen/subscriber';
+import { invalid } from '@eventmesh/errors';
 import { createClient } from '@eventmesh/rpc';
 import { START_FORMS } from '@eventmesh/sdk';
 import { subscriptionInputToProto, subscriptionFromProto, startFromProto } from '@eventmesh/wire';
 import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, type Columns } from '../cli/output.ts';
-import { parseStart, toSpec, type SpecOptions } from './filters.ts';
+import { deliveryOptions, withDelivery, type DeliveryOptions } from './delivery-options.ts';
+import { parseFilter, parseStart, toSpec, type SpecOptions } from './filters.ts';
 
-interface CreateOptions extends SpecOptions {
+interface CreateOptions extends SpecOptions, DeliveryOptions {
   readonly converge: number;
+}
+
+interface UpdateOptions extends DeliveryOptions {
+  readonly filter?: readonly string[];
+  readonly clearFilters?: boolean;
+  readonly ordered?: boolean;
 }
 
 const client = ({ connection }: Cli<unknown>) =>
@@ -27,8 +35,7 @@ export function subscriptionsCommand(world: World): Command {
     .command('show <name>')
     .description('one of them, whole')
     .action(action<object, [string]>(world, show));
-  command
-    .command('create <name> <filters...>')
+  deliveryOptions(command.command('create <name> <filters...>'))
     .description('make one; the same again is no error')
     .option('--filter <filter>', 'CloudEvents filter; repeatable', collect)
     .option('--from <start>', START_FORMS)
@@ -38,6 +45,13 @@ export function subscriptionsCommand(world: World): Command {
     .option('--ordered', 'events of one key one after the other')
     .option('--converge <time>', 'wait for the other sites to know, at most', durationMs, 2000)
     .action(action<CreateOptions, [string, readonly string[]]>(world, create));
+  deliveryOptions(command.command('update <name> [filters...]'))
+    .description('change what is given, topic filters too; its progress and all else stay')
+    .option('--filter <filter>', 'CloudEvents filter in place of those it has; repeatable', collect)
+    .option('--clear-filters', 'no CloudEvents filter any more')
+    .option('--ordered', 'events of one key one after the other')
+    .option('--no-ordered', 'in any order')
+    .action(action<UpdateOptions, [string, readonly string[]]>(world, update));
   for (const [verb, paused] of [
     ['pause', true],
     ['resume', false],
@@ -69,6 +83,8 @@ export function subscriptionsCommand(world: World): Command {
     'mesh subscriptions --site east': 'what is subscribed, delivered and held',
     "mesh subscriptions create billing 'orders/#' --filter prefix:type=com.example.":
       'a durable subscription',
+    'mesh subscriptions update billing --attempts 5 --retry linear --retry-delay 10s':
+      'give up sooner',
     'mesh subscriptions seek billing earliest': 'deliver everything again',
   });
 }
@@ -132,7 +148,9 @@ async function create(
   filters: readonly string[],
 ): Promise<void> {
   const { convergedSites, unreachableSites } = await client(cli).createSubscription({
-    subscription: subscriptionInputToProto(toSpec(name, filters, cli.options)),
+    subscription: subscriptionInputToProto(
+      withDelivery(toSpec(name, filters, cli.options), cli.options),
+    ),
     convergeMs: BigInt(cli.options.converge),
   });
   printFields(cli.output, {
@@ -140,6 +158,32 @@ async function create(
     known: convergedSites.join(', ') || 'here',
     unreachable: unreachableSites.join(', ') || 'none',
   });
+}
+
+async function update(
+  cli: Cli<UpdateOptions>,
+  name: string,
+  topicFilters: readonly string[],
+): Promise<void> {
+  const { filter, clearFilters = false, ordered } = cli.options;
+  if (clearFilters && filter !== undefined) {
+    throw invalid('--clear-filters', 'give either this or --filter');
+  }
+  const service = client(cli);
+  const { subscription: there } = await service.getSubscription({ name });
+  if (there === undefined) throw invalid('name', 'the answer has no subscription');
+  const now = subscriptionFromProto(there);
+  const wanted = {
+    ...now,
+    ...(topicFilters.length === 0 ? {} : { topicFilters }),
+    ...(filter === undefined ? {} : { filters: filter.map(parseFilter) }),
+    ...(clearFilters ? { filters: [] } : {}),
+    ...(ordered === undefined ? {} : { ordered }),
+  };
+  await service.updateSubscription({
+    subscription: subscriptionInputToProto(withDelivery(wanted, cli.options)),
+  });
+  cli.output.note(`${name} is changed; its consumers are told to reconnect\n`);
 }
 
 async function seek(cli: Cli<object>, name: string, text: string): Promise<void> {

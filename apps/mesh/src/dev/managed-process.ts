@@ -28,13 +28,13 @@ export interface ProcessObserver {
  * Starting lets the young generation grow to 64 MiB, which an idle process then keeps. A quarter of
  * that is as fast under load and leaves an idle process 18 MiB smaller (docs/performance.md).
  */
-const MEMORY_FLAGS = ['--max-semi-space-size=8'];
+export const MEMORY_FLAGS: readonly string[] = ['--max-semi-space-size=8'];
 
 /**
  * glibc keeps the 32 MiB in which a password is hashed once it has learned that size; with a fixed
  * threshold it gives them back at once.
  */
-const MEMORY_ENVIRONMENT = { MALLOC_MMAP_THRESHOLD_: '1048576' };
+export const MEMORY_ENVIRONMENT = { MALLOC_MMAP_THRESHOLD_: '1048576' };
 
 const PAUSE_MIN_MS = 500;
 const PAUSE_MAX_MS = 10_000;

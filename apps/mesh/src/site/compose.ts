@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { aclSettings, createAclApp } from '@eventmesh/acl';
 import {
+  CLIENT_METRICS,
   RegistryView,
   createAuditSpool,
   createAuthorizer,
@@ -71,17 +72,24 @@ async function startControlPlane(site: Site): Promise<EventStore> {
   const { log, metrics, memberId: member } = host;
   const kv = await openEmbeddedKv({ dir: join(config.dir, 'control') });
   closers.push(() => kv.close());
-  const store = await openEmbeddedStore({ dir: join(config.dir, 'store'), onFatal: host.fatal });
-  const gateway = createStoreGatewayApp(
-    loadConfig(storeGatewaySpec, { value: { serviceToken: token } }),
-    { store, log, metrics },
-  );
+  const gatewayConfig = loadConfig(storeGatewaySpec, { value: { serviceToken: token } });
+  const store = await openEmbeddedStore({
+    dir: join(config.dir, 'store'),
+    pendingBytesMax: gatewayConfig.append.pendingBytesMax,
+    onFatal: host.fatal,
+  });
+  const gateway = createStoreGatewayApp(gatewayConfig, { store, log, metrics });
   closers.push((deadlineMs) => gateway.drain(deadlineMs));
   include(site.router, gateway.router);
 
-  const spool = createAuditSpool(createClient(PolicyService, transport), { member });
+  const aclConfig = loadConfig(aclSpec, { value: ofAcl(site) });
+  const spool = createAuditSpool(createClient(PolicyService, transport), {
+    member,
+    entriesMax: aclConfig.audit.spoolMax,
+  });
+  metrics.measure(CLIENT_METRICS.auditSpool, () => spool.size);
   closers.push((deadlineMs) => spool.close(Math.min(1000, deadlineMs)));
-  const acl = createAclApp(loadConfig(aclSpec, { value: ofAcl(site) }), {
+  const acl = createAclApp(aclConfig, {
     kv: prefixed(kv, 'acl/'),
     log,
     metrics,
@@ -146,6 +154,7 @@ function composeDataPlane(
     client: createClient(RegistryService, transport),
     member: { id: member, kind: Member_Kind.EMESHER, site: config.site },
     located: located.promise,
+    ttlMs: config.dataPlane.lease.ttl,
     log,
   });
   closers.push(() => registry.close());
@@ -153,6 +162,7 @@ function composeDataPlane(
   closers.push(() => authorizer.close());
   const policies = createGovernanceView(createClient(PolicyService, transport), {
     member,
+    auditEntriesMax: config.dataPlane.audit.spoolMax,
     onError,
   });
   closers.push((deadlineMs) => policies.close(Math.min(1000, deadlineMs)));

@@ -54,10 +54,11 @@ export async function startSite(options: StartSiteOptions): Promise<RunningSite>
   const failure = Promise.withResolvers<never>();
   // Whoever does not look at it finds the fault in the log.
   failure.promise.catch(() => undefined);
+  const metrics = new Metrics();
   const host: Host = {
     log: createLogger({ level: logLevel, service: 'site', site }),
-    metrics: new Metrics(),
-    tracing: await createTracing({ service: 'site', site, sampleRatio: 0 }),
+    metrics,
+    tracing: await createTracing({ service: 'site', site, sampleRatio: 0, metrics }),
     readiness: new Readiness(),
     memberId: `${site}-${process.pid.toString(36)}${Date.now().toString(36)}`,
     fatal: failure.reject,

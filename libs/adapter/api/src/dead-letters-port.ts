@@ -1,10 +1,11 @@
 import { invalid } from '@eventmesh/errors';
 import type { Session } from './mesh-port.ts';
 
-/** An event that a subscription could not deliver, with why. */
+/** An event that a subscription could not deliver, or that came too late to be published, with why. */
 export interface DeadLetter {
   /** Position in the tenant's log of dead letters of this site. */
   readonly id: number;
+  /** Empty for a scheduled event that was never published. */
   readonly subscription: string;
   readonly topic: string;
   readonly eventId: string;
@@ -69,16 +70,26 @@ export interface DeadLetterStatus {
   /** The quota; at it, what cannot be delivered is held and not given up. */
   readonly bytesMax: number;
   readonly full: boolean;
+  /** From so many bytes on the alarm is raised. */
+  readonly alarmBytes: number;
+  readonly alarm: boolean;
+  /** Age at which letters are dropped, in ms; 0: never. */
+  readonly retentionMs: number;
   /** When the oldest one died, ms since the epoch; 0 when there is none. */
   readonly oldestMs: number;
 }
 
-export interface RedriveOptions {
-  /** Events a second at most; 0: as fast as the store takes them. */
-  readonly rateMax: number;
+export interface ChangeOptions {
   /** Empty at first; then the `nextToken` of the call before. */
   readonly token: string;
   readonly signal?: AbortSignal;
+  /** The answer is wanted before this time, ms since the epoch. Default: no such time. */
+  readonly deadlineMs?: number | undefined;
+}
+
+export interface RedriveOptions extends ChangeOptions {
+  /** Events a second at most; 0: as fast as the store takes them. */
+  readonly rateMax: number;
 }
 
 /** What one call did. It works for some seconds; `nextToken` is empty when all is done. */
@@ -86,6 +97,11 @@ export interface RedriveResult {
   readonly redriven: number;
   /** Stay where they are, for their subscription is gone. */
   readonly missing: number;
+  /**
+   * Stay where they are: scheduled events whose publisher, or the caller, may not publish to their
+   * topic.
+   */
+  readonly forbidden: number;
   readonly nextToken: string;
 }
 
@@ -96,7 +112,8 @@ export interface PurgeResult {
 
 /**
  * The dead letters of the caller's tenant at this site, those that the caller may manage.
- * Errors: PermissionDenied, NotFound, Unavailable (OWNED_ELSEWHERE: another emesher changes them).
+ * Errors: PermissionDenied, NotFound; Unavailable (NO_OWNER: the emesher that changed them is dead,
+ * and no other has taken over in time).
  */
 export interface DeadLettersPort {
   /** A page may be short, even empty, while there is a next one. */
@@ -109,7 +126,10 @@ export interface DeadLettersPort {
   /** At most 1,000; the rest is together in a last one without subscription and cause. */
   groups(session: Session, selection: DeadLetterSelection): Promise<readonly DeadLetterGroup[]>;
   status(session: Session): Promise<DeadLetterStatus>;
-  /** Gives dead letters back to the subscription that gave them up, and to no other. */
+  /**
+   * Gives dead letters back to the subscription that gave them up, and to no other. Those without one
+   * are published as if they came due now.
+   */
   redrive(
     session: Session,
     selection: DeadLetterSelection,
@@ -119,6 +139,6 @@ export interface DeadLettersPort {
   purge(
     session: Session,
     selection: DeadLetterSelection,
-    options: Pick<RedriveOptions, 'token' | 'signal'>,
+    options: ChangeOptions,
   ): Promise<PurgeResult>;
 }

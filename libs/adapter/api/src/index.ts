@@ -45,6 +45,7 @@ export {
   type DeadLetterStatus,
   type DeadLettersPort,
   type PurgeResult,
+  type ChangeOptions,
   type RedriveOptions,
   type RedriveResult,
 } from './dead-letters-port.ts';

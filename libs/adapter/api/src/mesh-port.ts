@@ -75,10 +75,13 @@ export interface Receipt {
   readonly duplicate: boolean;
   /** Undefined for the direct class. */
   readonly durability: string | undefined;
-  /** Nobody in the known mesh wants the topic now. */
+  /** No subscription of the event's delivery class in the known mesh wants the topic now. */
   readonly noInterest: boolean;
   readonly destinations: readonly string[];
-  /** When it will be published, for a scheduled event; `position` is then one among the timers. */
+  /**
+   * When it will be published, for a scheduled event; `position` is then one among the timers. Not
+   * there for a duplicate, which comes when the first one is due.
+   */
   readonly deliverAtMs?: number;
 }
 
@@ -170,6 +173,11 @@ export interface SubscriptionStatus {
   readonly filterErrors: number;
   /** Keys whose next event waits behind one that is out or being retried, longest wait first. */
   readonly stuckKeys: readonly StuckKey[];
+  /** Of the held events those that wait in the store, and of how many keys they are. */
+  readonly parked: number;
+  readonly parkedKeys: number;
+  /** Why nothing more is read: `memory`, `keys` or `cursor`; empty when that is not so. */
+  readonly stopped: string;
 }
 
 export interface StuckKey {
@@ -180,6 +188,8 @@ export interface StuckKey {
   readonly heldMs: number;
   /** Events behind it. */
   readonly waiting: number;
+  /** Those of them that are not in memory and wait in the store. */
+  readonly parked: number;
   readonly failures: number;
 }
 

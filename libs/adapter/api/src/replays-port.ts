@@ -33,7 +33,7 @@ export interface ReplayStatus {
   readonly startedMs: number;
 }
 
-/** Replay lanes of the caller's tenant at this emesher; one is opened by `attach` with `replay`. */
+/** Replay lanes of the caller's tenant at this site; one is opened by `attach` with `replay`. */
 export interface ReplaysPort {
   /**
    * Counts what a lane would deliver; reads the store, so it takes as long as the part is large.
@@ -47,6 +47,6 @@ export interface ReplaysPort {
     signal?: AbortSignal,
   ): Promise<ReplayPreview>;
   list(session: Session, subscription?: string): Promise<readonly ReplayStatus[]>;
-  /** @throws NotFound when there is no such lane here. */
+  /** @throws NotFound; Unavailable when it may be at an emesher that does not answer. */
   stop(session: Session, id: string): Promise<void>;
 }

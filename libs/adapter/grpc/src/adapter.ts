@@ -8,17 +8,12 @@ import {
 } from '@eventmesh/proto-gen/wire';
 import type { Router } from '@eventmesh/rpc';
 import { deadLettersService } from './dead-letters.ts';
+import { GRPC_METRICS } from './metrics.ts';
+import { withDefaults, type GrpcAdapterOptions } from './options.ts';
 import { publisherService } from './publisher.ts';
 import { scheduledEventsService } from './scheduled-events.ts';
 import { subscribe } from './subscriber.ts';
 import { subscriptionsService } from './subscriptions.ts';
-
-export interface GrpcAdapterOptions {
-  /** Events of one publish stream that may be unanswered. Default 8,192. */
-  readonly windowEvents: number;
-}
-
-export const GRPC_ADAPTER_DEFAULTS: GrpcAdapterOptions = Object.freeze({ windowEvents: 8192 });
 
 /**
  * The gRPC protocol: publisher, subscriber and dead letter services on the emesher's own gRPC server. The
@@ -27,14 +22,14 @@ export const GRPC_ADAPTER_DEFAULTS: GrpcAdapterOptions = Object.freeze({ windowE
 export function addGrpcAdapter(
   router: Router,
   port: MeshPort,
-  options: GrpcAdapterOptions = GRPC_ADAPTER_DEFAULTS,
+  given: Partial<GrpcAdapterOptions> = {},
 ): void {
-  router.service(WirePublisherService, publisherService(port, options.windowEvents), {
-    as: PublisherService,
-  });
+  const options = withDefaults(given);
+  options.metrics.use(GRPC_METRICS);
+  router.service(WirePublisherService, publisherService(port, options), { as: PublisherService });
   router.service(
     WireSubscriberService,
-    { subscribe: (requests, ctx) => subscribe(port, requests, ctx) },
+    { subscribe: (requests, ctx) => subscribe(port, requests, ctx, options) },
     { as: SubscriberService },
   );
   router.service(SubscriberService, subscriptionsService(port), { except: ['Subscribe'] });

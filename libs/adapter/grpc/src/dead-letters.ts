@@ -1,4 +1,10 @@
-import type { DeadLetter, DeadLetterSelection, MeshPort } from '@eventmesh/adapter-api';
+import type {
+  DeadLetter,
+  DeadLetterSelection,
+  MeshPort,
+  PurgeResult,
+  RedriveResult,
+} from '@eventmesh/adapter-api';
 import type { DeadLetterService, Selection } from '@eventmesh/proto-gen/deadletter';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
 
@@ -7,7 +13,8 @@ const PAGE_MAX = 1000;
 
 /** The workbench of dead letters. */
 export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLetterService> {
-  const session = (ctx: CallContext) => port.authenticate(ctx.metadata.get('authorization'));
+  const session = (ctx: Pick<CallContext, 'metadata'>) =>
+    port.authenticate(ctx.metadata.get('authorization'));
   const { deadLetters } = port;
   return {
     async list({ selection, pageSize, pageToken }, ctx) {
@@ -41,30 +48,38 @@ export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLette
         bytesMax: BigInt(status.bytesMax),
         full: status.full,
         oldestMs: BigInt(status.oldestMs),
+        alarmBytes: BigInt(status.alarmBytes),
+        alarm: status.alarm,
+        retentionMs: BigInt(status.retentionMs),
       };
     },
-    async redrive({ selection, rateMax, pageToken: token }, ctx) {
-      const options = { rateMax, token, signal: ctx.signal };
-      const chosen = fromSelection(selection);
-      const result = await deadLetters.redrive(await session(ctx), chosen, options);
-      const { redriven, missing, nextToken } = result;
-      return {
-        redriven: BigInt(redriven),
-        missing: BigInt(missing),
-        nextPageToken: nextToken,
-      };
+    async redrive({ selection, rateMax, pageToken: token }, { signal, deadlineMs, ...ctx }) {
+      const caller = await session(ctx);
+      const options = { rateMax, token, signal, deadlineMs };
+      return fromRedrive(await deadLetters.redrive(caller, fromSelection(selection), options));
     },
-    async purge({ selection, pageToken: token }, ctx) {
-      const options = { token, signal: ctx.signal };
-      const chosen = fromSelection(selection);
-      const { purged, nextToken } = await deadLetters.purge(await session(ctx), chosen, options);
-      return { purged: BigInt(purged), nextPageToken: nextToken };
+    async purge({ selection, pageToken: token }, { signal, deadlineMs, ...ctx }) {
+      const caller = await session(ctx);
+      const options = { token, signal, deadlineMs };
+      return fromPurge(await deadLetters.purge(caller, fromSelection(selection), options));
     },
   };
 }
 
+export const fromRedrive = ({ redriven, missing, forbidden, nextToken }: RedriveResult) => ({
+  redriven: BigInt(redriven),
+  missing: BigInt(missing),
+  forbidden: BigInt(forbidden),
+  nextPageToken: nextToken,
+});
+
+export const fromPurge = ({ purged, nextToken }: PurgeResult) => ({
+  purged: BigInt(purged),
+  nextPageToken: nextToken,
+});
+
 /** What proto leaves empty was not given. */
-function fromSelection(selection: Selection | undefined): DeadLetterSelection {
+export function fromSelection(selection: Selection | undefined): DeadLetterSelection {
   const { subscription = '', cause = '', ids = [], all = false } = selection ?? {};
   return {
     ...(subscription === '' ? {} : { subscription }),

@@ -1,29 +1,29 @@
 import { AsyncQueue } from '@eventmesh/rpc';
+import type { Load, PublishWindow } from './publish-window.ts';
 
 /**
  * Works on inputs as they come, several at a time, and yields the results in the order of the
- * inputs. Takes no further input while the weight of unanswered ones is at the limit.
+ * inputs. Takes no further input while the window of unanswered ones is full.
  */
 export async function* inOrder<I, O>(
   inputs: AsyncIterable<I>,
   work: (input: I) => Promise<O>,
-  weigh: (input: I) => number,
-  weightMax: number,
+  weigh: (input: I) => Load,
+  window: PublishWindow,
 ): AsyncGenerator<O> {
-  const results = new AsyncQueue<{ readonly weight: number; readonly result: Promise<O> }>();
-  let weight = 0;
+  const results = new AsyncQueue<{ readonly load: Load; readonly result: Promise<O> }>();
   let room: (() => void) | undefined;
   let stopped = false;
   const taking = (async () => {
     for await (const input of inputs) {
       if (stopped) return;
-      const own = weigh(input);
+      const load = weigh(input);
       const result = work(input);
       // It is awaited later, in order; a failure before that is no unhandled one.
       result.catch(() => undefined);
-      weight += own;
-      results.push({ weight: own, result });
-      while (weight >= weightMax && !stopped) {
+      window.take(load);
+      results.push({ load, result });
+      while (window.full && !stopped) {
         await new Promise<void>((resolve) => {
           room = resolve;
         });
@@ -35,9 +35,9 @@ export async function* inOrder<I, O>(
     (error: unknown) => results.end(error),
   );
   try {
-    for await (const { weight: own, result } of results) {
+    for await (const { load, result } of results) {
       const answer = await result;
-      weight -= own;
+      window.give(load);
       room?.();
       yield answer;
     }

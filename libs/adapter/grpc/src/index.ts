@@ -1,4 +1,12 @@
-export { GRPC_ADAPTER_DEFAULTS, addGrpcAdapter, type GrpcAdapterOptions } from './adapter.ts';
+export { addGrpcAdapter } from './adapter.ts';
+export { ConsumerQueue } from './consumer-queue.ts';
+export {
+  fromPurge as purgeToWire,
+  fromRedrive as redriveToWire,
+  fromSelection as selectionFromWire,
+} from './dead-letters.ts';
 export { drainingError } from './draining.ts';
-export { consumerSink, takeInputs, type ConsumerOut } from './subscriber.ts';
+export { GRPC_ADAPTER_DEFAULTS, type ConsumerLimits, type GrpcAdapterOptions } from './options.ts';
+export { fromReplayStatus as replayStatusToWire } from './replay-wire.ts';
+export { takeInputs } from './subscriber.ts';
 export { fromStatus as statusToWire } from './subscription-wire.ts';

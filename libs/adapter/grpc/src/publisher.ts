@@ -18,6 +18,9 @@ import { durabilityToWire } from './durability.ts';
 import { encodeOutcomes } from './encode-outcomes.ts';
 import { drainingError } from './draining.ts';
 import { inOrder } from './in-order.ts';
+import { GRPC_METRICS } from './metrics.ts';
+import type { GrpcAdapterOptions } from './options.ts';
+import { PublishWindow, type Load } from './publish-window.ts';
 import { request } from './request.ts';
 import { until } from './until.ts';
 
@@ -27,7 +30,7 @@ export const FRAME_EVENTS_MAX = 4096;
 /** PublisherService over the mesh port; the event's bytes are passed on as they came. */
 export function publisherService(
   port: MeshPort,
-  windowEvents: number,
+  options: GrpcAdapterOptions,
 ): ServiceImpl<typeof WirePublisherService> {
   return {
     async publish(request, ctx) {
@@ -49,7 +52,7 @@ export function publisherService(
 
     request: (given, ctx) => request(port, given, ctx),
 
-    publishStream: (requests, ctx) => publishStream(port, requests, ctx, windowEvents),
+    publishStream: (requests, ctx) => publishStream(port, requests, ctx, options),
   };
 }
 
@@ -61,10 +64,12 @@ async function* publishStream(
   port: MeshPort,
   requests: AsyncIterable<PublishStreamRequest>,
   ctx: CallContext,
-  windowEvents: number,
+  { windowEvents, windowBytes, metrics }: GrpcAdapterOptions,
 ) {
   const session = await port.authenticate(ctx.metadata.get('authorization'));
   yield { windowEvents, outcomes: [] };
+  const traceparent = ctx.metadata.get('traceparent');
+  const window = new PublishWindow(windowEvents, windowBytes);
   let options: PublishOptions | undefined;
   const answers = inOrder(
     until(requests, ctx.draining),
@@ -74,14 +79,28 @@ async function* publishStream(
       }
       // One object for the whole stream: it is what orders the appends of a producer.
       options ??= withProducer(producer);
-      return publishFrame(port, session, events, options);
+      return publishFrame(port, session, events, options, traceparent);
     },
-    ({ events }) => events.length,
-    windowEvents,
+    loadOf,
+    window,
   );
-  for await (const outcomes of answers) yield encodeOutcomes(outcomes, windowEvents);
+  const stops = [
+    metrics.measure(GRPC_METRICS.publishEvents, () => window.events),
+    metrics.measure(GRPC_METRICS.publishBytes, () => window.bytes),
+  ];
+  try {
+    for await (const outcomes of answers) yield encodeOutcomes(outcomes, windowEvents);
+  } finally {
+    for (const stop of stops) stop();
+  }
   // Every frame that was taken is answered; the client sends the rest elsewhere.
   if (ctx.draining.aborted) throw drainingError();
+}
+
+function loadOf({ events }: PublishStreamRequest): Load {
+  let bytes = 0;
+  for (const { event } of events) bytes += event.length;
+  return { events: events.length, bytes };
 }
 
 /** An event that cannot even be handed on has its outcome like any other. */

@@ -1,11 +1,4 @@
-import type {
-  AttachOptions,
-  Attachment,
-  DeliverySink,
-  MeshPort,
-  SettleOutcome,
-} from '@eventmesh/adapter-api';
-import type { MeshError } from '@eventmesh/errors';
+import type { AttachOptions, Attachment, MeshPort, SettleOutcome } from '@eventmesh/adapter-api';
 import { invalid } from '@eventmesh/errors';
 import {
   Settle_Outcome,
@@ -14,20 +7,19 @@ import {
   type Settle,
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
-import { AsyncQueue, toFailure, type CallContext, type PreEncoded } from '@eventmesh/rpc';
+import type { CallContext } from '@eventmesh/rpc';
+import { ConsumerQueue } from './consumer-queue.ts';
 import { drainingError } from './draining.ts';
-import { encodeDeliveries } from './encode-deliveries.ts';
-import { gapToProto, toReplayOptions } from './replay-wire.ts';
+import type { ConsumerLimits } from './options.ts';
+import { toReplayOptions } from './replay-wire.ts';
 import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
-
-/** What goes out on a consuming stream. */
-export type ConsumerOut = AsyncQueue<PreEncoded | { message: { case: string; value: object } }>;
 
 /** The consuming stream: `open` first, then credit and settles in, deliveries out. */
 export async function* subscribe(
   port: MeshPort,
   requests: AsyncIterable<SubscribeRequest>,
   ctx: CallContext,
+  limits: ConsumerLimits,
 ) {
   const session = await port.authenticate(ctx.metadata.get('authorization'));
   const inputs = requests[Symbol.asyncIterator]();
@@ -35,22 +27,18 @@ export async function* subscribe(
   if (first.done === true || first.value.message.case !== 'open') {
     throw invalid('open', 'must be the first message of the stream');
   }
-  const out: ConsumerOut = new AsyncQueue();
+  const queue = new ConsumerQueue(limits);
   const open = first.value.message.value;
-  const toConsumer = consumerSink(out);
-  const attachment = await port.attach(session, attachOptions(open), toConsumer);
-  out.push(opened(attachment));
-  if (open.credit !== undefined) {
-    attachment.credit(open.credit.events, Number(open.credit.bytes));
-  }
-  const leave = () => out.end();
-  const drain = () => toConsumer.ended(drainingError());
+  const attachment = await port.attach(session, attachOptions(open), queue);
+  queue.open(attachment, opened(attachment));
+  if (open.credit !== undefined) queue.credit(open.credit.events, Number(open.credit.bytes));
+  const leave = () => queue.end();
+  const drain = () => queue.ended(drainingError());
   ctx.signal.addEventListener('abort', leave, { once: true });
   ctx.draining.addEventListener('abort', drain, { once: true });
-  const taking = takeInputs(inputs, attachment, out);
-  taking.then(leave, (error: unknown) => out.end(error));
+  takeInputs(inputs, queue).then(leave, (error: unknown) => queue.end(error));
   try {
-    for await (const message of out) yield message as never;
+    yield* queue.messages();
   } finally {
     ctx.signal.removeEventListener('abort', leave);
     ctx.draining.removeEventListener('abort', drain);
@@ -67,20 +55,19 @@ interface ConsumerInput {
     | { readonly case: undefined };
 }
 
-/** Hands credit and settles to an attachment until the consumer closes its side. */
+/** Hands on credit and settles until the consumer closes its side. */
 export async function takeInputs(
   inputs: AsyncIterator<ConsumerInput>,
-  attachment: Pick<Attachment, 'credit' | 'settle'>,
-  out: ConsumerOut,
+  queue: Pick<ConsumerQueue, 'credit' | 'settle'>,
 ): Promise<void> {
   for (;;) {
     const next = await inputs.next();
     if (next.done === true) return;
     const { message } = next.value;
     if (message.case === 'credit') {
-      attachment.credit(message.value.events, Number(message.value.bytes));
+      queue.credit(message.value.events, Number(message.value.bytes));
     } else if (message.case === 'settle') {
-      settle(attachment, message.value, out);
+      settle(queue, message.value);
     } else {
       throw invalid('message', 'after open come only credit and settle');
     }
@@ -101,28 +88,13 @@ function milliseconds(field: string, value: bigint, max: number): number {
   return Number(value);
 }
 
-function settle(attachment: Pick<Attachment, 'settle'>, request: Settle, out: ConsumerOut): void {
+function settle(queue: Pick<ConsumerQueue, 'settle'>, request: Settle): void {
   const { length } = request.ids;
   if (length < 1 || length > SETTLE_IDS_MAX) {
     throw invalid('ids', `there are ${length}`, { limit: `1 to ${SETTLE_IDS_MAX} ids` });
   }
-  const refused = attachment.settle(
-    request.ids.map(Number),
-    toOutcome(request),
-    request.cumulative,
-  );
-  if (refused.length > 0) out.push(settleRefused(refused));
+  queue.settle(request.ids.map(Number), toOutcome(request), request.cumulative);
 }
-
-const settleRefused = (ids: readonly number[]) => ({
-  message: {
-    case: 'settleRefused',
-    value: {
-      ids: ids.map(BigInt),
-      reason: 'settled before, its lease ran out, or from an older owner',
-    },
-  },
-});
 
 function toOutcome(request: Settle): SettleOutcome {
   switch (request.outcome) {
@@ -156,34 +128,10 @@ function attachOptions(open: Open): AttachOptions {
   };
 }
 
-function opened(attachment: Attachment) {
-  return {
-    message: {
-      case: 'opened',
-      value: {
-        subscription: fromSubscription(attachment.subscription),
-        consumer: attachment.consumer,
-        convergedSites: [...attachment.convergedSites],
-        unreachableSites: [...attachment.unreachableSites],
-        replayId: attachment.replayId ?? '',
-      },
-    },
-  };
-}
-
-/** A replay lane that is through: the status of gRPC's OK. */
-const COMPLETE = Object.freeze({ status: 0, reason: 'COMPLETE', message: 'the replay is through' });
-
-/** Turns what a consumer is told into the messages of its stream. */
-export function consumerSink(out: ConsumerOut): DeliverySink {
-  return {
-    deliver: (deliveries) => out.push(encodeDeliveries(deliveries)),
-    gap: (gap) => out.push({ message: { case: 'gap', value: gapToProto(gap) } }),
-    refused: (ids) => out.push(settleRefused(ids)),
-    ended(reason: MeshError | undefined) {
-      const why = reason === undefined ? COMPLETE : toFailure(reason);
-      out.push({ message: { case: 'ended', value: { reason: why } } });
-      out.end();
-    },
-  };
-}
+const opened = (attachment: Attachment) => ({
+  subscription: fromSubscription(attachment.subscription),
+  consumer: attachment.consumer,
+  convergedSites: [...attachment.convergedSites],
+  unreachableSites: [...attachment.unreachableSites],
+  replayId: attachment.replayId ?? '',
+});

@@ -26,5 +26,8 @@ export function fromStatus(status: SubscriptionStatus) {
     redelivered: BigInt(status.redelivered),
     filterErrors: BigInt(status.filterErrors),
     stuckKeys: status.stuckKeys.map((stuck) => ({ ...stuck, heldMs: BigInt(stuck.heldMs) })),
+    parked: BigInt(status.parked),
+    parkedKeys: status.parkedKeys,
+    stopped: status.stopped,
   };
 }

@@ -14,6 +14,7 @@ import { registerReplays } from './handlers/replays.ts';
 import { registerScheduled } from './handlers/scheduled.ts';
 import { registerSettle } from './handlers/settle.ts';
 import { registerStreams } from './handlers/stream.ts';
+import { watchMethods } from './methods.ts';
 import { HttpMetrics } from './metrics.ts';
 import { registerDocs, registerOpenApi } from './openapi.ts';
 import type { HttpAdapterOptions } from './options.ts';
@@ -49,12 +50,13 @@ class HttpAdapter implements ProtocolAdapter {
   readonly #onDraining = (): void => this.#refuse();
 
   constructor(options: HttpAdapterOptions, port: MeshPort, deps: HttpAdapterDeps) {
+    const consumers = new Consumers();
     this.#context = {
       port,
       options,
       sessions: new Sessions(port),
-      consumers: new Consumers(),
-      metrics: new HttpMetrics(deps.metrics),
+      consumers,
+      metrics: new HttpMetrics(deps.metrics, consumers),
       log: deps.log,
     };
   }
@@ -110,6 +112,7 @@ class HttpAdapter implements ProtocolAdapter {
       ),
     );
     await registerOpenApi(app);
+    const refuseOtherMethods = watchMethods(app, context);
     registerPublish(app, context);
     registerStreams(app, context, new ResumeMemory());
     registerPull(app, context);
@@ -119,6 +122,7 @@ class HttpAdapter implements ProtocolAdapter {
     registerReplays(app, context);
     registerDeadLetters(app, context);
     registerInspection(app, context);
+    refuseOtherMethods();
     await registerDocs(app, context.options);
   }
 

@@ -252,6 +252,15 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
     'last-event-id',
   ],
   [
+    'a Last-Event-ID of a place that no log can have',
+    {
+      path: '/v1/events?topic=a',
+      headers: { 'last-event-id': '65536:1:west:1:fd29c4cdfc8a6e03.1' },
+    },
+    400,
+    'last-event-id',
+  ],
+  [
     'an Accept that is not SSE',
     { path: '/v1/events?topic=a', headers: { accept: 'text/html' } },
     406,
@@ -290,7 +299,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   ['an accept with a delay', settle({ outcome: 'accept', ids: [1], delayMs: 1 }), 400, 'delayMs'],
   [
     'a delay of a year',
-    settle({ outcome: 'release', ids: [1], delayMs: 31_536_000_000 }),
+    settle({ outcome: 'release', ids: [1], delayMs: 43_200_001 }),
     400,
     'delayMs',
   ],
@@ -354,7 +363,8 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   ],
   ['a subscription body beyond the limit', subscription(' '.repeat(300_000)), 413, 'body'],
   ['a path that nobody knows', { path: '/v1/nothing' }, 404, 'path'],
-  ['a method that nobody knows here', { method: 'DELETE', path: topic }, 404, 'path'],
+  ['a method that is not for this path', { method: 'DELETE', path: topic }, 405, 'method'],
+  ['a method that is not for a name', { method: 'PATCH', path: '/v1/trace/a' }, 405, 'method'],
 ];
 
 describe('malformed requests', () => {
@@ -412,6 +422,17 @@ describe('malformed requests', () => {
       /^HTTP\/1.1 400 /,
     ],
     ['a bare line feed', 'GET / HTTP/1.1\nhost: x\n\n', /^HTTP\/1.1 400 /],
+    [
+      'an expectation that nobody meets',
+      'POST /v1/topics/a HTTP/1.1\r\nhost: x\r\nexpect: 200-maybe\r\nconnection: close\r\n' +
+        'content-length: 0\r\n\r\n',
+      /^HTTP\/1.1 417 .*problem\+json.*"field":"expect"/s,
+    ],
+    [
+      'a tunnel',
+      'CONNECT a:1 HTTP/1.1\r\nhost: x\r\n\r\n',
+      /^HTTP\/1.1 405 .*problem\+json.*"field":"method"/s,
+    ],
     ['no host', 'GET / HTTP/1.1\r\n\r\n', /^HTTP\/1.1 400 /],
     [
       'length and chunks at once (smuggling)',
@@ -455,6 +476,15 @@ describe('malformed requests', () => {
     ],
   ])('raw: %s', async (_, bytes, expected) => {
     expect(await raw(address, bytes)).toMatch(expected);
+  });
+
+  it.each([
+    ['/v1/topics/a', 'POST'],
+    ['/v1/subscriptions', 'GET, POST'],
+    ['/v1/subscriptions/a', 'DELETE, GET, PUT'],
+  ])('says of %s that it takes %s', async (path, allow) => {
+    const answer = await call(address, { method: 'TRACE', path });
+    expect([answer.status, answer.headers['allow']]).toEqual([405, allow]);
   });
 
   it('refuses 500 spellings of reserved names, and stores none of them', async () => {

@@ -1,4 +1,12 @@
-import { counter, gauge, histogram, type LiveMetrics, type Metrics } from '@eventmesh/telemetry';
+import {
+  counter,
+  gauge,
+  histogram,
+  queueGauge,
+  type LiveMetrics,
+  type Metrics,
+} from '@eventmesh/telemetry';
+import type { Consumers } from './consumers.ts';
 
 export const HTTP_METRICS = Object.freeze({
   requests: counter('eventmesh_http_requests_total', 'HTTP requests answered.', [
@@ -9,6 +17,22 @@ export const HTTP_METRICS = Object.freeze({
     'eventmesh_http_publish_seconds',
     'Time from the whole request to its receipt.',
   ),
+  streamEvents: queueGauge(
+    'eventmesh_http_stream_events',
+    'Events that are written to the slowest SSE stream and not flushed.',
+  ),
+  streamBytes: queueGauge(
+    'eventmesh_http_stream_bytes',
+    'Bytes of events that are written to the slowest SSE stream and not flushed.',
+  ),
+  pullBytes: queueGauge(
+    'eventmesh_http_pull_bytes',
+    'Bytes of events that wait for the pull of the slowest pull consumer.',
+  ),
+  pullMessages: queueGauge(
+    'eventmesh_http_pull_messages',
+    'Refused settles and gaps that wait for the pull of the slowest pull consumer.',
+  ),
   streams: gauge('eventmesh_http_streams', 'Open SSE streams and pull consumers.', ['kind']),
 });
 
@@ -17,8 +41,15 @@ export class HttpMetrics {
   readonly #live: LiveMetrics<typeof HTTP_METRICS>;
   readonly #answered = new Map<string, { inc(): void }>();
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, consumers: Consumers) {
     this.#live = metrics.use(HTTP_METRICS);
+    const { streams } = consumers;
+    metrics.measure(HTTP_METRICS.streamEvents, () => most(streams, (each) => each.waiting));
+    metrics.measure(HTTP_METRICS.streamBytes, () => most(streams, (each) => each.waitingBytes));
+    metrics.measure(HTTP_METRICS.pullBytes, () => most(consumers.pulls, (each) => each.bytes));
+    metrics.measure(HTTP_METRICS.pullMessages, () =>
+      most(consumers.pulls, (each) => each.messages),
+    );
   }
 
   answered(route: string, status: number): void {
@@ -38,4 +69,10 @@ export class HttpMetrics {
   streams(kind: 'sse' | 'pull', change: 1 | -1): void {
     this.#live.streams.labels(kind).inc(change);
   }
+}
+
+function most<T>(all: Iterable<T>, fill: (one: T) => number): number {
+  let found = 0;
+  for (const one of all) found = Math.max(found, fill(one));
+  return found;
 }

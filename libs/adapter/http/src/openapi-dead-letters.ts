@@ -31,7 +31,7 @@ export const deadLetterSchemas = {
   status: schema(
     tag,
     'Dead letters of the tenant',
-    'Count, bytes and quota. At the quota nothing is given up: events are held until there is room.',
+    'Count, bytes, quota, retention and alarm. At the quota nothing is given up: events are held until there is room.',
   ),
   get: schema(tag, 'Show a dead letter', 'Its event as JSON, and byte for byte in base64.', {
     params: { id: integer('Id of the dead letter.', 1, Number.MAX_SAFE_INTEGER) },
@@ -39,7 +39,9 @@ export const deadLetterSchemas = {
   redrive: schema(
     tag,
     'Redrive dead letters',
-    `Gives events back to the subscription that gave them up, and to no other. ${piecewise}`,
+    'Gives events back to the subscription that gave them up, and to no other. Scheduled events that ' +
+      'were never published are published now, to everybody, if their publisher may still; those that ' +
+      `may not are counted as forbidden, and stay. ${piecewise}`,
     {
       body: {
         type: 'object',

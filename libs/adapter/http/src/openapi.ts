@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifySchema } from 'fastify';
-import { START_FORMS } from '@eventmesh/delivery';
+import { RELEASE_DELAY_MS_MAX, START_FORMS } from '@eventmesh/delivery';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import { filtersSchema } from './filter-schema.ts';
@@ -181,7 +181,11 @@ export const settleSchema = schema(
           description: 'Delivery ids, or ids of SSE events.',
         },
         outcome: choice('What became of them.', 'accept', 'release', 'reject', 'renew'),
-        delayMs: integer('Release: not again before; no failure is counted.', 0, 86_400_000),
+        delayMs: integer(
+          'Release: not again before; no failure is counted.',
+          0,
+          RELEASE_DELAY_MS_MAX,
+        ),
         reason: text('Reject: why; kept with the dead letter.'),
         cumulative: flag('Every earlier delivery of the consumer, too.'),
         consumer,
@@ -199,11 +203,23 @@ const subscription: Shape = {
     filters: filtersSchema,
     deliveryClass: choice('Default durable.', 'durable', 'direct'),
     mode: choice('Default shared.', 'shared', 'exclusive', 'broadcast'),
-    start: { type: 'object', description: '{kind: latest | earliest | time | position, …}' },
-    retry: { type: 'object', description: '{kind, delayMs, delayMaxMs, attemptsMax}' },
+    start: {
+      type: 'object',
+      description:
+        '{kind: latest | earliest}, {kind: time, timeMs}, {kind: position, partition, position}, ' +
+        'or {kind: after, source, id}',
+    },
+    retry: {
+      type: 'object',
+      description:
+        '{kind: none | linear | exponential | list, delayMs, delayMaxMs, attemptsMax, delaysMs, ' +
+        'ageMaxMs}; what is left out has its default',
+    },
     deadLetter: flag('Keep what cannot be delivered. Default true.'),
+    deadLetterExpired: flag('Keep what expired before it could be delivered, too. Default false.'),
     ackTimeoutMs: integer('Default 30000.', 1000, 43_200_000),
     inFlightMax: integer('Default 1024.', 1, 65_536),
+    ephemeral: flag('Vanishes with its last consumer. Default false.'),
     ordered: flag('Events of one key one after the other.'),
     paused: flag('Deliver nothing for now.'),
   },
@@ -219,10 +235,15 @@ export const manageSchemas = {
     query: { size: integer('Default 100.', 1, 1000), token: text('nextToken of the last page.') },
   }),
   get: schema(tag, 'Show a subscription', 'With its books.', { params }),
-  update: schema(tag, 'Update a subscription', 'All but name, start and mode.', {
-    params,
-    body: subscription,
-  }),
+  update: schema(
+    tag,
+    'Update a subscription',
+    'All but name and start; mode, deliveryClass and ephemeral stay as they were made.',
+    {
+      params,
+      body: subscription,
+    },
+  ),
   delete: schema(tag, 'Delete a subscription', 'With its cursor; unsettled events are dropped.', {
     params,
   }),

@@ -31,6 +31,10 @@ export const httpAdapterConfig = section('The HTTP adapter: publish, SSE, pull a
     min: '64KiB',
     max: '64MiB',
   }),
+  pullMessagesMax: integer(
+    'Refused settles, and gaps, that wait for a pull of one consumer; of the former the oldest are dropped, with more of the latter the consumer is detached.',
+    { min: 16, max: 1_000_000, default: 65_536 },
+  ),
   heartbeat: duration('Time between comments on an SSE stream.', {
     default: '15s',
     min: '100ms',

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { HTTP_STATUS, MeshError, invalid, tooLarge, type MeshCode } from '@eventmesh/errors';
 
@@ -39,6 +40,7 @@ const STATUS_BY_REASON: Readonly<Record<string, number>> = Object.freeze({
   NOT_ACCEPTABLE: 406,
   REQUEST_TIMEOUT: 408,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  EXPECTATION_FAILED: 417,
   HEADERS_TOO_LARGE: 431,
 });
 
@@ -116,16 +118,16 @@ export function rawProblem(code: string | undefined): string {
             limit: '10 s for the headers, 30 s in all',
           })
         : invalid('request', 'is not HTTP/1.1');
+  return rawAnswer(error);
+}
+
+/** A problem as raw bytes, for a connection that has no response object. */
+export function rawAnswer(error: MeshError): string {
   const body = JSON.stringify(problemOf(error));
   const status = statusOf(error);
   return (
-    `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Bad Request'}\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
     'content-type: application/problem+json\r\nconnection: close\r\n' +
     `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
   );
 }
-
-const STATUS_TEXT: Readonly<Record<number, string>> = Object.freeze({
-  408: 'Request Timeout',
-  431: 'Request Header Fields Too Large',
-});

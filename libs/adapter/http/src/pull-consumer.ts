@@ -9,8 +9,12 @@ export interface Pulled {
   readonly refused: readonly number[];
 }
 
-/** Ids of refused settles that wait for a pull: as many as one subscription has in flight. */
-const REFUSED_MAX = 65_536;
+export interface PullLimits {
+  /** Bytes of deliveries that wait for a pull. */
+  readonly bytesMax: number;
+  /** Ids of refused settles that wait for a pull, and gaps that do. */
+  readonly messagesMax: number;
+}
 
 /**
  * A consumer that lives between pull requests. What was delivered waits here, bounded by the credit
@@ -18,7 +22,7 @@ const REFUSED_MAX = 65_536;
  */
 export class PullConsumer implements DeliverySink {
   readonly principal: Principal;
-  readonly #bytesMax: number;
+  readonly #limits: PullLimits;
   #attachment: Attachment | undefined;
   #queue: Delivery[] = [];
   /** Given and not yet used. */
@@ -33,9 +37,9 @@ export class PullConsumer implements DeliverySink {
   lastUsedMs = Date.now();
 
   /** @param gone Called once, when the consumer is of no use any more. */
-  constructor(principal: Principal, bytesMax: number, gone: () => void) {
+  constructor(principal: Principal, limits: PullLimits, gone: () => void) {
     this.principal = principal;
-    this.#bytesMax = bytesMax;
+    this.#limits = limits;
     this.#gone = gone;
   }
 
@@ -63,6 +67,16 @@ export class PullConsumer implements DeliverySink {
     return this.#wake.length > 0;
   }
 
+  /** Bytes that wait for a pull. */
+  get bytes(): number {
+    return this.#queue.reduce((sum, { event }) => sum + event.length, 0);
+  }
+
+  /** Refused settles and gaps that do. */
+  get messages(): number {
+    return Math.max(this.#refused.length, this.#gaps.length);
+  }
+
   deliver(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
       this.#queue.push(delivery);
@@ -73,6 +87,10 @@ export class PullConsumer implements DeliverySink {
   }
 
   gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {
+    if (this.#gaps.length >= this.#limits.messagesMax) {
+      this.#overrun();
+      return;
+    }
     this.#gaps.push({ ...gap });
     this.#wakeAll();
   }
@@ -80,7 +98,7 @@ export class PullConsumer implements DeliverySink {
   /** Told with the next pull; of a consumer that never pulls again the newest. */
   refused(ids: readonly number[]): void {
     for (const id of ids) this.#refused.push(id);
-    this.#refused.splice(0, this.#refused.length - REFUSED_MAX);
+    this.#refused.splice(0, this.#refused.length - this.#limits.messagesMax);
     this.#wakeAll();
   }
 
@@ -117,14 +135,25 @@ export class PullConsumer implements DeliverySink {
   }
 
   #giveCredit(max: number): void {
-    const held = this.#queue.reduce((sum, { event }) => sum + event.length, 0);
     const events = max - this.#queue.length - this.#creditEvents;
-    const bytes = this.#bytesMax - held - this.#creditBytes;
+    const bytes = this.#limits.bytesMax - this.bytes - this.#creditBytes;
     // A credit of no bytes would mean any number of them.
     if (events <= 0 || bytes <= 0 || this.#ended !== undefined) return;
     this.#creditEvents += events;
     this.#creditBytes += bytes;
     this.attachment.credit(events, bytes);
+  }
+
+  /** No gap is left out in silence: the consumer goes, and the next pull makes another one. */
+  #overrun(): void {
+    const { messagesMax } = this.#limits;
+    this.ended(
+      new MeshError('ResourceExhausted', 'too many gaps wait for a pull; pull again, more often', {
+        limit: `${messagesMax} gaps`,
+        reason: 'CONSUMER_STALLED',
+      }),
+    );
+    void this.#attachment?.detach();
   }
 
   async #wait(waitMs: number, signal: AbortSignal): Promise<void> {

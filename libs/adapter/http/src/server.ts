@@ -4,8 +4,10 @@ import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { MeshPort } from '@eventmesh/adapter-api';
+import { invalid } from '@eventmesh/errors';
 import { SERVER_LIMITS, type HttpAdapterOptions } from './options.ts';
-import { rawProblem } from './problem.ts';
+import { notAllowed } from './methods.ts';
+import { problemOf, rawAnswer, rawProblem } from './problem.ts';
 import { parseQuery } from './topic-path.ts';
 
 /** A fastify that leaves bodies as bytes, validates and logs nothing, and has every limit set. */
@@ -50,6 +52,15 @@ function boundedServer(options: HttpAdapterOptions, handler: () => void): Server
   server.maxConnections = options.connectionsMax;
   // Bounded by bytes above; beyond a count Node would drop headers without a word.
   server.maxHeadersCount = 0;
+  // What Node would answer itself, and without a word.
+  server.on('connect', ({ method }, socket) => socket.end(rawAnswer(notAllowed(method ?? '', ''))));
+  server.on('checkExpectation', (_, response) => {
+    const problem = problemOf(
+      invalid('expect', 'only 100-continue can be met', { reason: 'EXPECTATION_FAILED' }),
+    );
+    const headers = { 'content-type': 'application/problem+json', connection: 'close' };
+    response.writeHead(problem.status, headers).end(JSON.stringify(problem));
+  });
   return server;
 }
 

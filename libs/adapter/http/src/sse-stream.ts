@@ -58,6 +58,8 @@ export class SseStream implements DeliverySink {
   #attachment: Attachment | undefined;
   #sequence = 0;
   #pendingWrites = 0;
+  /** Of events that are written and not known to be flushed. */
+  #unflushedBytes = 0;
   #lastProgressMs = Date.now();
   /** Written and not known to be flushed, by sequence. */
   readonly #unflushed = new Map<number, Written>();
@@ -83,6 +85,15 @@ export class SseStream implements DeliverySink {
   /** Deliveries that the client may or may not have received. */
   get doubtful(): readonly Written[] {
     return [...this.#unflushed.values()];
+  }
+
+  /** Events that are written and not known to be flushed. */
+  get waiting(): number {
+    return this.#unflushed.size;
+  }
+
+  get waitingBytes(): number {
+    return this.#unflushedBytes;
   }
 
   /** Writes the head and begins to take deliveries. Once. */
@@ -115,6 +126,7 @@ export class SseStream implements DeliverySink {
       const json = this.#options.envelope ? envelopeJson(delivery) : eventJson(delivery);
       chunks.push(Buffer.from(`id: ${id}\ndata: `), sseLines(json), END);
     }
+    this.#unflushedBytes += bytesOf(fresh);
     const last = this.#sequence;
     this.#write(Buffer.concat(chunks), () => this.#flushed(fresh, first, last));
   }
@@ -129,13 +141,15 @@ export class SseStream implements DeliverySink {
 
   #flushed(deliveries: readonly Delivery[], first: number, last: number): void {
     for (let sequence = first; sequence <= last; sequence++) this.#unflushed.delete(sequence);
+    const bytes = bytesOf(deliveries);
+    this.#unflushedBytes -= bytes;
     if (!this.explicit) {
       this.attachment.settle(
         deliveries.map(({ id }) => id),
         { kind: 'accept' },
       );
     }
-    this.attachment.credit(deliveries.length, bytesOf(deliveries));
+    this.attachment.credit(deliveries.length, bytes);
   }
 
   gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {

@@ -50,7 +50,10 @@ async function consumerOf(
   if (found !== undefined) return found;
   const made = new PullConsumer(
     session.principal,
-    Math.max(options.streamBytesMax, port.eventBytesMax),
+    {
+      bytesMax: Math.max(options.streamBytesMax, port.eventBytesMax),
+      messagesMax: options.pullMessagesMax,
+    },
     () => {
       consumers.removePull(key, made);
       metrics.streams('pull', -1);

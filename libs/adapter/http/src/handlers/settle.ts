@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { SettleOutcome } from '@eventmesh/adapter-api';
+import { RELEASE_DELAY_MS_MAX } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import { Consumers } from '../consumers.ts';
 import {
@@ -15,7 +16,6 @@ import { SERVER_LIMITS } from '../options.ts';
 import { parseToken } from '../sse-token.ts';
 
 const IDS_MAX = 1000;
-const DELAY_MS_MAX = 86_400_000;
 const FIELDS = ['ids', 'outcome', 'delayMs', 'reason', 'cumulative', 'consumer'];
 
 /** `POST /v1/subscriptions/{name}/settle`: accept, release, reject or renew what was delivered. */
@@ -81,9 +81,9 @@ function readOutcome(body: Readonly<Record<string, unknown>>): SettleOutcome {
       if (
         !Number.isSafeInteger(delayMs) ||
         (delayMs as number) < 0 ||
-        (delayMs as number) > DELAY_MS_MAX
+        (delayMs as number) > RELEASE_DELAY_MS_MAX
       ) {
-        throw invalid('delayMs', 'is out of bounds', { limit: `0 to ${DELAY_MS_MAX}` });
+        throw invalid('delayMs', 'is out of bounds', { limit: `0 to ${RELEASE_DELAY_MS_MAX}` });
       }
       return { kind: outcome, delayMs: delayMs as number };
     case 'reject':

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { AttachOptions, ReplayOptions, Session } from '@eventmesh/adapter-api';
 import { startFromText, type Start, type SubscriptionInput } from '@eventmesh/delivery';
-import { invalid } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { parseStrictJson } from '@eventmesh/event';
 import { guarded, pathParameter, type HttpContext } from '../context.ts';
 import { eventsSchema, subscriptionEventsSchema } from '../openapi.ts';
@@ -52,8 +52,12 @@ export function registerStreams(
         'start',
         'delivery',
       ]);
-      const subscription = ephemeral(query, lastEventId(request));
-      await stream(context, request, reply, session, { subscription, query, ack: 'auto' });
+      const last = lastEventId(request);
+      const subscription = ephemeral(query, last);
+      const spec = { subscription, query, ack: 'auto' } as const;
+      await stream(context, request, reply, session, spec).catch((thrown: unknown) => {
+        throw last === undefined ? thrown : ofAnotherLog(thrown);
+      });
     }),
   );
 }
@@ -135,6 +139,18 @@ async function stream(
     .catch((error: unknown) => context.log.error({ err: error }, 'a stream did not detach'));
   // The client may have left while we attached; `closed` has noticed.
   if (!reply.raw.destroyed) made.open(attachment);
+}
+
+/** The start that is refused came from the id: of another site, or from before a restore. */
+function ofAnotherLog(thrown: unknown): unknown {
+  const error = MeshError.from(thrown);
+  const { field, limit } = error.details;
+  if (field?.startsWith('start.') !== true) return thrown;
+  return invalid(
+    'last-event-id',
+    `is not an id of this site's log (${error.message}); connect again without it`,
+    limit === undefined ? {} : { limit },
+  );
 }
 
 /** A client that comes back by itself would read the whole part again, and again after its end. */
