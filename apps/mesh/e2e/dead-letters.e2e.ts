@@ -8,6 +8,7 @@ import { Workspace } from './run-mesh.ts';
 
 const TEST_MS = 60_000;
 const KIB = 1024;
+const DAY_MS = 86_400_000;
 
 /** As `mesh dlq … -o json` and the HTTP API show them. */
 interface Shown {
@@ -240,6 +241,96 @@ describe('dead letters', () => {
     TEST_MS,
   );
 });
+
+describe('the quota of dead letters', () => {
+  it(
+    'is what governance says of the tenant, and the configuration again without that',
+    async () => {
+      const status = () => mesh<Record<string, unknown>>('dlq', 'status');
+      const quota = (...args: string[]) =>
+        workspace.run('catalogue', 'dead-letters', ...args, ...site.flags('admin'));
+      await mesh('dlq', 'purge', '--all');
+      expect(await status()).toMatchObject({ bytesMax: 256 * KIB, retentionMs: 30 * DAY_MS });
+      const bytes = String(100 * KIB);
+      const put = await quota('put', '--bytes', bytes, '--retention', '90d', '--alarm', '50');
+      expect(put).toMatchObject({ code: 0 });
+      expect(await mesh('catalogue', 'dead-letters')).toEqual({
+        tenant: 'default',
+        bytesMax: 100 * KIB,
+        retentionMs: 90 * DAY_MS,
+        alarmPercent: 50,
+      });
+      await eventually(async () => {
+        const governed = { bytesMax: 100 * KIB, alarmBytes: 50 * KIB, retentionMs: 90 * DAY_MS };
+        expect(await status()).toMatchObject({ ...governed, full: false, alarm: false });
+      });
+      await consume({ name: 'governed', topicFilters: ['g/#'] }, (d) => d.reject('too large'));
+      await publish('g/r', 'g1', 'x'.repeat(60 * KIB));
+      await publish('g/r', 'g2', 'x'.repeat(60 * KIB));
+      await eventually(async () => expect(await status()).toMatchObject({ full: true, count: 1 }));
+      await eventually(
+        async () => {
+          const tenant = { tenant: 'default' };
+          expect(await site.metric('eventmesh_dead_letters_alarm', tenant)).toBe(1);
+          expect(await site.metric('eventmesh_dead_letters_bytes_max', tenant)).toBe(100 * KIB);
+        },
+        { timeoutMs: 20_000 },
+      );
+      // What governance says is kept, and holds after a restart, too.
+      await site.process.kill();
+      await site.process.start();
+      expect(await status()).toMatchObject({ bytesMax: 100 * KIB, count: 1 });
+      await consume({ name: 'governed', topicFilters: ['g/#'] }, (d) => d.reject('too large'));
+      expect(await quota('delete')).toMatchObject({ code: 0 });
+      await eventually(async () => {
+        expect(await status()).toMatchObject({ bytesMax: 256 * KIB, count: 2, full: false });
+      });
+      expect(await auditedActions()).toEqual(
+        expect.arrayContaining(['put-dead-letter-quota', 'delete-dead-letter-quota']),
+      );
+      const refused = await quota('put', '--bytes', '1000');
+      expect(refused.code).not.toBe(0);
+      await mesh('dlq', 'purge', '--subscription', 'governed');
+    },
+    TEST_MS,
+  );
+});
+
+describe('a scheduled event whose publisher has lost the right', () => {
+  it(
+    'stays a dead letter while that is so, and is published when it is redriven afterwards',
+    async () => {
+      const policy = (verb: string) =>
+        workspace.run(
+          ...['policies', verb, 'user:publisher', 'publish', 'later/#', '--deny'],
+          ...site.flags('admin'),
+        );
+      const consumer = await consume({ name: 'later', topicFilters: ['later/#'] }, (d) =>
+        d.accept(),
+      );
+      const event = { id: 'later-1', source: '/test', type: 'com.example.test', data: 'as it was' };
+      await publisher.publish('later/x', event, { deliverAfterMs: 3000 });
+      expect(await policy('put')).toMatchObject({ code: 0 });
+      await eventually(
+        async () => expect(await letters({ cause: 'forbidden' })).toMatchObject([LATER]),
+        { timeoutMs: 20_000 },
+      );
+      const redrive = () => mesh('dlq', 'redrive', '--cause', 'forbidden');
+      expect(await redrive()).toEqual({ redriven: 0, forbidden: 1 });
+      expect(await letters({ cause: 'forbidden' })).toHaveLength(1);
+      expect(await policy('delete')).toMatchObject({ code: 0 });
+      await eventually(async () => expect(await redrive()).toEqual({ redriven: 1 }));
+      await eventually(() => expect(consumer.got).toEqual(['later-1']));
+      expect(consumer.redrives).toEqual([undefined]);
+      expect(await letters()).toEqual([]);
+      expect(await redrive()).toEqual({ redriven: 0 });
+      await balances('later');
+    },
+    TEST_MS,
+  );
+});
+
+const LATER = { eventId: 'later-1', subscription: '', attempts: 0 };
 
 async function auditedActions(): Promise<readonly string[]> {
   const entries = await mesh<{ action: string }[]>('audit');

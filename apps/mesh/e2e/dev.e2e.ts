@@ -71,6 +71,8 @@ describe('mesh dev', () => {
     for (const step of ['accepted', 'stored', 'delivered']) {
       expect(steps.map((each) => each.step)).toContain(step);
     }
+    // Steps of other sites look like the ones of the site that was asked.
+    expect(new Set(steps.map((each) => Object.keys(each).sort().join())).size).toBe(1);
   });
 
   it('shows topics, subscriptions, the graph and the ledger', async () => {

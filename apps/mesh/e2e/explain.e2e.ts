@@ -173,7 +173,10 @@ describe('mesh why', () => {
     await pub('work-2', 'work/b');
     await settle('work', await pull('work'), { outcome: 'reject', reason: 'not for us' });
     await eventually(async () => {
-      expect(await answerFor('work-2', 'work')).toMatchObject({ state: 'dead-lettered' });
+      expect(await answerFor('work-2', 'work')).toMatchObject({
+        state: 'dead-lettered',
+        reason: 'not for us; it lies among the dead letters',
+      });
     });
   });
 
@@ -307,5 +310,9 @@ describe('mesh store status', () => {
     const { out } = await workspace.run('store', 'status', '--site', 'west');
     expect(out).toMatch(/west: embedded, durability fsync/);
     expect(out).toMatch(/bank\/# +quorum-fsync/);
+    const refused = await workspace.run('pub', 'bank/a', 'x', '--site', 'west');
+    expect(refused.code).not.toBe(0);
+    expect(refused.err).toMatch(/demands durability quorum-fsync; the store does fsync/);
+    await run('pub', 'bank/a', 'x', '--direct', '--site', 'west');
   });
 });

@@ -2,7 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { encodeEvent, type AttributeValue } from '@eventmesh/event';
+import { PublisherService } from '@eventmesh/proto-gen/publisher';
+import { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
+import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { eventually, tempDir } from '@eventmesh/testing';
 import { TwoSites } from './two-sites.ts';
 
@@ -100,3 +105,67 @@ describe('an event that crosses two sites', () => {
     TEST_MS,
   );
 });
+
+describe('a publish stream whose caller is in a trace', () => {
+  it(
+    'puts the events that carry no trace context below it, and leaves the others where they are',
+    async () => {
+      const subscriber = sites.client('west', 'subscriber').subscribe({
+        subscription: { name: 'called', topicFilters: ['calls/#'] },
+      });
+      const found = new Map<string, string>();
+      const arrived = (async () => {
+        for await (const { event, accept } of subscriber) {
+          accept();
+          found.set(event.id, event.text('traceparent') ?? '');
+          if (found.size === 2) return;
+        }
+      })();
+      await subscriber.opened;
+      const caller = { trace: 'a'.repeat(32), span: 'b'.repeat(16) };
+      const own = `00-${'c'.repeat(32)}-${'d'.repeat(16)}-01`;
+      const [, address = '', , user = ''] = sites.flags('west', 'publisher');
+      const transport = grpcTransport({
+        address,
+        metadata: () => ({
+          authorization: `Basic ${Buffer.from(user).toString('base64')}`,
+          traceparent: `00-${caller.trace}-${caller.span}-01`,
+        }),
+      });
+      try {
+        const client = createClient(WirePublisherService, transport, PublisherService);
+        const events = [
+          eventOf('bare'),
+          eventOf('traced', [['traceparent', { kind: 'string', value: own }]]),
+        ];
+        const requests = [{ events: events.map((event) => ({ topic: 'calls/x', event })) }];
+        const answers = [];
+        for await (const answer of client.publishStream(Readable.from(requests))) {
+          answers.push(...answer.outcomes);
+        }
+        expect(answers.map(({ outcome }) => outcome.case)).toEqual(['receipt', 'receipt']);
+      } finally {
+        transport.close();
+      }
+      await arrived;
+      expect(found.get('traced')).toBe(own);
+      const [, traceId, spanId] = (found.get('bare') ?? '').split('-');
+      expect(traceId).toBe(caller.trace);
+      expect(spanId).not.toBe(caller.span);
+      await eventually(
+        () => {
+          const publish = spans.find((span) => span.spanId === spanId);
+          expect(publish).toMatchObject({
+            name: 'eventmesh publish',
+            parentSpanId: caller.span,
+          });
+        },
+        { timeoutMs: EXPORT_MS },
+      );
+    },
+    TEST_MS,
+  );
+});
+
+const eventOf = (id: string, attributes: [string, AttributeValue][] = []) =>
+  encodeEvent({ id, source: '/calls', type: 'call', attributes });

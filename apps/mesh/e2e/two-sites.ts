@@ -94,9 +94,10 @@ export class TwoSites {
     }
   }
 
-  /** Kills a site as a power cut would and starts it again. */
-  async crash(site: SiteName): Promise<void> {
+  /** Kills a site as a power cut would and starts it again; `meanwhile` is done while it is down. */
+  async crash(site: SiteName, meanwhile: () => void = () => undefined): Promise<void> {
     await this.#processes[site].kill();
+    meanwhile();
     await this.#processes[site].start();
     await this.joined();
   }

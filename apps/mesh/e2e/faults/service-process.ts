@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { environment } from '@eventmesh/config';
+import { MEMORY_ENVIRONMENT, MEMORY_FLAGS } from '../../src/dev/managed-process.ts';
 
 const WORDS_MAX = 40;
 const READY_MS = 40_000;
@@ -32,10 +34,18 @@ export class ServiceProcess {
     return this.#child?.signalCode !== null;
   }
 
+  /** Of the present process; 0 when it was never started. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   /** Resolves once it has logged that it is ready. */
   async start(): Promise<void> {
     if (this.up) throw new Error(`${this.name} runs already`);
-    const child = spawn(process.execPath, this.#args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [...MEMORY_FLAGS, ...this.#args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...environment(), ...MEMORY_ENVIRONMENT },
+    });
     this.#child = child;
     running.add(child);
     child.once('close', () => running.delete(child));

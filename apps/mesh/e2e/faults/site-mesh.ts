@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MeshClient } from '@eventmesh/sdk';
-import { startEtcd, type RunningServer } from '@eventmesh/testing';
+import { grpcTransport, type TlsFiles, type Transport } from '@eventmesh/rpc';
+import { startEtcd, startNats, type NatsServer, type RunningServer } from '@eventmesh/testing';
 import { HttpClient } from '../../src/cli/http-client.ts';
 import { loadIdentity, type Identity } from '../../src/dev/identity.ts';
 import { awaitJoined } from '../../src/dev/joined.ts';
+import { parseMetrics, total } from '../../src/dev/metrics-text.ts';
 import type { Plan, SitePlan } from '../../src/dev/plan.ts';
 import { configsOf } from '../../src/dev/services.ts';
 import { lastingPort } from './ports.ts';
@@ -21,24 +23,46 @@ export interface Emesher {
   readonly member: string;
   readonly grpc: string;
   readonly http: string;
+  /** host:port of its metrics. */
+  readonly admin: string;
+}
+
+export interface SiteOptions {
+  /** Stores on a nats-server for each site. Default: embedded ones. */
+  readonly jetstream?: boolean;
+  /** More settings of every emesher. */
+  readonly emesher?: object;
+  /** More settings of the gRPC server of an emesher, such as its certificate. */
+  readonly grpcOf?: (member: string) => object;
+  /** How clients reach the emeshers. Default: without TLS. */
+  readonly tls?: TlsFiles;
 }
 
 export type User = 'admin' | 'publisher' | 'subscriber';
 
-/** Sites with any number of emeshers each: every service a process, a shared etcd, embedded stores. */
+/** Sites with any number of emeshers each: every service a process, and a shared etcd. */
 export class SiteMesh {
   readonly identity: Identity;
   readonly #etcd: RunningServer;
-  readonly #services: ServiceProcess[] = [];
+  readonly #nats = new Map<string, NatsServer>();
+  readonly #services = new Map<string, ServiceProcess>();
+  /** host:port of a service's gRPC server. */
+  readonly #addresses = new Map<string, string>();
   readonly #emeshers = new Map<string, Emesher[]>();
+  readonly #options: SiteOptions;
 
-  private constructor(identity: Identity, etcd: RunningServer) {
+  private constructor(identity: Identity, etcd: RunningServer, options: SiteOptions) {
     this.identity = identity;
     this.#etcd = etcd;
+    this.#options = options;
   }
 
   /** @param emeshers how many each site has */
-  static async start(dir: string, emeshers: Readonly<Record<string, number>>): Promise<SiteMesh> {
+  static async start(
+    dir: string,
+    emeshers: Readonly<Record<string, number>>,
+    options: SiteOptions = {},
+  ): Promise<SiteMesh> {
     const identity = loadIdentity(dir);
     const names = Object.keys(emeshers);
     const plan: Plan = { sites: [], moved: [] };
@@ -54,14 +78,14 @@ export class SiteMesh {
       (plan.sites as SitePlan[]).push({ name, http: await lastingPort(), ...emesher, neighbours });
     }
     const etcd = await startEtcd({ dir: join(dir, 'etcd'), port: await lastingPort() });
-    const mesh = new SiteMesh(identity, etcd);
+    const mesh = new SiteMesh(identity, etcd, options);
     try {
       for (const site of plan.sites) {
-        const nats = { url: '', monitorUrl: '' };
+        const nats = await mesh.#startStore(dir, site.name);
         const context = { plan, dir, identity, servicePorts: ports, etcdUrl: etcd.url, nats };
         await mesh.#plan(site, configsOf(site, context), dir, emeshers[site.name] ?? 1);
       }
-      await Promise.all(mesh.#services.map((process) => process.start()));
+      await Promise.all([...mesh.#services.values()].map((process) => process.start()));
       const all = [...mesh.#emeshers.values()].flat();
       await Promise.all(all.map(({ process }) => process.start()));
       await mesh.joined();
@@ -87,20 +111,72 @@ export class SiteMesh {
     return found;
   }
 
+  service(name: (typeof SERVICES)[number], site = 'west'): ServiceProcess {
+    const found = this.#services.get(`${site}/${name}`);
+    if (found === undefined) throw new Error(`${site} has no ${name}`);
+    return found;
+  }
+
+  /** Calls to a service as its administrator; to be closed by the caller. */
+  transport(name: (typeof SERVICES)[number] | 'emesher', site = 'west'): Transport {
+    const address =
+      name === 'emesher' ? this.emesher(0, site).grpc : this.#addresses.get(`${site}/${name}`);
+    const authorization = this.#authorization('admin');
+    return grpcTransport({ address: address ?? '', metadata: () => ({ authorization }) });
+  }
+
+  /** The store of a site that has one of its own. */
+  nats(site = 'west'): NatsServer {
+    const found = this.#nats.get(site);
+    if (found === undefined) throw new Error(`${site} has no nats-server`);
+    return found;
+  }
+
   client({ grpc }: Emesher, user: User): MeshClient {
-    return new MeshClient({ address: grpc, user, password: this.identity.users[user] ?? '' });
+    const { tls } = this.#options;
+    const password = this.identity.users[user] ?? '';
+    return new MeshClient({ address: grpc, user, password, ...(tls === undefined ? {} : { tls }) });
+  }
+
+  /** For the command line. */
+  flags({ http, grpc }: Emesher, user: User = 'admin'): string[] {
+    const who = `${user}:${this.identity.users[user] ?? ''}`;
+    return ['--server', http, '--grpc', grpc, '--user', who];
+  }
+
+  /** The sum of a metric's samples with these labels. */
+  async metric(
+    { admin }: Emesher,
+    name: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    const response = await fetch(`http://${admin}/metrics`);
+    return total(parseMetrics(await response.text()), name, labels);
   }
 
   /** The management surface of an emesher. */
   manage({ http }: Emesher, user: User = 'admin'): HttpClient {
-    const pair = Buffer.from(`${user}:${this.identity.users[user] ?? ''}`).toString('base64');
-    return new HttpClient(http, `Basic ${pair}`);
+    return new HttpClient(http, this.#authorization(user));
   }
 
   async stop(): Promise<void> {
     const emeshers = [...this.#emeshers.values()].flat().map(({ process }) => process);
-    await Promise.all([...emeshers, ...this.#services].map((process) => process.kill()));
-    await this.#etcd.stop();
+    await Promise.all([...emeshers, ...this.#services.values()].map((process) => process.kill()));
+    await Promise.all([this.#etcd, ...this.#nats.values()].map((server) => server.stop()));
+  }
+
+  #authorization(user: User): string {
+    const pair = Buffer.from(`${user}:${this.identity.users[user] ?? ''}`).toString('base64');
+    return `Basic ${pair}`;
+  }
+
+  async #startStore(dir: string, site: string): Promise<{ url: string; monitorUrl: string }> {
+    if (this.#options.jetstream !== true) return { url: '', monitorUrl: '' };
+    const [port, monitorPort] = [await lastingPort(), await lastingPort()];
+    const folder = join(dir, site, 'nats');
+    const nats = await startNats({ dir: folder, serverName: site, port, monitorPort });
+    this.#nats.set(site, nats);
+    return nats;
   }
 
   async #plan(
@@ -111,9 +187,12 @@ export class SiteMesh {
   ): Promise<void> {
     for (const service of SERVICES) {
       const store = { kind: 'embedded', dir: join(dir, site.name, 'store') };
-      const own = service === 'store-gateway' ? { store } : {};
+      const own = service === 'store-gateway' && !this.#nats.has(site.name) ? { store } : {};
       const config = { ...(configs[service] as object), ...own };
-      this.#services.push(serviceProcess(dir, site.name, service, service, config));
+      const process = serviceProcess(dir, site.name, service, service, config);
+      this.#services.set(process.name, process);
+      const { port } = (config as unknown as { grpc: { port: number } }).grpc;
+      this.#addresses.set(process.name, `127.0.0.1:${port}`);
     }
     const all: Emesher[] = [];
     for (let n = 1; n <= emeshers; n++) {
@@ -124,12 +203,19 @@ export class SiteMesh {
       const config = {
         ...(configs.emesher as object),
         http: { port: http },
-        grpc: { port: grpc },
         admin: { port: admin },
         memberId: member,
+        ...this.#options.emesher,
+        grpc: { port: grpc, ...this.#options.grpcOf?.(member) },
       };
       const process = serviceProcess(dir, site.name, `emesher-${n}`, 'emesher', config);
-      all.push({ process, member, grpc: `127.0.0.1:${grpc}`, http: `http://127.0.0.1:${http}` });
+      all.push({
+        process,
+        member,
+        grpc: `127.0.0.1:${grpc}`,
+        http: `http://127.0.0.1:${http}`,
+        admin: `127.0.0.1:${admin}`,
+      });
     }
     this.#emeshers.set(site.name, all);
   }
