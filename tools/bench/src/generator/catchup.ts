@@ -1,47 +1,39 @@
+import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import type { MeshClient } from '@eventmesh/sdk';
 import { quantile } from '../statistics.ts';
 import { ALL_TOPICS, EventSource } from './events.ts';
-import type { Job, Ready } from './job.ts';
+import type { Job, Ready, Target } from './job.ts';
 import { connectTo, publishAll } from './publish.ts';
 
-const CREDIT = 8192;
-const LIVE_TOPIC = 'live/probe';
-/** Pause between two live probes, in ms. */
-const PROBE_PAUSE_MS = 5;
-const PROBES_ALONE = 400;
+const CREDIT = 1024;
+/** How long the live subscription is measured alone, in ms. */
+const ALONE_MS = 5000;
+const PROBE = new URL('./live-probe.ts', import.meta.url);
 
 /**
  * Stores many events, then reads them all by a new subscription, while one event at a time goes
- * through another, live one: what the live one feels of it is measured beside.
+ * through another, live one of another process: what the live one feels of it is measured beside.
  */
 export async function catchup({ site, events }: Extract<Job, { kind: 'catchup' }>): Promise<Ready> {
   const client = connectTo(site);
   const publisher = client.publisher();
   await publishAll(publisher, new EventSource(), events);
-  // A connection of its own, as another application has.
-  const other = connectTo(site);
-  const live = await liveProbe(other);
-  for (let i = 0; i < PROBES_ALONE; i++) await live.once();
-  const alone = live.take();
+  const live = await startProbe(site);
+  await new Promise((resolve) => setTimeout(resolve, ALONE_MS));
+  const alone = await live.take();
   return {
     async run() {
-      const reading = readAll(client, events);
-      let done = false;
-      const read = reading.finally(() => {
-        done = true;
-      });
-      while (!done) await live.once();
-      const { seconds } = await read;
-      const meanwhile = live.take();
+      const { seconds } = await readAll(client, events);
+      const meanwhile = await live.take();
       const p99Alone = quantile(alone, 0.99);
       const p99Meanwhile = quantile(meanwhile, 0.99);
       return { seconds, p99Alone, p99Meanwhile, liveP99Ratio: p99Meanwhile / p99Alone };
     },
     async close() {
       await publisher.close();
-      live.close();
-      other.close();
+      await live.close();
       client.close();
     },
   };
@@ -67,39 +59,23 @@ async function readAll(client: MeshClient, events: number): Promise<{ readonly s
   return { seconds: (performance.now() - startedMs) / 1000 };
 }
 
-async function liveProbe(client: MeshClient) {
-  const publisher = client.publisher();
-  const source = new EventSource();
-  const subscriber = client.subscribe({
-    subscription: { name: `live-${randomUUID()}`, topicFilters: [LIVE_TOPIC] },
+/** Starts the live subscription in a process of its own. */
+async function startProbe(target: Target) {
+  const child = fork(PROBE, [JSON.stringify(target)], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
-  let arrived: (() => void) | undefined;
-  const consuming = (async () => {
-    for await (const delivery of subscriber) {
-      delivery.accept();
-      arrived?.();
-    }
-  })();
-  consuming.catch(() => undefined);
-  await subscriber.opened;
-  let tookMs: number[] = [];
+  await once(child, 'message');
   return {
-    async once(): Promise<void> {
-      const delivered = new Promise<void>((resolve) => {
-        arrived = resolve;
-      });
-      const startedMs = performance.now();
-      await Promise.all([publisher.publish(LIVE_TOPIC, source.next()), delivered]);
-      tookMs.push(performance.now() - startedMs);
-      await new Promise((resolve) => setTimeout(resolve, PROBE_PAUSE_MS));
+    /** What each event took since the last call, in ms. */
+    async take(): Promise<readonly number[]> {
+      child.send('take');
+      const [tookMs] = (await once(child, 'message')) as [readonly number[]];
+      return tookMs;
     },
-    take(): number[] {
-      const taken = tookMs;
-      tookMs = [];
-      return taken;
-    },
-    close() {
-      subscriber.close();
+    async close(): Promise<void> {
+      const closed = once(child, 'close');
+      child.disconnect();
+      await closed;
     },
   };
 }
