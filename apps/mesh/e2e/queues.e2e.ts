@@ -55,7 +55,9 @@ async function lazyConsumer(name: string, topic: string, direct: boolean) {
     /** Reads and settles until so many events have come. */
     async take(count: number): Promise<void> {
       for (let got = 0; got < count;) {
-        const { message } = (await messages.next()).value ?? { message: { case: undefined } };
+        const next = await messages.next();
+        if (next.done === true) throw new Error('the stream has ended');
+        const { message } = next.value;
         if (message.case !== 'deliveries') throw new Error(`there came ${message.case}`);
         const ids = message.value.deliveries.map(({ id }) => id);
         got += ids.length;

@@ -33,6 +33,7 @@ export async function testParts(site: string): Promise<TestParts> {
     values,
     log: createLogger({ level: 'silent', service: 'test' }),
     metrics: values.use(REGISTRY_METRICS),
+    measure: (queue, fill) => values.measure(queue, fill),
     async close() {
       await state.close();
       await store.close();

@@ -56,12 +56,13 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
     log.warn({ err: error, ...(at === undefined ? {} : { key: at }) }, 'the control state failed');
   };
   const state = new RegistryState(kv, { clock, onError });
-  const parts: Parts = { site, kv, state, clock, log, metrics };
+  const measure: Metrics['measure'] = (queue, fill) => deps.metrics.measure(queue, fill);
+  const parts: Parts = { site, kv, state, clock, log, metrics, measure };
 
   const neighbours = checkNeighbours(config);
   const names = neighbours.map((neighbour) => neighbour.site);
   const routing = new Routing(parts);
-  const hub = new WatchHub(parts, routing);
+  const hub = new WatchHub(parts, routing, config.watch.historyMax);
   const members = new Members(parts);
   const advertiser = new Advertiser(parts, config.interest.linger, onError);
   const subscriptions = new Subscriptions(parts, members, advertiser, config.subscriptionsMax);
@@ -75,6 +76,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
     linkToken: config.linkToken,
     pingMs: config.exchange.ping,
     deadAfterMs: config.exchange.deadAfter,
+    queueMax: config.exchange.queueMax,
     reconnectMaxMs: config.exchange.reconnectMax,
   });
   const convergence = new Convergence(parts, advertiser, routing, names);

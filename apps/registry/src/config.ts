@@ -53,6 +53,10 @@ export const registryOptions = {
       min: '50ms',
       max: '60s',
     }),
+    queueMax: integer(
+      'Messages waiting for a neighbour to read them; with more it counts as down and starts anew.',
+      { min: 100, max: 1_000_000, default: 10_000 },
+    ),
     sitesMax: integer('Most sites in the link-state database; more are refused and counted.', {
       min: 2,
       max: 10_000,
@@ -64,6 +68,12 @@ export const registryOptions = {
       default: '2s',
       max: '1h',
     }),
+  }),
+  watch: section('Members that follow the registry.', {
+    historyMax: integer(
+      'Changes that are kept for members that are behind or come back; one that is further behind gets everything anew.',
+      { min: 16, max: 1_000_000, default: 4096 },
+    ),
   }),
   subscriptionsMax: integer('Most subscriptions of the site.', {
     min: 1,

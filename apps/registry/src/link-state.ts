@@ -12,6 +12,7 @@ import { ADVERTISEMENT_BYTES_MAX, advertisementBytes } from './advertisement-siz
 import { isNewer, type Advertiser } from './advertiser.ts';
 import { Background } from './background.ts';
 import { key } from './keys.ts';
+import { REGISTRY_METRICS } from './metrics.ts';
 import { isSite, type Parts } from './parts.ts';
 import { includes, mergeAcknowledgements } from './versions.ts';
 
@@ -43,6 +44,7 @@ export class LinkState {
     this.#parts = parts;
     this.#advertiser = advertiser;
     this.#sitesMax = sitesMax;
+    parts.measure(REGISTRY_METRICS.unwritten, () => this.#advertisements.size);
     this.#work = new Background(() => this.#write(), parts.clock, onError);
   }
 

@@ -1,4 +1,4 @@
-import { counter, gauge } from '@eventmesh/telemetry';
+import { counter, gauge, queueGauge } from '@eventmesh/telemetry';
 
 /** What the registry counts, by state transition. */
 export const REGISTRY_METRICS = {
@@ -54,6 +54,18 @@ export const REGISTRY_METRICS = {
     'Times that routes or remote interest changed.',
   ),
   watches: gauge('eventmesh_registry_watches', 'Watch streams that are open.'),
+  watchBehind: queueGauge(
+    'eventmesh_registry_watch_behind',
+    'Changes that the slowest watch stream has yet to be told.',
+  ),
+  exchangeWaiting: queueGauge(
+    'eventmesh_registry_exchange_waiting',
+    'Messages that wait for the slowest neighbour to read them.',
+  ),
+  unwritten: queueGauge(
+    'eventmesh_registry_link_state_unwritten',
+    'Sites whose newer advertisement waits to be written into the control state.',
+  ),
   snapshots: counter(
     'eventmesh_registry_watch_starts_total',
     'Watch streams by how they began or went on: snapshot, resumed, overrun.',

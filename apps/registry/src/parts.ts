@@ -1,5 +1,5 @@
 import type { Clock, Kv } from '@eventmesh/kv-api';
-import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
+import type { LiveMetrics, Logger, Metrics } from '@eventmesh/telemetry';
 import type { REGISTRY_METRICS } from './metrics.ts';
 import type { RegistryState } from './state.ts';
 
@@ -12,6 +12,8 @@ export interface Parts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: LiveMetrics<typeof REGISTRY_METRICS>;
+  /** Tells how full queues are. */
+  readonly measure: Metrics['measure'];
 }
 
 /** Names of members, tenants and subscriptions. */

@@ -9,7 +9,7 @@ import { LinkState } from './link-state.ts';
 import { PeerSession } from './peer-session.ts';
 
 const SITES_MAX = 4;
-const OPTIONS = { pingMs: 1000, deadAfterMs: 3000 };
+const OPTIONS = { pingMs: 1000, deadAfterMs: 3000, queueMax: 10_000 };
 let parts: TestParts;
 let advertiser: Advertiser;
 let linkState: LinkState;

@@ -12,6 +12,7 @@ import { AsyncQueue } from '@eventmesh/rpc';
 import { advertisementBytes } from './advertisement-size.ts';
 import { isNewer } from './advertiser.ts';
 import type { LinkState } from './link-state.ts';
+import { REGISTRY_METRICS } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import { includes } from './versions.ts';
 
@@ -24,12 +25,12 @@ export interface PeerOutput {
 /** Bytes of advertisements in one message, and acknowledgements in one message, at most. */
 const BATCH_BYTES = 1024 * 1024;
 const BATCH_ACKNOWLEDGEMENTS = 1000;
-/** Messages waiting to be sent until the neighbour counts as stuck. */
-const QUEUE_MAX = 10_000;
 
 export interface SessionOptions {
   readonly pingMs: number;
   readonly deadAfterMs: number;
+  /** Messages waiting to be sent until the neighbour counts as stuck. */
+  readonly queueMax: number;
 }
 
 /**
@@ -50,6 +51,7 @@ export class PeerSession {
   #nonce = 0n;
   #cancelPing: () => void = () => undefined;
   #stopListening: () => void = () => undefined;
+  readonly #unmeasure: () => void;
   #isEnded = false;
   #neighbour = '';
   #isSynced = false;
@@ -61,6 +63,7 @@ export class PeerSession {
     this.#linkState = linkState;
     this.#options = options;
     this.#lastHeardMs = parts.clock.now();
+    this.#unmeasure = parts.measure(REGISTRY_METRICS.exchangeWaiting, () => this.output.size);
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -126,6 +129,7 @@ export class PeerSession {
     this.#isEnded = true;
     this.#cancelPing();
     this.#stopListening();
+    this.#unmeasure();
     this.output.end(error);
     this.#resolveEnded(error);
   }
@@ -198,7 +202,7 @@ export class PeerSession {
   }
 
   #send(message: PeerOutput): void {
-    if (this.output.size >= QUEUE_MAX) {
+    if (this.output.size >= this.#options.queueMax) {
       this.end(new MeshError('Unavailable', 'the neighbour does not read what it is sent'));
       return;
     }

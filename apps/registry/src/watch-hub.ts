@@ -1,12 +1,11 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { WatchResponseSchema, type WatchResponse } from '@eventmesh/proto-gen/registry';
 import type { CallContext } from '@eventmesh/rpc';
+import { REGISTRY_METRICS } from './metrics.ts';
 import type { Parts } from './parts.ts';
 import type { Routing } from './routing.ts';
 import type { StateChange } from './state.ts';
 
-/** Changes that can be replayed to a watch that resumes or falls behind; else it starts anew. */
-const HISTORY_MAX = 4096;
 /** Longest wait for a revision that another replica has already shown the caller. */
 const CATCH_UP_MS = 2000;
 
@@ -25,10 +24,13 @@ export class WatchHub {
   /** Changes above this revision are all in the history. */
   #base = 0;
   #waiting: (() => void)[] = [];
+  readonly #historyMax: number;
   readonly #closing = new AbortController();
 
-  constructor(parts: Parts, routing: Routing) {
+  /** @param historyMax Changes that a watch may resume over or be behind by; else it starts anew. */
+  constructor(parts: Parts, routing: Routing, historyMax: number) {
     this.#parts = parts;
+    this.#historyMax = historyMax;
     this.#routing = routing;
     let loaded = false;
     parts.state.onChange((changes, revision) => {
@@ -50,11 +52,15 @@ export class WatchHub {
     const { state, metrics } = this.#parts;
     const signal = AbortSignal.any([ctx.signal, ctx.draining, this.#closing.signal]);
     metrics.watches.inc();
+    let next = Infinity;
+    // One that was overrun begins anew, and is behind by nothing that is kept for it.
+    const end = () => this.#first + this.#history.length;
+    const behind = () => (next < this.#first ? 0 : Math.max(0, end() - next));
+    const stop = this.#parts.measure(REGISTRY_METRICS.watchBehind, behind);
     try {
       await state.ready;
       const after = Number(afterRevision);
       if (after > state.revision) await this.#catchUp(after, signal);
-      let next: number;
       if (after > 0 && after >= this.#base && after <= state.revision) {
         metrics.snapshots.inc({ how: 'resumed' });
         next = this.#first + this.#history.findLastIndex(({ revision }) => revision <= after) + 1;
@@ -83,6 +89,7 @@ export class WatchHub {
       }
     } finally {
       metrics.watches.dec();
+      stop();
     }
   }
 
@@ -128,8 +135,8 @@ export class WatchHub {
       });
     }
     // Dropped in bulk, so that one more change does not cost a move of the whole history.
-    if (this.#history.length >= 2 * HISTORY_MAX) {
-      const dropped = this.#history.length - HISTORY_MAX;
+    if (this.#history.length >= 2 * this.#historyMax) {
+      const dropped = this.#history.length - this.#historyMax;
       this.#base = this.#history[dropped - 1]?.revision ?? this.#base;
       this.#history = this.#history.slice(dropped);
       this.#first += dropped;

@@ -3,9 +3,15 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { MeshError } from '@eventmesh/errors';
 import type { EventStore } from '@eventmesh/store-api';
-import { eventually, tempDir } from '@eventmesh/testing';
-import { missingMountRights, smallDisk, type SmallDisk } from './disk/small-disk.ts';
-import { missingStrace, tamper } from './disk/tampering.ts';
+import {
+  eventually,
+  missingMountRights,
+  missingStrace,
+  smallDisk,
+  tamper,
+  tempDir,
+  type SmallDisk,
+} from '@eventmesh/testing';
 import { LOG, LOG_SPEC, record } from './load.ts';
 import { startSite, type Site } from './site.ts';
 

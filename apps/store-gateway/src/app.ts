@@ -37,10 +37,14 @@ export function createStoreGatewayApp(
 ): StoreGatewayApp {
   const { store, log } = deps;
   const metrics = deps.metrics.use(STORE_METRICS);
+  const measure: Metrics['measure'] = (queue, fill) => deps.metrics.measure(queue, fill);
+  measure(STORE_METRICS.pendingBytes, () => store.queues().pendingBytes ?? 0);
+  measure(STORE_METRICS.commitsInFlight, () => store.queues().inFlight ?? 0);
+  measure(STORE_METRICS.readAheadBytes, () => store.queues().readAheadBytes ?? 0);
   const durability = new DurabilityWatch(store, config.durability, metrics, log);
   const router = new Router().service(
     EventStoreService,
-    storeService({ store, durability, settings: config, metrics }),
+    storeService({ store, durability, settings: config, metrics, measure }),
     bearerGuard(config.serviceToken),
   );
   return {

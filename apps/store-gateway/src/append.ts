@@ -3,23 +3,30 @@ import type { AppendRequest, AppendResponse } from '@eventmesh/proto-gen/store';
 import { AsyncQueue, toFailure, type CallContext } from '@eventmesh/rpc';
 import type { AppendBatch, AppendReceipt, EventStore } from '@eventmesh/store-api';
 import { durabilityToWire } from '@eventmesh/store-remote';
-import type { LiveMetrics } from '@eventmesh/telemetry';
+import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import type { StoreGatewaySettings } from './config.ts';
 import type { DurabilityWatch } from './durability-watch.ts';
-import type { STORE_METRICS } from './metrics.ts';
+import { STORE_METRICS } from './metrics.ts';
 
 export interface AppendParts {
   readonly store: EventStore;
   readonly durability: DurabilityWatch;
   readonly settings: StoreGatewaySettings['append'];
   readonly metrics: LiveMetrics<typeof STORE_METRICS>;
+  readonly measure: Metrics['measure'];
 }
 
 type Response = Pick<AppendResponse, 'requestId' | 'outcome'>;
 
+interface Answer {
+  readonly bytes: number;
+  /** Never rejects. */
+  readonly response: Promise<Response>;
+}
+
 /**
  * One append stream: requests go to the store as they come, answers go back in order. What waits
- * for the store is bounded; beyond it nothing is read, and the caller feels HTTP/2's flow control.
+ * for the store, or for the caller to read its receipts, is bounded; beyond it nothing is read, and the caller feels HTTP/2's flow control.
  * Batches of different streams meet in the store's group commit.
  */
 export async function* appendStream(
@@ -27,14 +34,19 @@ export async function* appendStream(
   requests: AsyncIterable<AppendRequest>,
   ctx: CallContext,
 ): AsyncGenerator<Response> {
-  const answers = new AsyncQueue<Promise<Response>>();
+  const answers = new AsyncQueue<Answer>();
   const window = new Window(parts.settings.windowRecords, parts.settings.windowBytes);
+  const stops = [
+    parts.measure(STORE_METRICS.appendsWaiting, () => window.requests),
+    parts.measure(STORE_METRICS.appendWindowBytes, () => window.bytes),
+  ];
   const reading = (async () => {
     for await (const request of requests) {
       if (ctx.draining.aborted) break;
       const bytes = request.records.reduce((sum, { length }) => sum + length, 0);
       await window.take(bytes);
-      answers.push(answer(parts, request).finally(() => window.give(bytes)));
+      if (window.closed) break;
+      answers.push({ bytes, response: answer(parts, request) });
     }
   })();
   reading.then(
@@ -45,8 +57,13 @@ export async function* appendStream(
   const drain = () => answers.end();
   ctx.draining.addEventListener('abort', drain, { once: true });
   try {
-    for await (const response of answers) yield await response;
+    for await (const { bytes, response } of answers) {
+      yield await response;
+      window.give(bytes);
+    }
   } finally {
+    for (const stop of stops) stop();
+    window.close();
     ctx.draining.removeEventListener('abort', drain);
   }
 }
@@ -55,7 +72,6 @@ async function answer(parts: AppendParts, request: AppendRequest): Promise<Respo
   const { requestId } = request;
   const { metrics } = parts;
   const start = performance.now();
-  metrics.appendsWaiting.inc();
   try {
     parts.durability.check();
     const batch = toBatch(request);
@@ -67,7 +83,6 @@ async function answer(parts: AppendParts, request: AppendRequest): Promise<Respo
     metrics.appendFailures.inc({ code: error.code });
     return { requestId, outcome: { case: 'failure', value: toFailure(error) as never } };
   } finally {
-    metrics.appendsWaiting.dec();
     metrics.appendSeconds.observe((performance.now() - start) / 1000);
   }
 }
@@ -137,6 +152,7 @@ class Window {
   readonly #bytesMax: number;
   #count = 0;
   #bytes = 0;
+  #closed = false;
   #wake: (() => void) | undefined;
 
   constructor(countMax: number, bytesMax: number) {
@@ -144,8 +160,27 @@ class Window {
     this.#bytesMax = bytesMax;
   }
 
+  get requests(): number {
+    return this.#count;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Lets the taker go on to its end. */
+  close(): void {
+    this.#closed = true;
+    this.#wake?.();
+  }
+
   async take(bytes: number): Promise<void> {
     while (
+      !this.#closed &&
       this.#count > 0 &&
       (this.#count >= this.#countMax || this.#bytes + bytes > this.#bytesMax)
     ) {

@@ -44,6 +44,16 @@ export const storeGatewaySettings = {
       min: '1MiB',
       max: '1GiB',
     }),
+    pendingBytesMax: size(
+      'Bytes of records of all append streams that may wait for the store; more is refused.',
+      { default: '256MiB', min: '32MiB', max: '16GiB' },
+    ),
+  }),
+  read: section('Reading.', {
+    creditBytesMax: size(
+      'Bytes that may be on their way to one reader, or read ahead for it; a reader that gives more credit gets so much.',
+      { default: '64MiB', min: '256KiB', max: '1GiB' },
+    ),
   }),
 } as const;
 
@@ -65,6 +75,15 @@ const store = section('The store.', {
     ),
   ),
   replicas: integer('jetstream: copies of each stream, 1, 3 or 5.', { min: 1, max: 5, default: 1 }),
+  groupsInFlightMax: integer('jetstream: group commits of one partition that may be under way.', {
+    min: 1,
+    max: 16,
+    default: 3,
+  }),
+  singlesInFlightMax: integer(
+    'jetstream: so few appends of one record each are sent one by one, so many at a time; 0: always in groups.',
+    { min: 0, max: 250, default: 8 },
+  ),
   credentials: optional(secret('jetstream: a NATS credentials file.')),
   tls: optional(tlsConfig),
 });

@@ -7,7 +7,7 @@ await runService({
   name: 'store-gateway',
   config: storeGatewayConfig,
   async create(config, { log, metrics, fatal }) {
-    const store = await openStore(config.store, fatal);
+    const store = await openStore(config, fatal);
     const app = createStoreGatewayApp(config, { store, log, metrics });
     return {
       router: app.router,

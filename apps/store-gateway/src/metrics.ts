@@ -1,4 +1,4 @@
-import { counter, gauge, histogram } from '@eventmesh/telemetry';
+import { counter, gauge, histogram, queueGauge } from '@eventmesh/telemetry';
 
 /** What the store-gateway counts. */
 export const STORE_METRICS = {
@@ -24,7 +24,30 @@ export const STORE_METRICS = {
     'code',
   ]),
   appendSeconds: histogram('eventmesh_store_append_seconds', 'Append to receipt, in the gateway.'),
-  appendsWaiting: gauge('eventmesh_store_appends_waiting', 'Appends that wait for the store.'),
+  appendsWaiting: queueGauge(
+    'eventmesh_store_appends_waiting',
+    'Requests of the fullest append stream whose receipts are not sent.',
+  ),
+  appendWindowBytes: queueGauge(
+    'eventmesh_store_append_window_bytes',
+    'Bytes of records of the fullest append stream whose receipts are not sent.',
+  ),
+  pendingBytes: queueGauge(
+    'eventmesh_store_pending_bytes',
+    'Bytes of records of all append streams that wait for the store.',
+  ),
+  commitsInFlight: queueGauge(
+    'eventmesh_store_commits_in_flight',
+    'Commits that the busiest partition has under way at JetStream.',
+  ),
+  readAheadBytes: queueGauge(
+    'eventmesh_store_read_ahead_bytes',
+    'Bytes that were read ahead from JetStream for the fullest reader.',
+  ),
+  unreadBytes: queueGauge(
+    'eventmesh_store_unread_bytes',
+    'Bytes sent to the slowest reader that it has not given back as credit.',
+  ),
   reads: gauge('eventmesh_store_reads', 'Read streams that are open.'),
   readRecords: counter('eventmesh_store_read_records_total', 'Records sent to readers.'),
   fencedCursors: counter(

@@ -4,28 +4,35 @@ import type { StoreGatewayConfig } from './config.ts';
 
 /** Opens the store that the configuration names: the only place that knows the plugins. */
 export function openStore(
-  config: StoreGatewayConfig['store'],
+  { store, append: { pendingBytesMax } }: Pick<StoreGatewayConfig, 'store' | 'append'>,
   onFatal: (error: unknown) => void,
 ): Promise<EventStore> {
-  switch (config.kind) {
+  switch (store.kind) {
     case 'embedded':
-      return openEmbeddedStore({ dir: config.dir, onFatal });
+      return openEmbeddedStore({ dir: store.dir, pendingBytesMax, onFatal });
     case 'jetstream':
-      return openJetStream(config);
+      return openJetStream(store, pendingBytesMax);
   }
 }
 
 /** Loads the client only here, so that an embedded site does not pay for what it never uses. */
-async function openJetStream(config: StoreGatewayConfig['store']): Promise<EventStore> {
+async function openJetStream(
+  config: StoreGatewayConfig['store'],
+  pendingBytesMax: number,
+): Promise<EventStore> {
   const [{ openJetStreamStore }, { credsAuthenticator }] = await Promise.all([
     import('@eventmesh/store-jetstream'),
     import('@nats-io/nats-core'),
   ]);
   const { servers, monitorUrl, replicas, credentials, tls } = config;
+  const { groupsInFlightMax, singlesInFlightMax } = config;
   const encoder = new TextEncoder();
   return openJetStreamStore({
     servers,
     replicas,
+    pendingBytesMax,
+    groupsInFlightMax,
+    singlesInFlightMax,
     monitorUrls: monitorUrl === undefined ? [] : [monitorUrl],
     credentials: {
       ...(credentials === undefined

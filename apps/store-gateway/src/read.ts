@@ -2,20 +2,25 @@ import { MeshError, unavailable } from '@eventmesh/errors';
 import type { ReadOpen, ReadRequest, ReadResponse } from '@eventmesh/proto-gen/store';
 import type { CallContext } from '@eventmesh/rpc';
 import type { EventStore, ReadFrom, ReadItem, ReadOptions } from '@eventmesh/store-api';
-import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { STORE_METRICS } from './metrics.ts';
+import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
+import type { StoreGatewaySettings } from './config.ts';
+import { STORE_METRICS } from './metrics.ts';
 
-/** Largest credit a reader may give at once. */
-const CREDIT_BYTES_MAX = 64 * 1024 * 1024;
 /** Credit of a reader that names none. */
 const CREDIT_BYTES = 4 * 1024 * 1024;
 
 type Response = Pick<ReadResponse, 'message'>;
 
+export interface ReadParts {
+  readonly store: EventStore;
+  readonly settings: StoreGatewaySettings['read'];
+  readonly metrics: LiveMetrics<typeof STORE_METRICS>;
+  readonly measure: Metrics['measure'];
+}
+
 /** One read stream: the first request opens it, the others give credit. */
 export async function* readStream(
-  store: EventStore,
-  metrics: LiveMetrics<typeof STORE_METRICS>,
+  { store, settings, metrics, measure }: ReadParts,
   requests: AsyncIterable<ReadRequest>,
   ctx: CallContext,
 ): AsyncGenerator<Response> {
@@ -26,12 +31,14 @@ export async function* readStream(
   }
   const open = first.value.message.value;
   const given = Number(open.creditBytes);
-  const credit = new Credit(given === 0 ? CREDIT_BYTES : Math.min(given, CREDIT_BYTES_MAX));
+  const { creditBytesMax } = settings;
+  const credit = new Credit(given === 0 ? CREDIT_BYTES : given, creditBytesMax);
   const ended = new AbortController();
   const signal = AbortSignal.any([ctx.signal, ctx.draining, ended.signal]);
   signal.addEventListener('abort', () => credit.end(), { once: true });
   const crediting = takeCredit(iterator, credit, () => ended.abort());
   metrics.reads.inc();
+  const stop = measure(STORE_METRICS.unreadBytes, () => credit.unreadBytes);
   try {
     for await (const item of store.read(toOptions(open, credit.window, signal))) {
       if (item.kind === 'batch' && item.records.length > 0) {
@@ -46,6 +53,7 @@ export async function* readStream(
     if (ended.signal.aborted) await crediting;
   } finally {
     metrics.reads.dec();
+    stop();
     ended.abort();
   }
 }
@@ -122,13 +130,20 @@ class Credit {
   #ended = false;
   #wake: (() => void) | undefined;
 
-  constructor(window: number) {
-    this.window = window;
-    this.#left = window;
+  readonly #max: number;
+
+  constructor(window: number, max: number) {
+    this.window = Math.min(window, max);
+    this.#max = max;
+    this.#left = this.window;
+  }
+
+  get unreadBytes(): number {
+    return Math.max(0, this.window - this.#left);
   }
 
   give(bytes: number): void {
-    this.#left = Math.min(CREDIT_BYTES_MAX, this.#left + bytes);
+    this.#left = Math.min(this.#max, this.#left + bytes);
     this.#wake?.();
   }
 

@@ -10,7 +10,7 @@ import {
   logToWire,
   specFromWire,
 } from '@eventmesh/store-remote';
-import type { LiveMetrics } from '@eventmesh/telemetry';
+import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import { appendStream } from './append.ts';
 import type { StoreGatewaySettings } from './config.ts';
 import type { DurabilityWatch } from './durability-watch.ts';
@@ -24,6 +24,7 @@ export interface StoreServiceParts {
   readonly durability: DurabilityWatch;
   readonly settings: StoreGatewaySettings;
   readonly metrics: LiveMetrics<typeof STORE_METRICS>;
+  readonly measure: Metrics['measure'];
 }
 
 /** eventmesh.store.v1.EventStoreService over a store. */
@@ -63,7 +64,7 @@ export function storeService(parts: StoreServiceParts): ServiceImpl<typeof Event
       return appendStream({ ...parts, settings: parts.settings.append }, requests, ctx);
     },
     read(requests, ctx) {
-      return readStream(store, metrics, requests, ctx);
+      return readStream({ ...parts, settings: parts.settings.read }, requests, ctx);
     },
     async commitCursors({ commits }) {
       const fenced = await store.commitCursors(

@@ -1,5 +1,5 @@
 /**
- * Makes what the images hold, one folder per app: `node deploy/images/src/bundle.ts [APP...]` writes
+ * Makes what the images hold, one folder per app: `npx node deploy/images/src/bundle.ts [APP...]` writes
  * dist/images/<app>/main.mjs and beside it what the app needs as files: lmdb.node, and `static`
  * with the OpenAPI page. Without names it takes every app that has a src/main.ts. `--out DIR`
  * writes elsewhere.

@@ -1,3 +1,4 @@
+export { awayLog } from './away-log.ts';
 export { bearerGuard } from './bearer-guard.ts';
 export { CALL_METRICS, callMetrics } from './metrics.ts';
 export { AdminServer } from './admin-server.ts';

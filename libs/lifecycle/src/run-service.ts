@@ -46,6 +46,9 @@ export interface ServiceDefinition<E extends Entry<ServiceConfig>> {
   readonly create: (config: ConfigOf<E>, host: Host) => Promise<Service>;
 }
 
+/** Bytes of the slabs that small buffers are cut from: Node's 8 KiB hold six events of 1 KiB. */
+const BUFFER_POOL_BYTES = 64 * 1024;
+
 /** Bad usage or configuration (sysexits EX_USAGE). */
 export const EXIT_CONFIG = 64;
 
@@ -69,6 +72,7 @@ Exit codes: 0 stopped in order, 1 failed, 64 bad configuration.
 export async function runService<E extends Entry<ServiceConfig>>(
   definition: ServiceDefinition<E>,
 ): Promise<never> {
+  Buffer.poolSize = BUFFER_POOL_BYTES;
   const config = readConfig(definition) as ConfigOf<E> & ServiceConfig;
   const host = await createHost(definition.name, config);
   const stop = stopSignal(host);
@@ -91,6 +95,8 @@ export async function runService<E extends Entry<ServiceConfig>>(
     const server = new RpcServer(service.router, {
       host: config.grpc.host,
       port: config.grpc.port,
+      streamsMax: config.grpc.streamsMax,
+      firstMessageMs: config.grpc.firstMessage,
       ...(config.grpc.tls === undefined ? {} : { tls: tlsFiles(config.grpc.tls) }),
       onError: (path, error) => logFailedCall(host.host.log, path, error),
     });
@@ -186,6 +192,8 @@ async function createHost(name: string, config: ServiceConfig) {
       site: config.site,
       otlpUrl: config.tracing.otlpUrl,
       sampleRatio: config.tracing.samplePercent / 100,
+      spansMax: config.tracing.spansMax,
+      metrics,
     }),
     readiness: new Readiness(),
     memberId,

@@ -41,6 +41,18 @@ export const serviceConfig = (grpcPort: number) =>
       host: text('Address to listen on.', { default: '127.0.0.1' }),
       port: port('Port of the gRPC server.', grpcPort),
       advertise: optional(text('host:port that others reach it under. Default: where it listens.')),
+      streamsMax: integer(
+        'Calls that one connection may have open; its client keeps further ones.',
+        {
+          min: 1,
+          max: 1_000_000,
+          default: 1000,
+        },
+      ),
+      firstMessage: duration(
+        'Longest wait for the first message of a call; streams that have begun may be idle.',
+        { default: '10s', min: '1s', max: '10m' },
+      ),
       tls: optional(serverTlsConfig),
     }),
     admin: section('The HTTP server of /livez, /readyz and /metrics.', {
@@ -60,6 +72,11 @@ export const serviceConfig = (grpcPort: number) =>
         min: 0,
         max: 100,
         default: 100,
+      }),
+      spansMax: integer('Spans that wait for the collector; further ones are dropped.', {
+        min: 16,
+        max: 1_000_000,
+        default: 2048,
       }),
     }),
     drain: section('Stopping.', {

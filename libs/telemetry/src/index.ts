@@ -4,8 +4,10 @@ export {
   counter,
   gauge,
   histogram,
+  queueGauge,
   type LiveMetrics,
   type MetricDefinition,
+  type QueueDefinition,
 } from './metrics.ts';
 export {
   createTracing,

@@ -7,11 +7,14 @@ export interface MetricDefinition {
   readonly help: string;
   readonly labels: readonly string[];
   readonly buckets?: readonly number[];
+  /** The fill of queues: read when somebody looks, from those that `measure` has named. */
+  readonly queue?: true;
 }
 
 export type CounterDefinition = MetricDefinition & { readonly kind: 'counter' };
 export type GaugeDefinition = MetricDefinition & { readonly kind: 'gauge' };
 export type HistogramDefinition = MetricDefinition & { readonly kind: 'histogram' };
+export type QueueDefinition = GaugeDefinition & { readonly queue: true };
 
 export const counter = (
   name: string,
@@ -24,6 +27,18 @@ export const gauge = (
   help: string,
   labels: readonly string[] = [],
 ): GaugeDefinition => ({ kind: 'gauge', name, help, labels });
+
+/**
+ * How full queues of one kind are: the fill of the fullest, for each has the same bound and it is
+ * the fullest that reaches it. Without labels, so that many queues do not make many series.
+ */
+export const queueGauge = (name: string, help: string): QueueDefinition => ({
+  kind: 'gauge',
+  name,
+  help,
+  labels: [],
+  queue: true,
+});
 
 /** Upper bounds in seconds; default 0.5 ms to 10 s. */
 export const histogram = (
@@ -52,6 +67,8 @@ export type LiveMetrics<S> = { readonly [K in keyof S]: Live<S[K]> };
 export class Metrics {
   readonly #registry = new Registry();
   readonly contentType = this.#registry.contentType;
+  /** What `measure` has named, by the name of the gauge. */
+  readonly #queues = new Map<string, Set<() => number>>();
 
   /** Adds process and event-loop metrics (`process_*`, `nodejs_*`). Once. */
   collectProcess(): void {
@@ -70,10 +87,39 @@ export class Metrics {
     return live as LiveMetrics<S>;
   }
 
+  /**
+   * Names a queue whose fill a gauge tells while it lives. `fill` is called at each scrape and never
+   * in between, so a queue pays nothing for it when it is used; it must be quick and must not throw.
+   *
+   * @returns what to call when the queue is gone. Idempotent.
+   */
+  measure(definition: QueueDefinition, fill: () => number): () => void {
+    this.use({ definition });
+    const queues = this.#queuesOf(definition.name);
+    queues.add(fill);
+    return () => queues.delete(fill);
+  }
+
+  #queuesOf(name: string): Set<() => number> {
+    const queues = this.#queues.get(name) ?? new Set();
+    this.#queues.set(name, queues);
+    return queues;
+  }
+
   #make(definition: MetricDefinition): Counter | Gauge | Histogram {
     const { name, help, labels, buckets } = definition;
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
     if (definition.kind === 'counter') return new Counter(options);
+    if (definition.queue === true) {
+      const queues = this.#queuesOf(name);
+      const collect = () => {
+        let fullest = 0;
+        for (const fill of queues) fullest = Math.max(fullest, fill());
+        made.set(fullest);
+      };
+      const made: Gauge = new Gauge({ ...options, collect });
+      return made;
+    }
     if (definition.kind === 'gauge') return new Gauge(options);
     return new Histogram({ ...options, buckets: [...(buckets ?? LATENCY_BUCKETS)] });
   }
@@ -98,3 +144,8 @@ function sameLabels(a: Record<string, string>, b: Readonly<Record<string, string
     names.length === Object.keys(b).length && names.every((name) => String(a[name]) === b[name])
   );
 }
+
+/** Spans on their way out of a process. */
+export const TRACING_METRICS = {
+  spans: queueGauge('eventmesh_spans_waiting', 'Spans that wait for the collector.'),
+} as const;

@@ -2,16 +2,19 @@ import { SpanKind, TraceFlags, context, trace } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
-  BatchSpanProcessor,
   ParentBasedSampler,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
+import { SpanQueue } from './span-queue.ts';
+import { TRACING_METRICS } from './metrics.ts';
 import { parseTraceparent, type Tracing, type TracingOptions } from './tracing.ts';
 
 /** Spans sent in batches to an OTLP collector. */
 export function startOtlpTracing(options: TracingOptions & { readonly otlpUrl: string }): Tracing {
-  const { service, site, otlpUrl, sampleRatio } = options;
+  const { service, site, otlpUrl, sampleRatio, spansMax = 2048, metrics } = options;
+  const queue = new SpanQueue(new OTLPTraceExporter({ url: otlpUrl }), spansMax);
+  metrics?.measure(TRACING_METRICS.spans, () => queue.waiting);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({
       'service.name': service,
@@ -19,9 +22,7 @@ export function startOtlpTracing(options: TracingOptions & { readonly otlpUrl: s
       ...(site === undefined ? {} : { 'eventmesh.site': site }),
     }),
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampleRatio) }),
-    spanProcessors: [
-      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: otlpUrl }) } as never),
-    ],
+    spanProcessors: [queue],
   });
   const tracer = provider.getTracer('eventmesh');
   return {

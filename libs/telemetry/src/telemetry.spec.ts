@@ -7,6 +7,7 @@ import {
   createLogger,
   createTracing,
   gauge,
+  queueGauge,
   parseTraceparent,
   traceparentOf,
 } from './index.ts';
@@ -41,6 +42,30 @@ describe('metrics', () => {
     expect(await metrics.value('x_seen_total', { who: 'a' })).toBe(3);
     expect(await metrics.value('x_seen_total', { who: 'b' })).toBe(0);
     expect(await metrics.render()).toContain('x_seen_total{who="a"} 3');
+  });
+
+  it('read queues when somebody looks and tell the fullest of those that live', async () => {
+    const metrics = new Metrics();
+    const waiting = queueGauge('x_waiting', 'Waiting.');
+    metrics.use({ waiting });
+    expect(await metrics.render()).toContain('x_waiting 0');
+    const fills = [3, 7];
+    let reads = 0;
+    const ends = fills.map((_, index) =>
+      metrics.measure(waiting, () => {
+        reads++;
+        return fills[index] ?? 0;
+      }),
+    );
+    expect(reads).toBe(0);
+    expect(await metrics.value('x_waiting')).toBe(7);
+    fills[0] = 9;
+    expect(await metrics.value('x_waiting')).toBe(9);
+    ends[0]?.();
+    ends[0]?.();
+    expect(await metrics.value('x_waiting')).toBe(7);
+    ends[1]?.();
+    expect(await metrics.render()).toContain('x_waiting 0');
   });
 });
 
@@ -87,5 +112,31 @@ describe('tracing', () => {
     await new Promise<void>((resolve) => collector.close(() => resolve()));
     expect(bodies.join()).toContain('settle');
     expect(bodies.join()).toContain('publish');
+  });
+
+  it('drops the spans that find no room, and says how many wait', async () => {
+    const collector = createServer((request, response) => {
+      request.resume().on('end', () => {
+        response.setHeader('content-type', 'application/json').end('{}');
+      });
+    });
+    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+    const { port } = collector.address() as AddressInfo;
+    const metrics = new Metrics();
+    const tracing = await createTracing({
+      service: 's',
+      otlpUrl: `http://127.0.0.1:${port}/v1/traces`,
+      sampleRatio: 1,
+      spansMax: 16,
+      metrics,
+    });
+    expect(await metrics.value('eventmesh_spans_waiting')).toBe(0);
+    for (let n = 0; n < 100; n++) tracing.start('x', undefined)?.end();
+    const waiting = await metrics.value('eventmesh_spans_waiting');
+    expect(waiting).toBeGreaterThan(0);
+    expect(waiting).toBeLessThanOrEqual(16);
+    await tracing.close();
+    expect(await metrics.value('eventmesh_spans_waiting')).toBe(0);
+    await new Promise<void>((resolve) => collector.close(() => resolve()));
   });
 });

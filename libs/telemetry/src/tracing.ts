@@ -1,4 +1,5 @@
 import type { Attributes, Span } from '@opentelemetry/api';
+import { TRACING_METRICS, type Metrics } from './metrics.ts';
 
 export interface TracingOptions {
   readonly service: string;
@@ -7,6 +8,10 @@ export interface TracingOptions {
   readonly otlpUrl?: string | undefined;
   /** Share of traces that start here and are sampled, 0 to 1. */
   readonly sampleRatio: number;
+  /** Spans that may wait for the collector; further ones are dropped. Default 2,048. */
+  readonly spansMax?: number;
+  /** Told how many wait. Default: nobody is. */
+  readonly metrics?: Metrics;
 }
 
 /**
@@ -38,6 +43,7 @@ const OFF: Tracing = Object.freeze({
 /** Loads the OpenTelemetry SDK only when spans are wanted: 12 MiB of an idle process. */
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   const { otlpUrl } = options;
+  options.metrics?.use(TRACING_METRICS);
   if (otlpUrl === undefined || otlpUrl === '') return OFF;
   const { startOtlpTracing } = await import('./otlp-tracing.ts');
   return startOtlpTracing({ ...options, otlpUrl });

@@ -16,6 +16,8 @@ export type Load = Pick<Measurement, 'cpuSeconds' | 'generatorCpuSeconds'> & {
  */
 export async function generate(job: Job, systemCpuSeconds: () => number): Promise<Load> {
   const child = fork(PROGRAM, [JSON.stringify(job)], {
+    // As the services: the collector does not wait for helpers that have no core to run on.
+    execArgv: ['--no-parallel-scavenge'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let words = '';

@@ -14,6 +14,14 @@ export interface EtcdOptions {
    */
   readonly heartbeatMs?: number;
   readonly electionMs?: number;
+  /** Of a cluster. Default: alone. */
+  readonly member?: {
+    readonly name: string;
+    /** Address for the other members. */
+    readonly peer: string;
+    /** `name=peer` of all members, with commas between. */
+    readonly cluster: string;
+  };
   /** More arguments. Default none. */
   readonly extraArgs?: readonly string[];
   /** Default: found or made by `provision`. */
@@ -22,7 +30,7 @@ export interface EtcdOptions {
   readonly readyTimeoutMs?: number;
 }
 
-/** Starts a single etcd on loopback; resolves when it answers as healthy. */
+/** Starts an etcd on loopback; resolves when it answers as healthy. */
 export async function startEtcd(options: EtcdOptions): Promise<RunningServer> {
   const binary = options.binary ?? (await provision('etcd'));
   mkdirSync(options.dir, { recursive: true });
@@ -43,15 +51,19 @@ export async function startEtcd(options: EtcdOptions): Promise<RunningServer> {
 
 function argumentsOf(options: EtcdOptions, port: number): string[] {
   const client = `http://127.0.0.1:${port}`;
-  const peer = 'http://127.0.0.1:0';
+  const alone = { name: 'eventmesh', peer: 'http://127.0.0.1:0' };
+  const { name, peer, cluster } = options.member ?? {
+    ...alone,
+    cluster: `${alone.name}=${alone.peer}`,
+  };
   return [
-    ...['--name', 'eventmesh'],
+    ...['--name', name],
     ...['--data-dir', join(options.dir, 'data')],
     ...['--listen-client-urls', client],
     ...['--advertise-client-urls', client],
     ...['--listen-peer-urls', peer],
     ...['--initial-advertise-peer-urls', peer],
-    ...['--initial-cluster', `eventmesh=${peer}`],
+    ...['--initial-cluster', cluster],
     ...['--log-outputs', 'stderr'],
     ...['--log-format', 'json'],
     ...(options.heartbeatMs === undefined

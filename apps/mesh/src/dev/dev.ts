@@ -8,6 +8,7 @@ import { EXIT } from '../cli/exit-codes.ts';
 import { HttpClient } from '../cli/http-client.ts';
 import { tableText, toJson, type Output } from '../cli/output.ts';
 import { LEDGER_COLUMNS } from '../commands/ledger.ts';
+import { goingOn } from './kept-state.ts';
 import { contextOf, startLocalMesh, type LocalMesh } from './local-mesh.ts';
 import { pause } from './pause.ts';
 import { runSampleTraffic } from './sample-traffic.ts';
@@ -91,7 +92,8 @@ function welcome(mesh: LocalMesh, options: DevOptions, output: Output): void {
     );
   } else {
     const names = Object.keys(identity.users).join(', ');
-    output.write(`going on from ${options.data}; users as before: ${names}\n\n`);
+    const kind = options.services === true ? 'services' : 'embedded';
+    output.write(`${goingOn(options.data, kind, mesh.kept)}\nusers as before: ${names}\n\n`);
   }
   const [first = 'west', last = first] = [mesh.sites[0]?.[0], mesh.sites.at(-1)?.[0]];
   output.write(

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import type { ContextFile, SiteAddresses } from '../cli/context-file.ts';
 import { loadIdentity, type Identity } from './identity.ts';
 import { awaitJoined } from './joined.ts';
+import { keptState, type StateKind } from './kept-state.ts';
 import { ManagedProcess, type ProcessObserver } from './managed-process.ts';
 import { planSites, type Plan, type PlanOptions, type SitePlan } from './plan.ts';
 import { startServices } from './services.ts';
@@ -23,6 +24,8 @@ export interface LocalMeshOptions extends PlanOptions {
 export interface LocalMesh {
   readonly plan: Plan;
   readonly identity: Identity;
+  /** The kinds of state that were in the folder before. */
+  readonly kept: ReadonlySet<StateKind>;
   readonly sites: readonly (readonly [string, SiteAddresses])[];
   /** Process ids by name, such as `west` or `west/acl`. */
   pids(): ReadonlyMap<string, number>;
@@ -40,8 +43,12 @@ const JOIN_MS = 20_000;
 export async function startLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
   const identity = loadIdentity(options.dir);
   const plan = await planSites(options);
+  const kept = keptState(
+    options.dir,
+    plan.sites.map(({ name }) => name),
+  );
   const start = options.services === true ? startServices : startSites;
-  const mesh = await start({ ...options, identity, plan });
+  const mesh = { ...(await start({ ...options, identity, plan })), kept };
   const missing = await awaitJoined(mesh, JOIN_MS);
   if (missing.length === 0) return mesh;
   await mesh.stop();
@@ -55,7 +62,10 @@ export interface StartOptions extends LocalMeshOptions {
   readonly identity: Identity;
 }
 
-async function startSites(options: StartOptions): Promise<LocalMesh> {
+/** A mesh, started. */
+export type StartedMesh = Omit<LocalMesh, 'kept'>;
+
+async function startSites(options: StartOptions): Promise<StartedMesh> {
   const { plan, identity } = options;
   const processes = plan.sites.map((site) => siteProcess(site, options));
   try {

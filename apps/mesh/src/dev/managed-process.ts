@@ -26,9 +26,14 @@ export interface ProcessObserver {
 
 /**
  * Starting lets the young generation grow to 64 MiB, which an idle process then keeps. A quarter of
- * that is as fast under load and leaves an idle process 18 MiB smaller (docs/performance.md).
+ * that is as fast under load and leaves an idle process 18 MiB smaller. So small a one is collected
+ * by one thread in 1 ms; helpers would be waited for until a busy machine lets them run, 5 to 25 ms
+ * (docs/performance.md).
  */
-export const MEMORY_FLAGS: readonly string[] = ['--max-semi-space-size=8'];
+export const MEMORY_FLAGS: readonly string[] = [
+  '--max-semi-space-size=8',
+  '--no-parallel-scavenge',
+];
 
 /**
  * glibc keeps the 32 MiB in which a password is hashed once it has learned that size; with a fixed

@@ -9,7 +9,7 @@ import {
   type RunningServer,
 } from '@eventmesh/tools-provision';
 import { addressesOf, pidsOf, stopAll, writeConfig } from './local-mesh.ts';
-import type { LocalMesh, StartOptions } from './local-mesh.ts';
+import type { StartedMesh, StartOptions } from './local-mesh.ts';
 import { ManagedProcess, type ProcessObserver } from './managed-process.ts';
 import { freePort, type Plan, type SitePlan } from './plan.ts';
 
@@ -29,7 +29,7 @@ const APPS = new URL('../../..', import.meta.url).pathname;
  * Every service of every site as a process of its own, as they ship: one etcd for all, with a
  * prefix for each site, and a nats-server for each site.
  */
-export async function startServices(options: StartOptions): Promise<LocalMesh> {
+export async function startServices(options: StartOptions): Promise<StartedMesh> {
   const { plan, dir, identity } = options;
   const servers: RunningServer[] = [];
   const controls: ManagedProcess[] = [];

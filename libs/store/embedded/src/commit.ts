@@ -1,4 +1,5 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
+import { storeBusy } from '@eventmesh/store-api';
 import { BlockBuilder, blockHead } from './block.ts';
 import { blockKey, partitionKey, type Files, type Table } from './files.ts';
 import { isDiskFull } from './lmdb-errors.ts';
@@ -149,17 +150,15 @@ export class Committer {
     return this.#refusal;
   }
 
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   submit(work: Work): void {
     if (this.#refusal !== undefined) {
       work.fail(this.#refusal);
     } else if (this.#pendingBytes + work.bytes > this.#options.pendingBytesMax) {
-      work.fail(
-        new MeshError('ResourceExhausted', 'too many bytes wait for a commit', {
-          limit: `${this.#options.pendingBytesMax} bytes`,
-          reason: 'STORE_BUSY',
-          retryAfterMs: 100,
-        }),
-      );
+      work.fail(storeBusy(this.#options.pendingBytesMax));
     } else {
       this.#pendingBytes += work.bytes;
       this.#queue.push(work);

@@ -26,6 +26,7 @@ import {
   type ReadItem,
   type ReadOptions,
   type StoreCapability,
+  type StoreQueues,
 } from '@eventmesh/store-api';
 import { applyAppend, readSequence } from './append.ts';
 import { Committer, writeTrimMark, type Commit } from './commit.ts';
@@ -240,6 +241,10 @@ class EmbeddedStore implements EventStore {
         more = this.#trimStep(commit, partition, Math.min(before, partition.durable + 1));
       });
     }
+  }
+
+  queues(): StoreQueues {
+    return { pendingBytes: this.#committer.pendingBytes };
   }
 
   async ping(): Promise<void> {

@@ -10,6 +10,14 @@ interface Pending {
   readonly deadline: number;
 }
 
+/**
+ * The client's writer. Not of its public interface, which takes message by message: each would cost
+ * two buffers, and all of them a copy more.
+ */
+interface Commands {
+  sendCommand(commands: Uint8Array): void;
+}
+
 /** How often deadlines are looked at: one timer for all requests, none of them exact. */
 const SWEEP_MS = 100;
 
@@ -22,6 +30,9 @@ export class Connection {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   readonly ackTimeoutMs: number;
+  /** Readers that pull over it, with what they have read ahead. */
+  readonly pulls = new Set<{ readonly bytes: number }>();
+  readonly #commands: Commands;
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #pending = new Map<string, Pending>();
@@ -60,6 +71,7 @@ export class Connection {
     this.nc = nc;
     this.jsm = jsm;
     this.ackTimeoutMs = ackTimeoutMs;
+    this.#commands = (nc as unknown as { readonly protocol: Commands }).protocol;
     this.#inbox = `_INBOX.eventmesh.${crypto.randomUUID()}`;
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
@@ -100,6 +112,11 @@ export class Connection {
       this.#pending.set(reply, { resolve, reject, deadline });
     });
     return { reply, answer };
+  }
+
+  /** Sends whole commands of the client protocol behind what the client has to send. */
+  write(commands: Uint8Array): void {
+    this.#commands.sendCommand(commands);
   }
 
   async close(): Promise<void> {

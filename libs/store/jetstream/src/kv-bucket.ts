@@ -20,7 +20,11 @@ export class KvBucket {
   static async open(connection: Connection, name: string, replicas: number): Promise<KvBucket> {
     try {
       const kvm = new Kvm(connection.nc);
-      const kv = await kvm.create(name, { replicas, history: 1, storage: 'file' });
+      // Read from the leader alone: a replica that lags would give an older value, or none.
+      const kv = await kvm.create(name, {
+        ...{ replicas, history: 1, storage: 'file' },
+        allow_direct: false,
+      });
       return new KvBucket(connection, kv, name);
     } catch (error) {
       throw fromJetStream(error);

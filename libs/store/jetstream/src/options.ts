@@ -18,6 +18,12 @@ export interface JetStreamStoreOptions {
    * sync setting cannot be seen and the store calls itself `page-cache`.
    */
   readonly monitorUrls?: readonly string[];
+  /** Bytes of records that may wait for their receipts; more is refused. Default 256 MiB. */
+  readonly pendingBytesMax?: number;
+  /** Group commits of one partition that may be under way. Default 3. */
+  readonly groupsInFlightMax?: number;
+  /** So few appends of one record each are sent one by one, so many at a time. Default 8. */
+  readonly singlesInFlightMax?: number;
   /** How long to wait for the server's answer before an outcome is unknown, in ms. Default 5,000. */
   readonly ackTimeoutMs?: number;
   /** How long to try to connect at open, in ms. Default 10,000. */
@@ -28,6 +34,9 @@ export const DEFAULT_JETSTREAM_OPTIONS = Object.freeze({
   replicas: 1,
   prefix: 'eventmesh',
   monitorUrls: Object.freeze([]) as readonly string[],
+  pendingBytesMax: 256 * 1024 * 1024,
+  groupsInFlightMax: 3,
+  singlesInFlightMax: 8,
   ackTimeoutMs: 5000,
   connectTimeoutMs: 10_000,
 });

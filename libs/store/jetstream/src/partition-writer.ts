@@ -1,4 +1,4 @@
-import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import type { Msg } from '@nats-io/nats-core';
 import { MeshError, tooLarge, unavailable } from '@eventmesh/errors';
 import type {
   AppendBatch,
@@ -8,6 +8,7 @@ import type {
   SessionState,
 } from '@eventmesh/store-api';
 import { API_ERROR, fromJetStream, type Connection } from './connection.ts';
+import { encodeGroup } from './encode-group.ts';
 import {
   applyWork,
   groupSize,
@@ -18,6 +19,7 @@ import {
 } from './group.ts';
 import { encodeMessage, type EncodedMessage } from './message.ts';
 import type { Marks, Place } from './marks.ts';
+import type { Pending } from './pending.ts';
 import { ProducerBook, type ProducerMark } from './producer-book.ts';
 import type { StateBucket } from './state.ts';
 import { readTail } from './tail.ts';
@@ -27,15 +29,19 @@ import { readTail } from './tail.ts';
  * more by waiting, since a sync costs the same for any size.
  */
 const SECOND_GROUP_MESSAGES = 250;
-const GROUPS_IN_FLIGHT_MAX = 3;
-/**
- * So few appends of one message each are sent one by one, each behind the one before without waiting
- * for it: the server takes 3 ms for the smallest atomic batch and 0.25 ms for a single message.
- */
-const SINGLES_MAX = 8;
 /** Batch headers that are added to a message. */
 const BATCH_HEADER_BYTES = 256;
 const SNAPSHOT_MS = 5000;
+
+/** What one partition may have under way at the server. */
+export interface InFlightLimits {
+  readonly groupsInFlightMax: number;
+  /**
+   * So few appends of one message each are sent one by one, each behind the one before without waiting
+   * for it: the server takes 3 ms for the smallest atomic batch and 0.25 ms for a single message.
+   */
+  readonly singlesInFlightMax: number;
+}
 
 /**
  * The one writer of a partition: group commit by atomic batch, each fenced by the expected last
@@ -50,6 +56,8 @@ export class PartitionWriter {
   readonly #place: Place;
   readonly #base: string;
   readonly #durability: () => DurabilityClass;
+  readonly #limits: InFlightLimits;
+  readonly #pending: Pending;
   #queue: Work[] = [];
   #queuedMessages = 0;
   #inFlight = 0;
@@ -71,6 +79,8 @@ export class PartitionWriter {
     readonly base: string;
     readonly spec: LogSpec;
     readonly durability: () => DurabilityClass;
+    readonly limits: InFlightLimits;
+    readonly pending: Pending;
   }) {
     this.spec = options.spec;
     this.#connection = options.connection;
@@ -79,6 +89,8 @@ export class PartitionWriter {
     this.#place = options.place;
     this.#base = options.base;
     this.#durability = options.durability;
+    this.#limits = options.limits;
+    this.#pending = options.pending;
   }
 
   append(batch: AppendBatch): Promise<AppendReceipt> {
@@ -88,6 +100,7 @@ export class PartitionWriter {
     );
     let size = 0;
     for (const [index, message] of messages.entries()) size += this.#checkSize(message, index);
+    this.#pending.take(size);
     return new Promise((resolve, reject) => {
       this.#queue.push({ batch, messages, bytes: size, resolve, reject });
       this.#queuedMessages += messages.length;
@@ -119,6 +132,11 @@ export class PartitionWriter {
   settled(): Promise<void> {
     if (this.#queue.length === 0 && this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Commits under way. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   get loaded(): boolean {
@@ -159,12 +177,13 @@ export class PartitionWriter {
     const [first] = this.#queue;
     if (first === undefined) return undefined;
     const idle = this.#inFlight === 0;
-    if (first.messages.length === 1 && this.#queuedMessages <= SINGLES_MAX) {
-      const behindSingles = this.#inFlight === this.#singles && this.#singles < SINGLES_MAX;
+    const { groupsInFlightMax, singlesInFlightMax } = this.#limits;
+    if (first.messages.length === 1 && this.#queuedMessages <= singlesInFlightMax) {
+      const behindSingles = this.#inFlight === this.#singles && this.#singles < singlesInFlightMax;
       return behindSingles ? this.#take(1, 1) : undefined;
     }
     const big = this.#queuedMessages >= SECOND_GROUP_MESSAGES;
-    if (!idle && (!big || this.#inFlight >= GROUPS_IN_FLIGHT_MAX)) return undefined;
+    if (!idle && (!big || this.#inFlight >= groupsInFlightMax)) return undefined;
     const { count, messages } = groupSize(this.#queue);
     return this.#take(count, messages);
   }
@@ -183,7 +202,7 @@ export class PartitionWriter {
     } catch (error) {
       const failure = fromJetStream(error);
       this.#queuedMessages = 0;
-      for (const work of this.#queue.splice(0)) work.reject(failure);
+      for (const work of this.#queue.splice(0)) this.#refuse(work, failure);
     }
     this.#loading = false;
     this.#pump();
@@ -222,7 +241,7 @@ export class PartitionWriter {
       try {
         applied.push(applyWork(work, loaded, sending));
       } catch (error) {
-        work.reject(MeshError.from(error));
+        this.#refuse(work, MeshError.from(error));
       }
     }
     try {
@@ -235,12 +254,13 @@ export class PartitionWriter {
       if (applied.some(({ carried }) => !carried)) await this.#snapshot(loaded.producers);
       const durability = this.#durability();
       for (const { work, positions, duplicates } of applied) {
+        this.#pending.give(work.bytes);
         work.resolve({ positions, duplicates, durability });
       }
     } catch (error) {
       const failure = fromJetStream(error);
       if (this.#loaded === loaded) this.#loaded = undefined;
-      for (const { work } of applied) work.reject(failure);
+      for (const { work } of applied) this.#refuse(work, failure);
     }
     this.#inFlight--;
     if (single) this.#singles--;
@@ -251,23 +271,15 @@ export class PartitionWriter {
     this.#pump();
   }
 
+  #refuse({ bytes, reject }: Work, error: MeshError): void {
+    this.#pending.give(bytes);
+    reject(error);
+  }
+
   async #send(sending: readonly Outgoing[], before: number, last: number): Promise<void> {
     const { reply, answer } = this.#connection.expectReply();
-    const { nc } = this.#connection;
-    const batch =
-      sending.length === 1 ? '' : `Nats-Batch-Id: ${this.#batchPrefix}-${++this.#batches}\r\n`;
-    for (const [index, { message, line }] of sending.entries()) {
-      let text = `NATS/1.0\r\n${message.headers}${line}`;
-      if (batch !== '') text += `${batch}Nats-Batch-Sequence: ${index + 1}\r\n`;
-      if (index === 0) text += `Nats-Expected-Last-Sequence: ${before}\r\n`;
-      const isLast = index === sending.length - 1;
-      if (batch !== '' && isLast) text += 'Nats-Batch-Commit: 1\r\n';
-      // All header text is ASCII. The client only asks headers to encode themselves.
-      const encoded = Buffer.from(`${text}\r\n`, 'latin1');
-      const headers = { encode: () => encoded } as unknown as MsgHdrs;
-      const options = isLast ? { headers, reply } : { headers };
-      nc.publish(`${this.#base}.${message.subject}`, message.payload, options);
-    }
+    const batchId = `${this.#batchPrefix}-${++this.#batches}`;
+    this.#connection.write(encodeGroup({ sending, base: this.#base, batchId, before, reply }));
     checkAck(await answer, last);
   }
 

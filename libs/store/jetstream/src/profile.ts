@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import type { StreamInfo } from '@nats-io/jetstream';
 import {
   RECORD_BYTES_MAX,
@@ -6,10 +5,10 @@ import {
   type DurabilityProfile,
 } from '@eventmesh/store-api';
 import { fromJetStream, type Connection } from './connection.ts';
+import type { Servers } from './servers.ts';
 
 /** Headers, subject and the base64 of the envelope need room in a message too. */
 const ENVELOPE_BYTES = 128 * 1024;
-const MONITOR_TIMEOUT_MS = 3000;
 const PROBES = 5;
 
 /** First releases of each line with all fixes that acknowledged records rely on. */
@@ -18,18 +17,9 @@ const VERSION_FLOORS: readonly (readonly [number, number, number])[] = [
   [2, 14, 3],
 ];
 
-interface Varz {
-  readonly server_id?: string;
-  readonly server_name?: string;
-  readonly version?: string;
-  readonly jetstream?: {
-    readonly config?: { readonly sync_always?: boolean; readonly sync_interval?: number };
-  };
-}
-
 export interface ProfileOptions {
   readonly replicas: number;
-  readonly monitorUrls: readonly string[];
+  readonly servers: Servers;
   /** Streams whose settings are read back. */
   readonly streams: readonly string[];
   /** A stream and subject to time a synced publish on. */
@@ -47,8 +37,9 @@ export async function verifyProfile(
     `The store is connected to nats-server ${info?.version ?? '?'}, server "${info?.server_name ?? '?'}".`,
   ];
   const warnings: string[] = [];
-  const stored = await storedAs(connection, options, warnings);
-  const synced = await syncedAlways(connection, options, evidence, warnings);
+  const infos = await streamInfos(connection, options.streams);
+  const stored = storedAs(infos, options, warnings);
+  const synced = await options.servers.syncAlways(infos, evidence, warnings);
   const recent = isRecent(info?.version ?? '');
   if (!recent) {
     warnings.push(
@@ -90,17 +81,22 @@ function classOf(stored: StoredAs, synced: boolean): DurabilityClass {
   return quorum ? 'quorum-memory' : 'page-cache';
 }
 
-async function storedAs(
+async function streamInfos(
   connection: Connection,
-  { streams, replicas: wanted }: ProfileOptions,
-  warnings: string[],
-): Promise<StoredAs> {
-  let infos: StreamInfo[];
+  streams: readonly string[],
+): Promise<StreamInfo[]> {
   try {
-    infos = await Promise.all(streams.map((name) => connection.jsm.streams.info(name)));
+    return await Promise.all(streams.map((name) => connection.jsm.streams.info(name)));
   } catch (error) {
     throw fromJetStream(error);
   }
+}
+
+function storedAs(
+  infos: readonly StreamInfo[],
+  { replicas: wanted }: ProfileOptions,
+  warnings: string[],
+): StoredAs {
   const memory = infos.some(({ config }) => config.storage !== 'file');
   const asyncPersist = infos.some(({ config }) => (config.persist_mode as string) === 'async');
   const replicas = Math.min(...infos.map(({ config }) => config.num_replicas));
@@ -121,85 +117,6 @@ async function storedAs(
     );
   });
   return { memory, asyncPersist, replicas, dropped };
-}
-
-async function syncedAlways(
-  connection: Connection,
-  { monitorUrls, replicas }: ProfileOptions,
-  evidence: string[],
-  warnings: string[],
-): Promise<boolean> {
-  if (monitorUrls.length === 0) {
-    warnings.push(
-      'A client cannot see sync_interval, so syncs are not assumed; set monitorUrls (store-gateway: ' +
-        'store.monitorUrl) to the HTTP monitoring endpoint of each server, and sync_interval: ' +
-        'always inside jetstream { } on each.',
-    );
-    return false;
-  }
-  const servers = new Map<string, boolean>();
-  const urls = (await Promise.all(monitorUrls.map(eachAddress))).flat();
-  for (const url of urls) {
-    const varz = await readVarz(url, warnings);
-    if (varz?.server_id === undefined) continue;
-    const always = varz.jetstream?.config?.sync_always === true;
-    servers.set(varz.server_id, always);
-    evidence.push(
-      `Server "${varz.server_name}" says at ${url}/varz that it ` +
-        (always
-          ? 'syncs every write before it answers (sync_always).'
-          : 'does not sync every write.'),
-    );
-    if (!always) {
-      warnings.push(
-        `Server "${varz.server_name}" acknowledges what it has not synced, and a power cut loses it; ` +
-          'set sync_interval: always inside jetstream { } in its configuration.',
-      );
-    }
-  }
-  const own = connection.nc.info?.server_id ?? '';
-  if (servers.size > 0 && !servers.has(own)) {
-    warnings.push('None of monitorUrls belongs to the server that the store is connected to.');
-    return false;
-  }
-  if (servers.size < replicas) {
-    warnings.push(
-      `monitorUrls show ${servers.size} server(s); with ${replicas} replicas each of as many servers ` +
-        'has to be seen.',
-    );
-    return false;
-  }
-  return [...servers.values()].every(Boolean);
-}
-
-/** One name may stand for all servers of a cluster (a headless service): each address is asked. */
-async function eachAddress(url: string): Promise<string[]> {
-  const { protocol, hostname, port } = new URL(url);
-  // A certificate is for the name, not for an address.
-  if (protocol !== 'http:') return [url];
-  try {
-    const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
-    return addresses.map(({ address, family }) => {
-      const host = family === 6 ? `[${address}]` : address;
-      return `http://${host}${port === '' ? '' : `:${port}`}`;
-    });
-  } catch {
-    return [url]; // Reading it fails too, and says so.
-  }
-}
-
-async function readVarz(url: string, warnings: string[]): Promise<Varz | undefined> {
-  try {
-    const response = await fetch(new URL('/varz', url), {
-      signal: AbortSignal.timeout(MONITOR_TIMEOUT_MS),
-    });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    return (await response.json()) as Varz;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : 'failed';
-    warnings.push(`The monitoring endpoint ${url} cannot be read (${why}).`);
-    return undefined;
-  }
 }
 
 /** Evidence only: a fast disk with syncs and a slow one without look alike. */

@@ -4,7 +4,7 @@ import type { ReadItem, ReadOptions } from '@eventmesh/store-api';
 import { Census } from './census.ts';
 import type { Connection } from './connection.ts';
 import type { Marks, Place } from './marks.ts';
-import { trimmedUpTo } from './stored.ts';
+import { nothingOf, trimmedUpTo } from './stored.ts';
 import { StreamPull, type Delivered } from './stream-pull.ts';
 import { positionAtTime, streamRange } from './streams.ts';
 import { filterSubjects } from './subjects.ts';
@@ -117,6 +117,7 @@ async function* followFiltered(
   const stopped = () => pull.failed || signal?.aborted === true;
   while (!walk.done && !stopped()) {
     if (pending === 0 && walk.end !== Infinity) {
+      await nothingOf(connection, stream, subjects, { from: walk.next, to: walk.end });
       yield* walk.lookedAt(walk.end);
       return;
     }
@@ -133,6 +134,7 @@ async function* followFiltered(
       yield* walk.take(delivered, true);
       await census.passed(delivered.at(-1)?.position ?? 0, pending);
     } else if (!stopped()) {
+      await nothingOf(connection, stream, subjects, { from: walk.next, to: last });
       if (last > 0) yield* walk.lookedAt(last);
       // The server counts on records that it does not deliver: trimmed meanwhile, or damaged.
       if (pending > 0) await census.scan();

@@ -1,16 +1,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeStoreContract, startNats } from '@eventmesh/testing';
+import { describeStoreContract, startNats, startNatsCluster } from '@eventmesh/testing';
 import { openJetStreamStore } from './index.ts';
 
-describeStoreContract(
-  'jetstream',
+for (const replicas of [1, 3]) describeStoreContract(
+  `jetstream with ${replicas} replicas`,
   async () => {
     const dir = mkdtempSync(join(tmpdir(), 'store-jetstream-'));
-    const server = await startNats({ dir });
+    const servers =
+      replicas === 1 ? [await startNats({ dir })] : await startNatsCluster({ dir, nodes: replicas });
     const open = () =>
-      openJetStreamStore({ servers: [server.url], monitorUrls: [server.monitorUrl] });
+      openJetStreamStore({
+        servers: servers.map(({ url }) => url),
+        monitorUrls: servers.map(({ monitorUrl }) => monitorUrl),
+        replicas,
+      });
     let store = await open();
     return {
       store,
@@ -21,7 +26,7 @@ describeStoreContract(
       },
       async dispose() {
         await store.close();
-        await server.stop();
+        await Promise.all(servers.map((server) => server.stop()));
         rmSync(dir, { recursive: true });
       },
     };

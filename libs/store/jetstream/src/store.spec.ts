@@ -59,6 +59,33 @@ describe('the JetStream store', () => {
       records: ids.map((id) => ({ bytes: record(id), dedupKey: id })),
     });
 
+  it('refuses appends beyond the bytes that may wait, keeps to its commits in flight, and gives the room back', async () => {
+    const store = await openJetStreamStore({
+      servers: [server.url],
+      pendingBytesMax: 64 * 1024,
+      groupsInFlightMax: 2,
+      singlesInFlightMax: 0,
+    });
+    await store.ensureLog(spec('bounded'));
+    let inFlight = 0;
+    const appends = Array.from({ length: 200 }, (_, n) =>
+      append(store, 'bounded', [`b${n}`, `c${n}`]).finally(() => {
+        inFlight = Math.max(inFlight, store.queues().inFlight ?? 0);
+      }),
+    );
+    const outcomes = await Promise.allSettled(appends);
+    const refused = outcomes.filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThan(200);
+    for (const outcome of refused) {
+      expect(outcome).toMatchObject({ reason: { details: { reason: 'STORE_BUSY' } } });
+    }
+    expect(inFlight).toBeLessThanOrEqual(2);
+    expect(store.queues()).toMatchObject({ pendingBytes: 0, inFlight: 0 });
+    await append(store, 'bounded', ['after']);
+    await store.close();
+  });
+
   it('keeps events where any NATS client reads them', async () => {
     const store = await open();
     await store.ensureLog(spec('plain.log'));

@@ -20,13 +20,16 @@ import {
   type ReadItem,
   type ReadOptions,
   type StoreCapability,
+  type StoreQueues,
 } from '@eventmesh/store-api';
 import { Connection, fromJetStream } from './connection.ts';
 import { Marks, type Place } from './marks.ts';
 import { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';
+import { Pending } from './pending.ts';
 import { PartitionWriter } from './partition-writer.ts';
 import { verifyProfile } from './profile.ts';
 import { readStream } from './reader.ts';
+import { Servers } from './servers.ts';
 import { StateBucket } from './state.ts';
 import { baseSubject, ensureStream, partitionInfo, streamConfig, streamName } from './streams.ts';
 
@@ -77,6 +80,8 @@ class JetStreamStore implements EventStore {
   readonly #state: StateBucket;
   readonly #marks: Marks;
   readonly #settings: Settings;
+  readonly #servers: Servers;
+  readonly #pending: Pending;
   /** Logs that were asked for since open, and those being looked up. */
   readonly #logs = new Map<string, Promise<Log>>();
   #durability: DurabilityClass = 'memory';
@@ -92,6 +97,8 @@ class JetStreamStore implements EventStore {
     this.#state = state;
     this.#marks = marks;
     this.#settings = settings;
+    this.#servers = new Servers(connection, settings.monitorUrls);
+    this.#pending = new Pending(settings.pendingBytesMax);
   }
 
   /** Whether everything is there that was acknowledged. @throws MeshError DataLoss. */
@@ -107,14 +114,14 @@ class JetStreamStore implements EventStore {
 
   async profile(): Promise<DurabilityProfile> {
     this.#checkOpen();
-    const { prefix, replicas, monitorUrls } = this.#settings;
+    const { prefix, replicas } = this.#settings;
     const logs = await Promise.all(this.#logs.values());
     const streams = logs.flatMap(({ spec }) =>
       Array.from({ length: spec.partitions }, (_, index) => streamName(prefix, spec.name, index)),
     );
     const profile = await verifyProfile(this.#connection, {
       replicas,
-      monitorUrls,
+      servers: this.#servers,
       streams: [`KV_${prefix}-state`, `KV_${prefix}-marks`, ...streams],
       probe: () => this.#state.probe(),
     });
@@ -240,6 +247,15 @@ class JetStreamStore implements EventStore {
     }
   }
 
+  queues(): StoreQueues {
+    const writers = [...this.#opened.values()].flatMap((log) => log.writers);
+    return {
+      pendingBytes: this.#pending.bytes,
+      inFlight: Math.max(0, ...writers.map(({ inFlight }) => inFlight)),
+      readAheadBytes: Math.max(0, ...[...this.#connection.pulls].map(({ bytes }) => bytes)),
+    };
+  }
+
   async ping(): Promise<void> {
     this.#checkOpen();
     try {
@@ -314,6 +330,8 @@ class JetStreamStore implements EventStore {
       base: baseSubject(prefix, spec.name, partition),
       spec,
       durability: () => this.#durability,
+      limits: this.#settings,
+      pending: this.#pending,
     });
   }
 

@@ -1,6 +1,6 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
 import { positionsMissing } from '@eventmesh/store-api';
-import { apiCode, API_ERROR, type Connection } from './connection.ts';
+import { apiCode, API_ERROR, fromJetStream, type Connection } from './connection.ts';
 import type { Place } from './marks.ts';
 import { StreamPull, type Delivered } from './stream-pull.ts';
 import { streamRange } from './streams.ts';
@@ -81,6 +81,53 @@ async function leaderHas(
     // Anything but an answer of the server leaves it open.
     if (apiCode(error) === 0) throw unavailable('JetStream did not give a record', error);
     return false;
+  }
+}
+
+/**
+ * Asks the leader whether none of the records from one position to another, both included, is of
+ * these subjects: a consumer on a replica that lags finds none either.
+ *
+ * @throws MeshError Unavailable when there is one: to be read again.
+ */
+export async function nothingOf(
+  connection: Connection,
+  stream: string,
+  subjects: readonly string[],
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<void> {
+  if (from > to || !(await isReplicated(connection, stream))) return;
+  for (const subject of subjects) {
+    const position = await nextOf(connection, stream, subject, from);
+    if (position <= to) {
+      throw unavailable(`position ${position} is stored, but a replica did not give it`);
+    }
+  }
+}
+
+async function isReplicated(connection: Connection, stream: string): Promise<boolean> {
+  connection.checkUp();
+  try {
+    return (await connection.jsm.streams.info(stream)).config.num_replicas > 1;
+  } catch (error) {
+    throw fromJetStream(error);
+  }
+}
+
+/** Infinity when there is none. */
+async function nextOf(
+  connection: Connection,
+  stream: string,
+  subject: string,
+  from: number,
+): Promise<number> {
+  connection.checkUp();
+  try {
+    const query = { seq: from, next_by_subj: subject };
+    return (await connection.jsm.streams.getMessage(stream, query))?.seq ?? Infinity;
+  } catch (error) {
+    if (apiCode(error) === 0) throw unavailable('JetStream did not give a record', error);
+    return Infinity; // A damaged one is the census's to find.
   }
 }
 

@@ -98,6 +98,12 @@ export class StreamPull {
       },
     });
     this.#offLost = connection.onLost(() => this.#fail());
+    connection.pulls.add(this);
+  }
+
+  /** Bytes that have come and were not taken. */
+  get bytes(): number {
+    return this.#bufferBytes;
   }
 
   get failed(): boolean {
@@ -128,6 +134,7 @@ export class StreamPull {
 
   async close(): Promise<void> {
     this.#offLost();
+    this.#connection.pulls.delete(this);
     this.#subscription.unsubscribe();
     if (!this.#connection.up) return;
     try {

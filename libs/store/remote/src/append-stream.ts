@@ -2,20 +2,25 @@ import { MeshError, unavailable } from '@eventmesh/errors';
 import type { AppendResponse, EventStoreService } from '@eventmesh/proto-gen/store';
 import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
 import {
+  storeBusy,
   storeClosed,
   type AppendBatch,
   type AppendReceipt,
   type ProducerSession,
 } from '@eventmesh/store-api';
 import { encodeAppend } from './encode-append.ts';
+import type { RemoteStoreOptions } from './options.ts';
 import { durabilityFromWire } from './wire.ts';
 
-/** Frames of one partition that may wait for their receipts. */
-const FRAMES_IN_FLIGHT_MAX = 16;
 /** A frame takes what has gathered, up to this. */
 const FRAME_BYTES = 256 * 1024;
 const FRAME_RECORDS_MAX = 1000;
 const SWEEP_MS = 250;
+
+/** See `RemoteStoreOptions`. */
+export type AppendLimits = Required<
+  Pick<RemoteStoreOptions, 'pendingBytesMax' | 'framesInFlightMax' | 'appendTimeoutMs'>
+>;
 
 interface Work {
   readonly batch: AppendBatch;
@@ -42,7 +47,7 @@ interface Lane {
  */
 export class AppendStream {
   readonly #client: Client<typeof EventStoreService>;
-  readonly #timeoutMs: number;
+  readonly #limits: AppendLimits;
   readonly #lanes = new Map<string, Lane>();
   readonly #frames = new Map<bigint, Frame>();
   #requests: AsyncQueue<PreEncoded> | undefined;
@@ -51,20 +56,36 @@ export class AppendStream {
   #sweep: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
   #closed = false;
+  /** Of records that are not answered. */
+  #pendingBytes = 0;
 
-  constructor(client: Client<typeof EventStoreService>, timeoutMs: number) {
+  constructor(client: Client<typeof EventStoreService>, limits: AppendLimits) {
     this.#client = client;
-    this.#timeoutMs = timeoutMs;
+    this.#limits = limits;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Frames that the busiest partition has on their way. */
+  get inFlight(): number {
+    return Math.max(0, ...[...this.#lanes.values()].map(({ inFlight }) => inFlight));
   }
 
   append(batch: AppendBatch, bytes: number): Promise<AppendReceipt> {
     if (this.#closed) return Promise.reject(storeClosed());
+    const { pendingBytesMax, framesInFlightMax } = this.#limits;
+    if (this.#pendingBytes + bytes > pendingBytesMax) {
+      return Promise.reject(storeBusy(pendingBytesMax));
+    }
+    this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
       const key = `${batch.partition}/${batch.log}`;
       let lane = this.#lanes.get(key);
       if (lane === undefined) this.#lanes.set(key, (lane = { queue: [], inFlight: 0 }));
       lane.queue.push({ batch, bytes, resolve, reject });
-      if (lane.inFlight < FRAMES_IN_FLIGHT_MAX) this.#send(lane);
+      if (lane.inFlight < framesInFlightMax) this.#send(lane);
     });
   }
 
@@ -82,11 +103,12 @@ export class AppendStream {
   }
 
   #send(lane: Lane): void {
-    while (lane.queue.length > 0 && lane.inFlight < FRAMES_IN_FLIGHT_MAX) {
+    const { framesInFlightMax, appendTimeoutMs } = this.#limits;
+    while (lane.queue.length > 0 && lane.inFlight < framesInFlightMax) {
       const works = takeFrame(lane);
       const requestId = ++this.#nextId;
       lane.inFlight++;
-      this.#frames.set(requestId, { lane, works, deadline: Date.now() + this.#timeoutMs });
+      this.#frames.set(requestId, { lane, works, deadline: Date.now() + appendTimeoutMs });
       this.#open().push(
         encodeAppend(
           requestId,
@@ -126,6 +148,7 @@ export class AppendStream {
     this.#frames.delete(response.requestId);
     const { lane, works } = frame;
     lane.inFlight--;
+    for (const { bytes } of works) this.#pendingBytes -= bytes;
     const { outcome } = response;
     if (outcome.case === 'receipt') {
       splitReceipt(works, {
@@ -147,7 +170,7 @@ export class AppendStream {
   #expire(): void {
     const now = Date.now();
     const late = [...this.#frames.values()].some(({ deadline }) => deadline < now);
-    if (late) this.#broken(new Error(`no receipt within ${this.#timeoutMs} ms`));
+    if (late) this.#broken(new Error(`no receipt within ${this.#limits.appendTimeoutMs} ms`));
   }
 
   /** Nobody knows what became of the frames; what was not sent yet is not tried either. */
@@ -164,6 +187,7 @@ export class AppendStream {
       lane.queue = [];
       lane.inFlight = 0;
     }
+    this.#pendingBytes = 0;
     for (const { reject } of works) reject(error);
     this.#tellIdle();
   }

@@ -16,14 +16,28 @@ interface Work {
 /** Sends cursor commits one call after the other, so that they are applied in call order. */
 export class CursorCommits {
   readonly #client: Client<typeof EventStoreService>;
+  readonly #waitingMax: number;
   #queue: Work[] = [];
+  #waiting = 0;
   #sending = false;
 
-  constructor(client: Client<typeof EventStoreService>) {
+  /** @param waitingMax Commits that may wait for the call before; one list of them always may. */
+  constructor(client: Client<typeof EventStoreService>, waitingMax: number) {
     this.#client = client;
+    this.#waitingMax = waitingMax;
   }
 
+  /** Commits that wait to be sent. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** @throws MeshError ResourceExhausted (STORE_BUSY); what is not written now goes later. */
   commit(commits: readonly CursorCommit[]): Promise<number[]> {
+    if (this.#waiting > 0 && this.#waiting + commits.length > this.#waitingMax) {
+      return Promise.reject(tooMany(this.#waitingMax));
+    }
+    this.#waiting += commits.length;
     return new Promise((resolve, reject) => {
       this.#queue.push({ commits, resolve, reject });
       if (!this.#sending) void this.#send();
@@ -57,9 +71,17 @@ export class CursorCommits {
     }
     const works = this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
+    this.#waiting -= commits;
     return works;
   }
 }
+
+const tooMany = (waitingMax: number): MeshError =>
+  new MeshError('ResourceExhausted', 'too many cursors wait for the store-gateway', {
+    limit: `${waitingMax} cursors`,
+    reason: 'STORE_BUSY',
+    retryAfterMs: 100,
+  });
 
 function settle(works: readonly Work[], fenced: ReadonlySet<number>): void {
   let from = 0;

@@ -19,6 +19,7 @@ import {
   type ReadItem,
   type ReadOptions,
   type StoreCapability,
+  type StoreQueues,
 } from '@eventmesh/store-api';
 import { AppendStream } from './append-stream.ts';
 import { CursorCommits } from './cursor-commits.ts';
@@ -42,13 +43,13 @@ const RETRY_PAUSE_MS = 200;
  * @throws MeshError Unavailable when the gateway does not answer in time.
  */
 export async function openRemoteStore(options: RemoteStoreOptions): Promise<EventStore> {
-  const { openTimeoutMs, appendTimeoutMs } = { ...DEFAULT_REMOTE_OPTIONS, ...options };
+  const settings = { ...DEFAULT_REMOTE_OPTIONS, ...options };
   const client = createClient(EventStoreService, options.transport);
-  const deadline = Date.now() + openTimeoutMs;
+  const deadline = Date.now() + settings.openTimeoutMs;
   for (;;) {
     try {
       const reply = await client.getProfile({}, { timeoutMs: Math.max(1, deadline - Date.now()) });
-      return new RemoteStore(options.transport, client, appendTimeoutMs, {
+      return new RemoteStore(settings, client, {
         capabilities: capabilitiesFromWire(reply.capabilities),
         recordBytesMax: Number(reply.recordBytesMax),
       });
@@ -79,15 +80,14 @@ class RemoteStore implements EventStore {
   #closed: Promise<void> | undefined;
 
   constructor(
-    transport: Transport,
+    settings: Required<RemoteStoreOptions>,
     client: Client<typeof EventStoreService>,
-    appendTimeoutMs: number,
     facts: Facts,
   ) {
-    this.#transport = transport;
+    this.#transport = settings.transport;
     this.#client = client;
-    this.#appends = new AppendStream(client, appendTimeoutMs);
-    this.#cursors = new CursorCommits(client);
+    this.#appends = new AppendStream(client, settings);
+    this.#cursors = new CursorCommits(client, settings.waitingCursorsMax);
     this.capabilities = facts.capabilities;
     this.#recordBytesMax = facts.recordBytesMax;
   }
@@ -177,6 +177,11 @@ class RemoteStore implements EventStore {
       throw invalid('before', `${before} is not a position`);
     }
     await this.#client.trim({ log, partition, before: BigInt(before) }, RETRY);
+  }
+
+  queues(): StoreQueues {
+    const { pendingBytes, inFlight } = this.#appends;
+    return { pendingBytes, inFlight, waitingCursors: this.#cursors.waiting };
   }
 
   async ping(): Promise<void> {

@@ -62,6 +62,7 @@ async function readAll(client: MeshClient, events: number): Promise<{ readonly s
 /** Starts the live subscription in a process of its own. */
 async function startProbe(target: Target) {
   const child = fork(PROBE, [JSON.stringify(target)], {
+    execArgv: process.execArgv,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   await once(child, 'message');

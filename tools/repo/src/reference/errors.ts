@@ -6,6 +6,7 @@ number is stable and for programs; the text is for people and may change. Over H
 \`application/problem+json\` body (RFC 9457) with \`code\` (the number), \`reason\`, \`detail\`, and
 \`field\`, \`limit\` and \`retryAfterMs\` where they apply. Over gRPC it is a status with
 \`google.rpc\` details: \`ErrorInfo\` (reason and number), \`BadRequest\` (the field), \`RetryInfo\`.
+Fields are named as the protocol writes them: \`expiresAfterMs\` over HTTP, \`expires_after_ms\` over gRPC.
 
 The column *retry* says whether the same operation may succeed when repeated: *later* asks for the
 pause that the error names.`;

@@ -5,6 +5,7 @@ import { errorsPage } from './errors.ts';
 import { grpcPage } from './grpc.ts';
 import { WORKSPACE } from './load.ts';
 import { metricsPage } from './metrics.ts';
+import { queuesPage } from './queues.ts';
 
 /** The generated pages of docs/reference, by path. */
 export const REFERENCE_PAGES: Readonly<Record<string, () => string | Promise<string>>> =
@@ -13,6 +14,7 @@ export const REFERENCE_PAGES: Readonly<Record<string, () => string | Promise<str
     'docs/reference/errors.md': errorsPage,
     'docs/reference/grpc.md': grpcPage,
     'docs/reference/metrics.md': metricsPage,
+    'docs/reference/queues.md': queuesPage,
   });
 
 /** Writes every page anew; answers the paths of those that changed. */

@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from './free-ports.ts';
+import { startNats, type NatsOptions, type NatsServer } from './nats.ts';
+
+export interface NatsClusterOptions extends Pick<
+  NatsOptions,
+  'syncInterval' | 'binary' | 'readyTimeoutMs'
+> {
+  /** Folder for the folders of the nodes; made when missing. */
+  readonly dir: string;
+  /** Default 3. */
+  readonly nodes?: number;
+}
+
+/**
+ * Starts a cluster of nats-servers on loopback, `n1` and on, with routes between them that stay over
+ * a restart; resolves when each of them knows the leader of JetStream.
+ */
+export async function startNatsCluster(options: NatsClusterOptions): Promise<NatsServer[]> {
+  const { dir, nodes = 3, readyTimeoutMs = 20_000, ...rest } = options;
+  const ports = await freePorts(nodes);
+  const routes = ports.map((port) => JSON.stringify(`nats://127.0.0.1:${port}`)).join(', ');
+  const starting = ports.map((port, n) =>
+    startNats({
+      ...rest,
+      readyTimeoutMs,
+      dir: join(dir, `n${n + 1}`),
+      serverName: `n${n + 1}`,
+      extraConfig: [
+        'cluster {',
+        '  name: eventmesh',
+        `  listen: "127.0.0.1:${port}"`,
+        `  routes: [${routes}]`,
+        '}',
+      ].join('\n'),
+    }),
+  );
+  const started = await Promise.allSettled(starting);
+  const servers = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  try {
+    for (const each of started) if (each.status === 'rejected') throw each.reason;
+    await Promise.all(servers.map((server) => knowsLeader(server, nodes, readyTimeoutMs)));
+    return servers;
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.stop()));
+    throw error;
+  }
+}
+
+async function knowsLeader(server: NatsServer, nodes: number, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const { meta_cluster: meta } = (await (await fetch(`${server.monitorUrl}/jsz`)).json()) as {
+      meta_cluster?: { leader?: string; cluster_size?: number };
+    };
+    if (meta?.leader !== undefined && meta.leader !== '' && meta.cluster_size === nodes) return;
+    if (Date.now() > deadline) throw new Error(`no JetStream leader within ${timeoutMs} ms`);
+    await sleep(20);
+  }
+}
