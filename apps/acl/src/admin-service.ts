@@ -8,7 +8,7 @@ import {
   type Policy,
   type UserSchema,
 } from '@eventmesh/proto-gen/acl';
-import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import type { CallContext, RegisterOptions, ServiceImpl } from '@eventmesh/rpc';
 import type { Authenticator, Identity } from './authenticator.ts';
 import type { Changes } from './changes.ts';
 import type { Directory } from './directory.ts';
@@ -131,6 +131,28 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
 }
 
 /** Runs a task for a caller who may administer its tenant, and audits how it ended. */
+const CALLERS = new WeakMap<CallContext, Promise<Identity>>();
+
+/** Who calls; asked for once a call, by the guard, before the message is read. */
+function callerOf(authenticator: Authenticator, ctx: CallContext): Promise<Identity> {
+  let caller = CALLERS.get(ctx);
+  if (caller === undefined) {
+    const authorization = ctx.metadata.get('authorization');
+    caller = Promise.resolve().then(() =>
+      authenticator.authenticate(parseAuthorization(authorization)),
+    );
+    CALLERS.set(ctx, caller);
+  }
+  return caller;
+}
+
+/** Refuses callers without valid credentials. */
+export const adminGuard = (authenticator: Authenticator): RegisterOptions => ({
+  guard: async (ctx) => {
+    await callerOf(authenticator, ctx);
+  },
+});
+
 function administration(parts: AdminParts) {
   const { authenticator, audit, clock, directory, member } = parts;
   return async <T>(
@@ -138,9 +160,7 @@ function administration(parts: AdminParts) {
     task: Task,
     run: (tenant: string) => Promise<T>,
   ): Promise<T> => {
-    const caller = await authenticator.authenticate(
-      parseAuthorization(ctx.metadata.get('authorization')),
-    );
+    const caller = await callerOf(authenticator, ctx);
     const tell = (outcome: string, reason: string) => {
       audit({
         timeMs: BigInt(clock.now()),

@@ -5,7 +5,7 @@ import { systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
 import { AclAdminService, AclService } from '@eventmesh/proto-gen/acl';
 import { Router } from '@eventmesh/rpc';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
-import { aclAdminService } from './admin-service.ts';
+import { aclAdminService, adminGuard } from './admin-service.ts';
 import { Authenticator } from './authenticator.ts';
 import { applyBootstrap, readBootstrap } from './bootstrap.ts';
 import { Changes } from './changes.ts';
@@ -88,6 +88,7 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
         member,
         operatorTenant: config.operatorTenant,
       }),
+      adminGuard(authenticator),
     );
 
   let counting: Promise<void> | undefined;

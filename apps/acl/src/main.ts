@@ -1,5 +1,5 @@
 import { CLIENT_METRICS, createAuditSpool } from '@eventmesh/clients';
-import { runService, tlsFiles } from '@eventmesh/lifecycle';
+import { awayLog, runService, tlsFiles } from '@eventmesh/lifecycle';
 import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { createAclApp } from './app.ts';
@@ -11,8 +11,10 @@ await runService({
   config: aclConfig,
   async create(config, { log, metrics, memberId }) {
     const kv = await openKv(config.kv);
-    const spool = openAudit(config, memberId, (err) =>
-      log.warn({ err }, 'audit entries wait for the governance service'),
+    const spool = openAudit(
+      config,
+      memberId,
+      awayLog(log, 'audit entries wait for the governance service'),
     );
     if (spool !== undefined) metrics.measure(CLIENT_METRICS.auditSpool, spool.size);
     const app = createAclApp(config, {

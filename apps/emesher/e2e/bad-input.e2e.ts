@@ -130,12 +130,12 @@ describe('a publish', () => {
     [
       'with a life that is no time',
       { expiresAfterMs: -1n },
-      { code: 'InvalidArgument', field: 'expiresAfterMs', limit: '1 to 3155760000000 ms' },
+      { code: 'InvalidArgument', field: 'expires_after_ms', limit: '1 to 3155760000000 ms' },
     ],
     [
       'with a life beyond any clock',
       { expiresAfterMs: (1n << 63n) - 1n },
-      { code: 'InvalidArgument', field: 'expiresAfterMs' },
+      { code: 'InvalidArgument', field: 'expires_after_ms' },
     ],
   ])('%s is refused', (_, request, wanted) => refusal(publish(request), wanted));
 
@@ -248,17 +248,17 @@ describe('a subscription', () => {
     [
       'without topic filter',
       { topicFilters: [] },
-      { code: 'InvalidArgument', field: 'topicFilters', limit: '1 to 64 topic filters' },
+      { code: 'InvalidArgument', field: 'topic_filters', limit: '1 to 64 topic filters' },
     ],
     [
       'with too many topic filters',
       { topicFilters: Array.from({ length: 65 }, (_, n) => `a/${n}`) },
-      { code: 'InvalidArgument', field: 'topicFilters', limit: '1 to 64 topic filters' },
+      { code: 'InvalidArgument', field: 'topic_filters', limit: '1 to 64 topic filters' },
     ],
     [
       'with # in the middle',
       { topicFilters: ['a/#/b'] },
-      { code: 'InvalidArgument', field: 'topicFilters[0]' },
+      { code: 'InvalidArgument', field: 'topic_filters[0]' },
     ],
     [
       'wider than the grant',
@@ -281,27 +281,27 @@ describe('a subscription', () => {
     [
       'with an ack timeout out of range',
       { ackTimeoutMs: 1n },
-      { code: 'InvalidArgument', field: 'ackTimeoutMs', limit: '1000 to 43200000' },
+      { code: 'InvalidArgument', field: 'ack_timeout_ms', limit: '1000 to 43200000' },
     ],
     [
       'with a negative ack timeout',
       { ackTimeoutMs: -5n },
-      { code: 'InvalidArgument', field: 'ackTimeoutMs' },
+      { code: 'InvalidArgument', field: 'ack_timeout_ms' },
     ],
     [
       'with too many in flight',
       { inFlightMax: 1_000_000 },
-      { code: 'InvalidArgument', field: 'inFlightMax', limit: '1 to 65536' },
+      { code: 'InvalidArgument', field: 'in_flight_max', limit: '1 to 65536' },
     ],
     [
       'with too many attempts',
       { retry: { attemptsMax: 5000 } },
-      { code: 'InvalidArgument', field: 'retry.attemptsMax', limit: '1 to 1000' },
+      { code: 'InvalidArgument', field: 'retry.attempts_max', limit: '1 to 1000' },
     ],
     [
       'with a retry delay that is no time',
       { retry: { delayMs: -1n } },
-      { code: 'InvalidArgument', field: 'retry.delayMs' },
+      { code: 'InvalidArgument', field: 'retry.delay_ms' },
     ],
     [
       'that starts before the first position',
@@ -311,13 +311,13 @@ describe('a subscription', () => {
     [
       'that starts before time began',
       { start: { from: { case: 'timeMs', value: -1n } } },
-      { code: 'InvalidArgument', field: 'start.timeMs' },
+      { code: 'InvalidArgument', field: 'start.time_ms' },
     ],
     ['of an unknown mode', { mode: 99 }, { code: 'InvalidArgument', field: 'mode' }],
     [
       'of an unknown delivery class',
       { deliveryClass: 99 },
-      { code: 'InvalidArgument', field: 'deliveryClass' },
+      { code: 'InvalidArgument', field: 'delivery_class' },
     ],
   ])('%s is refused', (_, spec, wanted) => refusal(create(spec), wanted));
 

@@ -335,6 +335,7 @@ function deliverPath(base: Base, direct: DirectSwitch) {
     changes,
     books,
     now,
+    policies,
     broadcastConsumersMax,
   });
   const relays: RelayOptions = {
@@ -378,6 +379,7 @@ function linkPath(
     {
       site,
       member,
+      store,
       logs,
       followers,
       ledger,
@@ -385,6 +387,7 @@ function linkPath(
       logger,
       routes,
       directQueueMax: dataPlane.link.directQueueMax,
+      progressInterval: dataPlane.link.progressInterval,
       now: Date.now,
     },
     directory,

@@ -6,13 +6,13 @@ import { callerOf } from './session.ts';
 type Called = (session: Session, ...rest: unknown[]) => unknown;
 
 /**
- * The same mesh; what a caller is refused for want of right goes to the audit. Publishes are not
+ * The same mesh; what a caller is refused for want of right or by a quota goes to the audit. Publishes are not
  * looked at here: each event has its own outcome, and the ledger tells the audit of those.
  */
 export function auditRefusals(port: MeshPort, audit: AuditSink): MeshPort {
   const note = (session: Session, thrown: unknown): never => {
     const error = MeshError.from(thrown);
-    if (error.code === 'PermissionDenied') {
+    if (error.code === 'PermissionDenied' || error.reason === 'QUOTA') {
       const { tenant, name } = callerOf(session).principal;
       const { action = '', resource = '' } = error.details.facts ?? {};
       const entry = { tenant, principal: name, action, resource };

@@ -115,6 +115,10 @@ export const dataPlaneConfig = {
       'Answers that wait for the neighbour to read them; beyond it nothing is read of it.',
       { min: 16, max: 1_000_000, default: 4096 },
     ),
+    progressInterval: duration(
+      'How often a neighbour is told, and writes down, how far a link has looked past events that do not go there; what was looked at since is read again after a restart.',
+      { default: '1s', min: '10ms', max: '60s' },
+    ),
     hopsMax: integer('Sites an event may pass; beyond it is dropped and counted.', {
       min: 2,
       max: 64,

@@ -1,5 +1,5 @@
 import { RegistryView, createAuthorizer, createGovernanceView } from '@eventmesh/clients';
-import { runService, tlsFiles } from '@eventmesh/lifecycle';
+import { awayLog, runService, tlsFiles } from '@eventmesh/lifecycle';
 import { AclService } from '@eventmesh/proto-gen/acl';
 import { PolicyService } from '@eventmesh/proto-gen/governance';
 import { Member_Kind, RegistryService } from '@eventmesh/proto-gen/registry';
@@ -24,12 +24,13 @@ await runService({
       ttlMs: config.dataPlane.lease.ttl,
       log,
     });
-    const onError = (error: Error) => log.warn({ err: error }, 'a service of the site is away');
-    const authorizer = createAuthorizer(createClient(AclService, acl), { onError });
+    const authorizer = createAuthorizer(createClient(AclService, acl), {
+      onError: awayLog(log, 'the acl service is away'),
+    });
     const policies = createGovernanceView(createClient(PolicyService, governance), {
       member: memberId,
       auditEntriesMax: config.dataPlane.audit.spoolMax,
-      onError,
+      onError: awayLog(log, 'the governance service is away'),
     });
     const remoteStore = await openRemoteStore({
       ...config.services.store,

@@ -170,6 +170,11 @@ export const emesherMetrics = {
     [],
   ),
   leaseTtl: gauge('eventmesh_lease_ttl_seconds', 'The time of the lease of this emesher.'),
+  linkRead: counter(
+    'eventmesh_link_read_total',
+    'Stored events that a link has looked at; one that is read again counts again.',
+    ['to'],
+  ),
   linkTaken: counter(
     'eventmesh_link_taken_total',
     'Events that a link has taken to bring to a neighbouring site; each counts once.',
@@ -177,7 +182,7 @@ export const emesherMetrics = {
   ),
   linkFiltered: counter(
     'eventmesh_link_filtered_total',
-    'Stored events that a link has looked at and that do not go to the neighbouring site.',
+    'Stored events that do not go to the neighbouring site; each counts once, as far as the site keeps how far was looked.',
     ['to'],
   ),
   linkDelivered: counter(
@@ -193,6 +198,11 @@ export const emesherMetrics = {
   linkHeld: gauge(
     'eventmesh_link_held',
     'Taken events that are neither accepted by the neighbouring site nor expired.',
+    ['to'],
+  ),
+  linkUnkept: gauge(
+    'eventmesh_link_unkept',
+    'Positions that a link has looked at and that would be read again after a restart; the neighbouring site is told at intervals (link.progressInterval).',
     ['to'],
   ),
   linkSent: counter('eventmesh_link_sent_total', 'Events sent to a neighbouring site.', ['to']),

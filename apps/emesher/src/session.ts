@@ -15,7 +15,7 @@ const KINDS: Readonly<Record<number, Principal['kind']>> = Object.freeze({
 export class CallerSession implements Session {
   readonly principal: Principal;
   readonly grants: Grants;
-  /** The quotas that apply to it; looked up on its first publish. */
+  /** The quotas that apply to it; looked up when the first is taken. */
   quota: QuotaHandle | undefined;
   /** Topics this caller has published to, resolved; see `publish/resolve.ts`. */
   readonly topics = new Map<string, ResolvedTopic>();

@@ -8,7 +8,7 @@ import {
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { KvOperation } from '@eventmesh/kv-api';
 import { Action, Principal_Kind as Kind } from '@eventmesh/proto-gen/acl';
-import type { CallContext } from '@eventmesh/rpc';
+import type { CallContext, RegisterOptions } from '@eventmesh/rpc';
 import type { AuditLog } from './audit-log.ts';
 import { checkTenant } from './checks.ts';
 import type { PolicyState } from './policy-state.ts';
@@ -50,12 +50,33 @@ export async function remove(state: PolicyState, key: string, field: string, non
   return {};
 }
 
+const SESSIONS = new WeakMap<CallContext, Promise<Session>>();
+
+/** Who calls; asked for once a call, by the guard, before the message is read. */
+function sessionOf(authorizer: Authorizer, ctx: CallContext): Promise<Session> {
+  let session = SESSIONS.get(ctx);
+  if (session === undefined) {
+    const authorization = ctx.metadata.get('authorization');
+    session = Promise.resolve().then(() =>
+      authorizer.authenticate(parseAuthorization(authorization)),
+    );
+    SESSIONS.set(ctx, session);
+  }
+  return session;
+}
+
+/** Refuses callers without valid credentials. */
+export const sessionGuard = (authorizer: Authorizer): RegisterOptions => ({
+  guard: async (ctx) => {
+    await sessionOf(authorizer, ctx);
+  },
+});
+
 /** Runs a task for a caller who may do it, and audits changes and refusals. */
 export function administration(parts: GovernanceParts): Administration {
   const { audit, note, state } = parts;
   return async (ctx, task, run) => {
-    const authorization = parseAuthorization(ctx.metadata.get('authorization'));
-    const session = await parts.authorizer.authenticate(authorization);
+    const session = await sessionOf(parts.authorizer, ctx);
     const changes = task.needs === 'admin';
     const entry = (outcome: string, reason: string): AuditEntryInit => ({
       timeMs: BigInt(parts.now()),

@@ -1,11 +1,12 @@
 import { CLIENT_METRICS, createAuditSpool, createAuthorizer } from '@eventmesh/clients';
 import type { Secret } from '@eventmesh/config';
 import { prefixed, systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
-import { bearerGuard } from '@eventmesh/lifecycle';
+import { awayLog, bearerGuard } from '@eventmesh/lifecycle';
 import type { AclService } from '@eventmesh/proto-gen/acl';
 import { GovernanceService, PolicyService } from '@eventmesh/proto-gen/governance';
 import { Router, createClient, localTransport, type Client } from '@eventmesh/rpc';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
+import { sessionGuard } from './administration.ts';
 import { AuditLog, type AuditLogOptions, type StoreSource } from './audit-log.ts';
 import { applyBootstrap, readBootstrap } from './bootstrap.ts';
 import type { GovernanceSettings } from './config.ts';
@@ -83,7 +84,7 @@ export function createGovernanceApp(
   measure(CLIENT_METRICS.auditSpool, () => spool.size);
   const authorizer = createAuthorizer(deps.acl, {
     now,
-    onError: (err) => log.warn({ err }, 'the acl service is away'),
+    onError: awayLog(log, 'the acl service is away'),
   });
   router.service(
     GovernanceService,
@@ -96,6 +97,7 @@ export function createGovernanceApp(
       member,
       operatorTenant: config.operatorTenant,
     }),
+    sessionGuard(authorizer),
   );
 
   const stopping = new AbortController();

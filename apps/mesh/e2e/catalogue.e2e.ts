@@ -27,6 +27,19 @@ async function put(filter: string, ...rules: string[]): Promise<void> {
   expect(await workspace.run(...args)).toMatchObject({ code: 0 });
 }
 
+/** Calls of a user, by the SDK. */
+function clientOf(user: 'subscriber') {
+  const client = site.client(user);
+  return {
+    subscriptions: client.subscriptions,
+    /** Until the first delivery. */
+    subscribe: async (subscription: { name: string; topicFilters: string[] }) => {
+      for await (const delivery of client.subscribe({ subscription })) return delivery;
+      return undefined;
+    },
+  };
+}
+
 describe('an entry of the catalogue', () => {
   it('refuses what is larger or of another type, naming the limit', async () => {
     await put('ruled/#', '--event-bytes', '200', '--type', 'com.example.order');
@@ -68,6 +81,44 @@ describe('an entry of the catalogue', () => {
     });
   });
 
+  it('refuses a subscription beyond the quota, until there is room again', async () => {
+    const [admin, subscriber] = [site.flags('admin'), site.flags('subscriber')];
+    const quotas = ['catalogue', 'quotas'];
+    const principal = ['--principal', 'subscriber'];
+    expect(
+      await workspace.run(...quotas, 'put', '--subscriptions', '1', ...principal, ...admin),
+    ).toMatchObject({ code: 0 });
+    const make = (name: string) =>
+      workspace.run('subscriptions', 'create', name, 'a/#', ...subscriber);
+    expect(await make('quota-0')).toMatchObject({ code: 0 });
+    const { subscriptions, subscribe } = clientOf('subscriber');
+    const refused = {
+      code: 'ResourceExhausted',
+      details: { field: 'subscription', limit: '1 subscriptions', reason: 'QUOTA' },
+    };
+    const second = { name: 'quota-1', topicFilters: ['a/#'] };
+    // The policy reaches the emesher by and by.
+    await eventually(async () => {
+      await subscriptions.deleteSubscription({ name: second.name }).catch(() => undefined);
+      await expect(
+        subscriptions.createSubscription({ subscription: second }),
+      ).rejects.toMatchObject(refused);
+    });
+    await expect(subscribe({ name: '', topicFilters: ['a/#'] })).rejects.toMatchObject(refused);
+    // What is there already goes on.
+    expect(await make('quota-0')).toMatchObject({ code: 0 });
+    await eventually(async () => {
+      const entries = await workspace.json<object[]>('audit', 'list', ...admin);
+      const entry = { principal: 'subscriber', action: 'subscribe', resource: 'quota-1' };
+      expect(entries).toContainEqual(expect.objectContaining({ ...entry, outcome: 'refused' }));
+    });
+    await subscriptions.deleteSubscription({ name: 'quota-0' });
+    expect(await make('quota-1')).toMatchObject({ code: 0 });
+    expect(await workspace.run(...quotas, 'delete', ...principal, ...admin)).toMatchObject({
+      code: 0,
+    });
+  });
+
   it('ends the life of its events with the retention', async () => {
     await put('kept/short', '--retention', '50ms', '--event-bytes', '200');
     await eventually(() =>
@@ -82,6 +133,28 @@ describe('an entry of the catalogue', () => {
       const events = await site.stored('kept/#', 'end');
       expect(events.map(({ id }) => id)).toEqual(['there']);
     });
+  });
+});
+
+describe('the list of entries', () => {
+  it('names classes and enforcement as the options do', async () => {
+    const flags = site.flags('admin');
+    await put('named/direct', '--direct');
+    await put('named/strong', '--durability', 'page-cache');
+    const topics = await workspace.json<object[]>('catalogue', 'topics', ...flags);
+    for (const [topicFilter, deliveryClass, durabilityMin] of [
+      ['named/direct', 'direct', ''],
+      ['named/strong', 'durable', 'page-cache'],
+    ]) {
+      const entry = { topicFilter, deliveryClass, durabilityMin };
+      expect(topics).toContainEqual(expect.objectContaining(entry));
+    }
+    const [types, type] = [['catalogue', 'types'], 'named.type'];
+    expect(await workspace.run(...types, 'put', type, '--warn', ...flags)).toMatchObject({
+      code: 0,
+    });
+    const listed = await workspace.json<object[]>(...types, ...flags);
+    expect(listed).toContainEqual(expect.objectContaining({ type, enforcement: 'warn' }));
   });
 });
 

@@ -254,7 +254,7 @@ describe('the inbox of a request', () => {
     const { delivery } = await waiting();
     const address = delivery.event.text('replyto') ?? '';
     const durable = await failure(asker.publish(address, event(), { deliveryClass: 'durable' }));
-    expect(durable.details.field).toBe('deliveryClass');
+    expect(durable.details.field).toBe('delivery_class');
   });
 
   it(

@@ -107,9 +107,9 @@ describe('an event that is published for later', () => {
   });
 
   it.each([
-    ['a year and a day', { deliverAfterMs: 367 * 24 * HOUR_MS }, 'deliverAfterMs'],
-    ['two times', { deliverAfterMs: 1000, deliverAt: Date.now() + HOUR_MS }, 'deliverAfterMs'],
-    ['a time before now, negative', { deliverAt: -1 }, 'deliverAtMs'],
+    ['a year and a day', { deliverAfterMs: 367 * 24 * HOUR_MS }, 'deliver_after_ms'],
+    ['two times', { deliverAfterMs: 1000, deliverAt: Date.now() + HOUR_MS }, 'deliver_after_ms'],
+    ['a time before now, negative', { deliverAt: -1 }, 'deliver_at_ms'],
   ])('is refused for %s', async (_, options, field) => {
     const refused = publisher.publish('a/later', event('refused'), options);
     await expect(refused).rejects.toMatchObject({ code: 'InvalidArgument', details: { field } });

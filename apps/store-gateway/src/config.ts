@@ -90,7 +90,8 @@ const store = section('The store.', {
 
 /** Configuration of the service. */
 export const storeGatewayConfig = section('The store-gateway: one surface over a store.', {
-  ...serviceConfig(STORE_GATEWAY_PORT),
+  // An emesher reads each partition of each tenant by a call of its own, and follows it for ever.
+  ...serviceConfig(STORE_GATEWAY_PORT, 100_000),
   ...storeGatewaySettings,
   store,
 });

@@ -75,9 +75,12 @@ describe('QuotaBook', () => {
     expect(handle.take(2, 0)).toBe(0);
     quotas.set(quota({ eventsPerSecond: 2n, eventBytesMax: 50n, subscriptionsMax: 4n }));
     expect(handle.take(1, 0)).toBeGreaterThan(0);
-    expect([handle.eventBytesMax, handle.subscriptionsMax]).toEqual([50, 4]);
-    quotas.set(quota({ principal: 'ann', eventBytesMax: 10n }));
+    expect(handle.eventBytesMax).toBe(50);
+    expect(handle.subscriptionsMax).toEqual({ ofTenant: 4, ofPrincipal: 0 });
+    quotas.set(quota({ principal: 'ann', eventBytesMax: 10n, subscriptionsMax: 9n }));
     expect(handle.eventBytesMax).toBe(10);
+    expect(handle.subscriptionsMax).toEqual({ ofTenant: 4, ofPrincipal: 9 });
+    expect(quotas.handle('t', '').subscriptionsMax).toEqual({ ofTenant: 4, ofPrincipal: 0 });
     quotas.reset([]);
     expect(handle.take(100, 0)).toBe(0);
     expect(handle.eventBytesMax).toBe(0);

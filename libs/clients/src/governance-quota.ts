@@ -12,8 +12,8 @@ export interface QuotaHandle {
   readonly rates: string;
   /** Largest event in bytes; 0 for unlimited. */
   readonly eventBytesMax: number;
-  /** Most subscriptions; 0 for unlimited. */
-  readonly subscriptionsMax: number;
+  /** Most subscriptions of all its tenant's principals, and of its own; 0 for unlimited. */
+  readonly subscriptionsMax: { readonly ofTenant: number; readonly ofPrincipal: number };
 }
 
 interface Limits {
@@ -59,11 +59,6 @@ export class QuotaBook {
   handle(tenant: string, principal: string): QuotaHandle {
     const limits = this.#limits;
     const [ofTenant, ofPrincipal] = [keyOf(tenant, ''), keyOf(tenant, principal)];
-    const smallest = (field: 'eventBytesMax' | 'subscriptionsMax'): number => {
-      const a = limits.get(ofTenant)?.[field] ?? 0;
-      const b = limits.get(ofPrincipal)?.[field] ?? 0;
-      return a === 0 || b === 0 ? a + b : Math.min(a, b);
-    };
     const rate = (of: 'events' | 'bytes'): string[] => {
       const rates = [limits.get(ofTenant), limits.get(ofPrincipal)].flatMap(
         (each) => each?.[of]?.perSecond ?? [],
@@ -94,10 +89,15 @@ export class QuotaBook {
         return 0;
       },
       get eventBytesMax() {
-        return smallest('eventBytesMax');
+        const a = limits.get(ofTenant)?.eventBytesMax ?? 0;
+        const b = limits.get(ofPrincipal)?.eventBytesMax ?? 0;
+        return a === 0 || b === 0 ? a + b : Math.min(a, b);
       },
       get subscriptionsMax() {
-        return smallest('subscriptionsMax');
+        return {
+          ofTenant: limits.get(ofTenant)?.subscriptionsMax ?? 0,
+          ofPrincipal: principal === '' ? 0 : (limits.get(ofPrincipal)?.subscriptionsMax ?? 0),
+        };
       },
     };
   }

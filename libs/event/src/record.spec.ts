@@ -1,7 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { MeshError } from '@eventmesh/errors';
-import { RecordEncoder, decodePlace, decodeRecord, encodeRecord, type RecordHead } from './index.ts';
+import {
+  RecordEncoder,
+  decodePlace,
+  decodeRecord,
+  encodeRecord,
+  type RecordHead,
+} from './index.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());

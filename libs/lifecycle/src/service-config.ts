@@ -29,8 +29,11 @@ const serverTlsConfig = section('TLS with PEM files.', {
   ),
 });
 
-/** Settings that every service has. An app adds its own and passes the default gRPC port. */
-export const serviceConfig = (grpcPort: number) =>
+/**
+ * Settings that every service has. An app adds its own and passes the default gRPC port and, when
+ * the few that call it need many calls each, their number.
+ */
+export const serviceConfig = (grpcPort: number, streamsMax = 1000) =>
   ({
     site: text('Name of the site this service belongs to, the same for all its services.', {
       pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
@@ -46,7 +49,7 @@ export const serviceConfig = (grpcPort: number) =>
         {
           min: 1,
           max: 1_000_000,
-          default: 1000,
+          default: streamsMax,
         },
       ),
       firstMessage: duration(

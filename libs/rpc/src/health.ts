@@ -4,7 +4,10 @@ import type { DescFile } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '@eventmesh/proto-gen/health';
 import { ServerReflection } from '@eventmesh/proto-gen/reflection';
-import type { Router } from './service.ts';
+import type { Router, ServiceImpl } from './service.ts';
+
+/** Strangers may call these services; no request of theirs is as long as this. */
+const OPEN = { messageBytesMax: 64 * 1024 };
 
 /** Adds grpc.health.v1 and grpc.reflection.v1 to a router; call it after the other services. */
 export function addStandardServices(router: Router, ready: () => boolean): void {
@@ -19,7 +22,7 @@ function addHealth(router: Router, ready: () => boolean): void {
     }
     return ready() ? Status.SERVING : Status.NOT_SERVING;
   };
-  router.service(Health, {
+  const impl: ServiceImpl<typeof Health> = {
     async check({ service }) {
       const found = status(service);
       if (found === undefined) throw new MeshError('NotFound', `no service "${service}" here`);
@@ -37,7 +40,8 @@ function addHealth(router: Router, ready: () => boolean): void {
         await pause(1000, AbortSignal.any([ctx.signal, ctx.draining]));
       }
     },
-  });
+  };
+  router.service(Health, impl, OPEN);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -53,7 +57,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 function addReflection(router: Router): void {
-  router.service(ServerReflection, {
+  const impl: ServiceImpl<typeof ServerReflection> = {
     async *serverReflectionInfo(requests) {
       for await (const request of requests) {
         yield {
@@ -63,7 +67,8 @@ function addReflection(router: Router): void {
         };
       }
     },
-  });
+  };
+  router.service(ServerReflection, impl, OPEN);
 }
 
 function reflect(router: Router, request: { case?: string | undefined; value?: unknown }) {

@@ -1,6 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
-import type { CallContext, Route, Router } from './service.ts';
+import type { CallContext, Router } from './service.ts';
 
 /** A call on its way to its handler. */
 export interface Call {
@@ -18,16 +18,23 @@ export interface Call {
 export type Interceptor = (call: Call, next: () => Promise<unknown>) => Promise<unknown>;
 
 /** The interceptors in the order in which they were added, then the guard, then the handler. */
-export function invoke(
-  router: Router,
-  path: string,
-  method: DescMethod,
-  input: unknown,
-  ctx: CallContext,
-): Promise<unknown> {
-  const route = router.routes.get(path);
-  const call = { path, method, ctx };
-  let next = () => handle(route, call, input);
+export function invoke(router: Router, call: Call, input: unknown): Promise<unknown> {
+  return through(router, call, async () => {
+    await router.routes.get(call.path)?.guard?.(call.ctx, call.method);
+    return handle(router, call, input);
+  });
+}
+
+/** The same for a call whose guard has let it pass already. */
+export const invokeAdmitted = (router: Router, call: Call, input: unknown): Promise<unknown> =>
+  through(router, call, () => handle(router, call, input));
+
+/** What the interceptors make of a call that is refused before its handler is asked. */
+export const invokeRefused = (router: Router, call: Call, error: MeshError): Promise<unknown> =>
+  through(router, call, () => Promise.reject(error));
+
+function through(router: Router, call: Call, innermost: () => Promise<unknown>): Promise<unknown> {
+  let next = innermost;
   for (const interceptor of router.interceptors.toReversed()) {
     const inner = next;
     next = () => interceptor(call, inner);
@@ -35,11 +42,10 @@ export function invoke(
   return next();
 }
 
-async function handle(route: Route | undefined, call: Call, input: unknown): Promise<unknown> {
-  const { ctx, method } = call;
-  if (route?.handler === undefined) {
+async function handle(router: Router, { path, method, ctx }: Call, input: unknown) {
+  const handler = router.routes.get(path)?.handler;
+  if (handler === undefined) {
     throw new MeshError('Unimplemented', `${method.parent.typeName}/${method.name} is not served`);
   }
-  await route.guard?.(ctx, method);
-  return route.handler(input, ctx);
+  return handler(input, ctx);
 }

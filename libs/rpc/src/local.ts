@@ -30,7 +30,10 @@ export function localTransport(router: Router, metadata: Record<string, string> 
       try {
         const ctx = context(options);
         const request = create(method.input, input as never);
-        return create(method.output, (await invoke(router, path, method, request, ctx)) as never);
+        return create(
+          method.output,
+          (await invoke(router, { path, method, ctx }, request)) as never,
+        );
       } catch (error) {
         throw MeshError.from(error);
       }
@@ -40,7 +43,7 @@ export function localTransport(router: Router, metadata: Record<string, string> 
         const ctx = context(options);
         const requests = created(method.input, input);
         const request = method.methodKind === 'server_streaming' ? await first(requests) : requests;
-        const replies = await invoke(router, path, method, request, ctx);
+        const replies = await invoke(router, { path, method, ctx }, request);
         if (method.methodKind === 'client_streaming') {
           yield create(method.output, replies as never);
         } else {

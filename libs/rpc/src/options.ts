@@ -18,6 +18,12 @@ export interface ServerTlsFiles extends TlsFiles {
 /** Largest gRPC message: the largest event the mesh allows in one frame, and 64 KiB of envelope. */
 export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024 + 64 * 1024;
 
+/** Calls that one connection may have open at a time, unless the server is told otherwise. */
+export const STREAMS_MAX = 1000;
+
+/** Longest wait for the first complete message of a call, in ms. */
+export const FIRST_MESSAGE_MS = 10_000;
+
 /**
  * grpc-js leaves keepalive, message size and session memory unlimited; these are our bounds.
  * Both sides ping alike, so that neither is told off for too many pings.

@@ -6,6 +6,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import { MESSAGE_BYTES_MAX } from './options.ts';
+import type { Route } from './service.ts';
 import { hasDetails, toStatus } from './status.ts';
 
 type AnyStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
@@ -16,20 +17,22 @@ type AnyStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
  * call, which is what the first interceptor is given; through here these refusals carry the field,
  * the limit and the details of all others.
  */
-export const ownStatus: ServerInterceptor = (_method, call) => {
-  const send = call.sendStatus.bind(call);
-  call.sendStatus = (status: AnyStatus) => {
-    send(status.code === GrpcCode.OK || hasDetails(status.metadata) ? status : explained(status));
+export const ownStatus =
+  (routes: ReadonlyMap<string, Route>): ServerInterceptor =>
+  ({ path }, call) => {
+    const send = call.sendStatus.bind(call);
+    const explained = ({ code, details }: AnyStatus): StatusObject =>
+      toStatus(meaning(code, details, routes.get(path)?.messageBytesMax ?? MESSAGE_BYTES_MAX));
+    call.sendStatus = (status: AnyStatus) => {
+      send(status.code === GrpcCode.OK || hasDetails(status.metadata) ? status : explained(status));
+    };
+    // Nothing else is intercepted, so that messages pass without another layer.
+    return call as ServerInterceptingCall;
   };
-  // Nothing else is intercepted, so that messages pass without another layer.
-  return call as ServerInterceptingCall;
-};
 
-const explained = ({ code, details }: AnyStatus): StatusObject => toStatus(meaning(code, details));
-
-function meaning(code: number, text: string): MeshError {
+function meaning(code: number, text: string, bytesMax: number): MeshError {
   if (code === GrpcCode.RESOURCE_EXHAUSTED && text.includes('larger than')) {
-    return tooLarge('request', sentence(text), `${MESSAGE_BYTES_MAX} bytes`);
+    return tooLarge('request', sentence(text), `${bytesMax} bytes`);
   }
   if (text.includes('decompress')) {
     return invalid('request', 'cannot be decompressed', { reason: 'MALFORMED' });

@@ -1,10 +1,8 @@
-import type { EventEmitter } from 'node:events';
 import type { Readable } from 'node:stream';
 import { create, fromBinary, toBinary, type DescMessage } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import {
   Server,
-  type Metadata,
   type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
@@ -12,10 +10,19 @@ import {
   type UntypedServiceImplementation,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { invoke } from './interceptors.ts';
+import { Admission } from './admission.ts';
+import { invokeAdmitted, invokeRefused } from './interceptors.ts';
+import { Malformed, tolerant } from './malformed.ts';
+import {
+  CHANNEL_OPTIONS,
+  FIRST_MESSAGE_MS,
+  STREAMS_MAX,
+  serverCredentials,
+  type ServerTlsFiles,
+} from './options.ts';
 import { ownStatus } from './own-status.ts';
 import { PreEncoded } from './pre-encoded.ts';
-import { CHANNEL_OPTIONS, serverCredentials, type ServerTlsFiles } from './options.ts';
+import { requestsOf } from './requests-of.ts';
 import type { CallContext, Route, Router } from './service.ts';
 import { toStatus } from './status.ts';
 
@@ -25,6 +32,13 @@ export interface RpcServerOptions {
   /** 0 takes a free port, to be read back from `port`. */
   readonly port: number;
   readonly tls?: ServerTlsFiles;
+  /** Calls that one connection may have open at a time; a client keeps further ones. Default 1,000. */
+  readonly streamsMax?: number;
+  /**
+   * Longest wait for the first complete message of a call, in ms; then DeadlineExceeded. Default
+   * 10,000. Streams that have begun may be idle for ever.
+   */
+  readonly firstMessageMs?: number;
   /** Told of every failed call whose cause is worth a log line; never throws. */
   readonly onError?: (path: string, error: MeshError) => void;
 }
@@ -39,13 +53,27 @@ type AnyCall =
 export class RpcServer {
   readonly #router: Router;
   readonly #options: RpcServerOptions;
-  readonly #server = new Server({ ...CHANNEL_OPTIONS, interceptors: [ownStatus] });
+  readonly #admission: Admission;
+  readonly #server: Server;
   readonly #draining = new AbortController();
   #port = 0;
 
   constructor(router: Router, options: RpcServerOptions) {
     this.#router = router;
     this.#options = options;
+    this.#admission = new Admission({
+      routes: router.routes,
+      firstMessageMs: options.firstMessageMs ?? FIRST_MESSAGE_MS,
+      draining: this.#draining.signal,
+      onRefused: (route, ctx, error) => {
+        this.#refused(route, ctx, error).catch((thrown: unknown) => this.#failed(route, thrown));
+      },
+    });
+    this.#server = new Server({
+      ...CHANNEL_OPTIONS,
+      'grpc.max_concurrent_streams': options.streamsMax ?? STREAMS_MAX,
+      interceptors: [ownStatus(router.routes), this.#admission.interceptor],
+    });
   }
 
   /** The port that is really listened on; 0 before `start`. */
@@ -114,7 +142,7 @@ export class RpcServer {
         responseStream:
           method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
         requestSerialize: serializer(method.input),
-        requestDeserialize: tolerant(method.input),
+        requestDeserialize: tolerant(method.input, route.requestType),
         responseSerialize: serializer(method.output),
         responseDeserialize: deserializer(method.output),
       };
@@ -131,7 +159,7 @@ export class RpcServer {
           call: ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>,
           done: sendUnaryData<unknown>,
         ) => {
-          this.#run(route, call, inputOf(call)).then(
+          this.#run(route, call).then(
             (reply) => done(null, reply),
             (error: unknown) => done(toStatus(this.#failed(route, error))),
           );
@@ -141,7 +169,7 @@ export class RpcServer {
         return (
           call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
         ) => {
-          this.#run(route, call, inputOf(call))
+          this.#run(route, call)
             .then((replies) => writeAll(call, replies as AsyncIterable<unknown>))
             .catch((error: unknown) => {
               call.emit('error', toStatus(this.#failed(route, error)));
@@ -150,9 +178,16 @@ export class RpcServer {
     }
   }
 
-  async #run(route: Route, call: AnyCall, input: unknown): Promise<unknown> {
-    if (input instanceof Malformed) throw input.error;
-    return invoke(this.#router, route.path, route.method, input, this.#context(call));
+  async #run(route: Route, call: AnyCall): Promise<unknown> {
+    const ctx = this.#admission.contextOf(call.metadata);
+    const request: unknown =
+      'read' in call ? requestsOf(call as Readable, ctx.signal) : call.request;
+    if (request instanceof Malformed) return this.#refused(route, ctx, request.error);
+    return invokeAdmitted(this.#router, { path: route.path, method: route.method, ctx }, request);
+  }
+
+  #refused(route: Route, ctx: CallContext, error: MeshError): Promise<unknown> {
+    return invokeRefused(this.#router, { path: route.path, method: route.method, ctx }, error);
   }
 
   #failed(route: Route, thrown: unknown): MeshError {
@@ -160,98 +195,6 @@ export class RpcServer {
     this.#options.onError?.(route.path, error);
     return error;
   }
-
-  #context(call: AnyCall): CallContext {
-    const gone = new AbortController();
-    (call as EventEmitter).on('cancelled', () =>
-      gone.abort(new MeshError('Cancelled', 'the caller is gone')),
-    );
-    const deadline = call.getDeadline();
-    return {
-      signal: gone.signal,
-      draining: this.#draining.signal,
-      deadlineMs:
-        typeof deadline === 'number' && !Number.isFinite(deadline) ? undefined : +deadline,
-      metadata: readMetadata(call.metadata),
-      peer: call.getPeer(),
-    };
-  }
-}
-
-/** A single request, or the stream of them. */
-function inputOf(call: AnyCall): unknown {
-  return 'read' in call ? requestsOf(call as Readable) : call.request;
-}
-
-/** Bytes that are not the message of the method: grpc-js would call that an error of the server. */
-class Malformed {
-  readonly error: MeshError;
-
-  constructor({ typeName }: DescMessage, cause: unknown) {
-    this.error = new MeshError(
-      'InvalidArgument',
-      `request: is not a ${typeName} in protobuf encoding`,
-      { field: 'request', reason: 'MALFORMED' },
-      cause,
-    );
-  }
-}
-
-/** Hands on what cannot be read instead of throwing, for the call itself to refuse. */
-const tolerant =
-  (schema: DescMessage) =>
-  (bytes: Buffer): unknown => {
-    try {
-      return fromBinary(schema, bytes);
-    } catch (error) {
-      return new Malformed(schema, error);
-    }
-  };
-
-/**
- * The requests of a call. Not the stream's own iterator: that one destroys the call when the
- * handler leaves it, and when the call fails while a request is awaited. The status of the call
- * would then never be sent, and the caller would wait for ever.
- */
-async function* requestsOf(call: Readable): AsyncGenerator {
-  let wake: () => void = () => undefined;
-  let ended = false;
-  let gone = false;
-  const listeners = {
-    readable: () => wake(),
-    end: () => {
-      ended = true;
-      wake();
-    },
-    ...Object.fromEntries(['cancelled', 'close', 'error'].map((event) => [event, leave])),
-  };
-  function leave(): void {
-    gone = true;
-    wake();
-  }
-  for (const [event, listener] of Object.entries(listeners)) call.on(event, listener);
-  try {
-    for (;;) {
-      const request: unknown = call.read();
-      if (request instanceof Malformed) throw request.error;
-      if (request !== null) yield request;
-      else if (ended) return;
-      else if (gone || call.destroyed) throw new MeshError('Cancelled', 'the caller is gone');
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
-  } finally {
-    for (const [event, listener] of Object.entries(listeners)) call.off(event, listener);
-  }
-}
-
-function readMetadata(metadata: Metadata): Map<string, string> {
-  return new Map(
-    Object.entries(metadata.getMap()).map(([name, value]) => [name, value.toString()]),
-  );
 }
 
 export const serializer = (schema: DescMessage) => (message: unknown) => {

@@ -10,6 +10,7 @@ import type {
 } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import type { Interceptor } from './interceptors.ts';
+import { MESSAGE_BYTES_MAX } from './options.ts';
 import type { PreEncoded } from './pre-encoded.ts';
 
 /** What a handler knows about the call it answers. */
@@ -56,8 +57,18 @@ export interface RegisterOptions {
   readonly as?: DescService;
   /** Names of methods that another registration serves. */
   readonly except?: readonly string[];
-  /** Runs before each call; throws to refuse it. */
+  /** Runs before each call, over gRPC before its message is read; throws to refuse it. */
   readonly guard?: (ctx: CallContext, method: DescMethod) => void | Promise<void>;
+  /**
+   * Largest message of a call over gRPC. Default `MESSAGE_BYTES_MAX`; a service that answers
+   * strangers needs a small one.
+   */
+  readonly messageBytesMax?: number;
+  /**
+   * Names of streaming methods whose callers may be silent from the start. The first message of
+   * all others must come within the first-message limit of the server.
+   */
+  readonly silent?: readonly string[];
 }
 
 export interface Route {
@@ -66,6 +77,11 @@ export interface Route {
   /** Undefined: Unimplemented. */
   readonly handler: ((input: unknown, ctx: CallContext) => unknown) | undefined;
   readonly guard: RegisterOptions['guard'];
+  readonly messageBytesMax: number;
+  /** Whether a call must begin with a message soon. */
+  readonly needsMessage: boolean;
+  /** Name of the request's type as callers know it. */
+  readonly requestType: string;
 }
 
 /**
@@ -90,17 +106,25 @@ export class Router {
     options: RegisterOptions = {},
   ): this {
     const handlers = impl as Record<string, Route['handler']>;
+    const served: DescService = options.as ?? desc;
     for (const method of desc.methods) {
       if (options.except?.includes(method.name) === true) continue;
-      const path = `/${(options.as ?? desc).typeName}/${method.name}`;
+      const path = `/${served.typeName}/${method.name}`;
       if (this.routes.has(path)) {
         throw new MeshError('Internal', `${path} is registered twice`);
       }
       // Handlers may be methods of a class; keep their `this`.
       const handler = handlers[method.localName]?.bind(impl);
-      this.routes.set(path, { path, method, handler, guard: options.guard });
+      this.routes.set(path, {
+        path,
+        method,
+        handler,
+        guard: options.guard,
+        messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
+        needsMessage: options.silent?.includes(method.name) !== true,
+        requestType: (served.method[method.localName] ?? method).input.typeName,
+      });
     }
-    const served = options.as ?? desc;
     if (!this.services.includes(served)) this.services.push(served);
     return this;
   }

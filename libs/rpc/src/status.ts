@@ -24,9 +24,27 @@ export const ERROR_DOMAIN = 'eventmesh';
 const DETAILS_KEY = 'grpc-status-details-bin';
 const REGISTRY = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
+/** Within a filter the caller gives names of its own, which stay as they are. */
+const OWN_NAMES = /^filters\b/;
+
+/** A field as a caller over gRPC has written it: `expires_after_ms` of the core's `expiresAfterMs`. */
+const snakeCase = (field: string): string =>
+  OWN_NAMES.test(field)
+    ? field
+    : field.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+/** Field and message by the names of the protocol; the message of most errors begins with the field. */
+function asWritten({ details, message }: MeshError): { field?: string; message: string } {
+  if (details.field === undefined) return { message };
+  const field = snakeCase(details.field);
+  const named = message.startsWith(`${details.field}:`);
+  return { field, message: named ? field + message.slice(details.field.length) : message };
+}
+
 /** A gRPC status with google.rpc details: ErrorInfo, BadRequest, RetryInfo. */
 export function toStatus(error: MeshError): StatusObject {
-  const { field, limit, retryAfterMs, facts } = error.details;
+  const { limit, retryAfterMs, facts } = error.details;
+  const { field, message } = asWritten(error);
   const details: Any[] = [
     anyPack(
       ErrorInfoSchema,
@@ -42,7 +60,7 @@ export function toStatus(error: MeshError): StatusObject {
     ),
   ];
   if (field !== undefined) {
-    const violation = { field, description: error.message };
+    const violation = { field, description: message };
     details.push(
       anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations: [violation] })),
     );
@@ -56,9 +74,9 @@ export function toStatus(error: MeshError): StatusObject {
   }
   const code = GRPC_STATUS[error.code];
   const metadata = new Metadata();
-  const status = create(StatusSchema, { code, message: error.message, details });
+  const status = create(StatusSchema, { code, message, details });
   metadata.set(DETAILS_KEY, Buffer.from(toBinary(StatusSchema, status)));
-  return { code, details: error.message, metadata };
+  return { code, details: message, metadata };
 }
 
 /** Whether a status says more than code and text already. */
@@ -111,12 +129,13 @@ const codeFromNumber = (number: number): MeshCode | undefined =>
 
 /** The error as a part of a bigger answer. */
 export function toFailure(error: MeshError): Omit<Failure, '$typeName' | '$unknown'> {
+  const { field = '', message } = asWritten(error);
   return {
     status: GRPC_STATUS[error.code],
     code: error.number,
     reason: error.reason,
-    message: error.message,
-    field: error.details.field ?? '',
+    message,
+    field,
     limit: error.details.limit ?? '',
     retryAfterMs: BigInt(Math.round(error.details.retryAfterMs ?? 0)),
     retryable: error.retryable,

@@ -2,12 +2,17 @@ export { describeStoreContract, type StoreUnderTest } from './store-contract.ts'
 export { describeKvContract, type KvCapability, type KvUnderTest } from './kv-contract.ts';
 export { tempDir, type TempDir } from './temp-dir.ts';
 export { TestAuthority, type CertificateFiles } from './certificates.ts';
+export { missingMountRights, smallDisk, type SmallDisk } from './disk/small-disk.ts';
+export { missingStrace, tamper, type Tampering } from './disk/tampering.ts';
 export { eventually, type EventuallyOptions } from './eventually.ts';
 export { seededRandom, type SeededRandom } from './seeded-random.ts';
 export { fakeClock, type FakeClock } from './fake-clock.ts';
 export { startProxy, type Direction, type FaultProxy } from './fault-proxy.ts';
 export {
+  etcdLeader,
   startEtcd,
+  startEtcdCluster,
+  type EtcdClusterOptions,
   startNats,
   startNatsCluster,
   type EtcdOptions,

@@ -48,13 +48,22 @@ export async function startNatsCluster(options: NatsClusterOptions): Promise<Nat
   }
 }
 
+/** It has a leader that it follows, and routes to all others, over which calls reach it. */
+async function isJoined({ monitorUrl }: NatsServer, nodes: number): Promise<boolean> {
+  const read = async (path: string) => (await fetch(`${monitorUrl}${path}`)).json();
+  const { meta_cluster: meta } = (await read('/jsz')) as {
+    meta_cluster?: { leader?: string; cluster_size?: number };
+  };
+  const { routes = [] } = (await read('/routez')) as { routes?: { remote_name?: string }[] };
+  const { status } = (await read('/healthz')) as { status?: string };
+  const others = new Set(routes.map(({ remote_name: name }) => name));
+  const led = (meta?.leader ?? '') !== '' && meta?.cluster_size === nodes;
+  return led && others.size === nodes - 1 && status === 'ok';
+}
+
 async function knowsLeader(server: NatsServer, nodes: number, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const { meta_cluster: meta } = (await (await fetch(`${server.monitorUrl}/jsz`)).json()) as {
-      meta_cluster?: { leader?: string; cluster_size?: number };
-    };
-    if (meta?.leader !== undefined && meta.leader !== '' && meta.cluster_size === nodes) return;
+  while (!(await isJoined(server, nodes))) {
     if (Date.now() > deadline) throw new Error(`no JetStream leader within ${timeoutMs} ms`);
     await sleep(20);
   }

@@ -6,6 +6,7 @@ import { Member_Kind, type Member } from '@eventmesh/proto-gen/registry';
 import type { Logger } from '@eventmesh/telemetry';
 import { storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import { LocalInterest } from './local-interest.ts';
+import { SubscriptionCounts } from './subscription-counts.ts';
 
 export interface DirectoryListener {
   /** A subscription was changed (not: made). */
@@ -32,6 +33,8 @@ export class Directory {
   /** Names of the parts of broadcast subscriptions, by the key of the whole. */
   readonly #parts = new Map<string, Set<string>>();
   readonly #interest = new LocalInterest();
+  /** Of `subscriptions`. */
+  readonly counts = new SubscriptionCounts();
   readonly #listeners = new Set<DirectoryListener>();
   /** Names that could not be given up; the registry may still keep them for this emesher. */
   readonly #unreleased = new Set<string>();
@@ -239,9 +242,10 @@ export class Directory {
     const key = `${tenant}/${name}`;
     const there = this.#subscriptions.get(key);
     if (there !== undefined && there.revision >= subscription.revision) return;
-    if (there !== undefined) this.#interest.remove(there);
+    if (there !== undefined) this.#remove(there);
     this.#subscriptions.set(key, subscription);
     this.#interest.add(subscription);
+    this.counts.add(subscription);
     if (broadcastOf !== '') {
       const whole = `${tenant}/${broadcastOf}`;
       this.#parts.set(whole, (this.#parts.get(whole) ?? new Set()).add(name));
@@ -255,13 +259,18 @@ export class Directory {
     if (there === undefined) return;
     const { tenant, name, broadcastOf } = there;
     this.#subscriptions.delete(key);
-    this.#interest.remove(there);
+    this.#remove(there);
     const parts = this.#parts.get(`${tenant}/${broadcastOf}`);
     if (parts?.delete(name) === true && parts.size === 0) {
       this.#parts.delete(`${tenant}/${broadcastOf}`);
     }
     this.#version++;
     this.#tell((listener) => listener.deleted?.(tenant, name));
+  }
+
+  #remove(subscription: Subscription): void {
+    this.#interest.remove(subscription);
+    this.counts.remove(subscription);
   }
 
   #tell(what: (listener: DirectoryListener) => void): void {

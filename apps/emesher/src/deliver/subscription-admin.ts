@@ -21,6 +21,7 @@ import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
 import { makeSubscription } from './make-subscription.ts';
 import { sameSpec } from './same-spec.ts';
+import { SubscriptionQuota, type SubscriptionQuotaDeps } from './subscription-quota.ts';
 
 export interface SubscriptionAdminDeps extends BroadcastDeps {
   readonly site: string;
@@ -28,14 +29,17 @@ export interface SubscriptionAdminDeps extends BroadcastDeps {
   readonly changes: SiteChanges;
   readonly books: SiteBooks;
   readonly now: () => number;
+  readonly policies: SubscriptionQuotaDeps['policies'];
 }
 
 /** Subscriptions as resources: made in the registry, with their cursors in the store. */
 export class SubscriptionAdmin implements SubscriptionsPort {
   readonly #deps: SubscriptionAdminDeps;
+  readonly #quota: SubscriptionQuota;
 
   constructor(deps: SubscriptionAdminDeps) {
     this.#deps = deps;
+    this.#quota = new SubscriptionQuota(deps);
   }
 
   async create(session: Session, input: SubscriptionInput): Promise<Subscription> {
@@ -127,7 +131,7 @@ export class SubscriptionAdmin implements SubscriptionsPort {
 
   /**
    * The subscription of this name, made when missing.
-   * @throws AlreadyExists when there is one with another spec.
+   * @throws AlreadyExists when there is one with another spec; ResourceExhausted (QUOTA).
    */
   async findOrMake(
     caller: CallerSession,
@@ -137,7 +141,9 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     const there = this.peek(caller, spec.name);
     const found =
       there === undefined
-        ? await makeSubscription(this.#deps, this.#new(caller, spec))
+        ? await this.#quota.within(caller, spec.name, () =>
+            makeSubscription(this.#deps, this.#new(caller, spec)),
+          )
         : { subscription: there, interestVersion: 0n };
     if (sameSpec(found.subscription, spec)) return found;
     throw new MeshError('AlreadyExists', `subscription "${spec.name}" exists with another spec`, {

@@ -41,7 +41,7 @@ const earlier = (a: number, b: number): number => (a === 0 ? b : b === 0 ? a : M
 export function dueTime(event: EventView, item: PublishItem, nowMs: number): number {
   const { deliverAtMs: at = 0, deliverAfterMs: after = 0 } = item;
   if (at !== 0 && after !== 0) {
-    throw invalid('deliverAfterMs', 'cannot be together with deliverAtMs');
+    throw invalid('deliverAfterMs', 'cannot be together with a fixed time');
   }
   for (const [name, value] of [
     ['deliverAtMs', at],

@@ -84,6 +84,16 @@ describe('a connection', () => {
     expect(() => connect({ context: path })).toThrow(/old\.json.*start `mesh dev` anew/);
   });
 
+  it.each([
+    ['not there', 'none.json', undefined, 'NotFound'],
+    ['no JSON', 'bad.json', '{', 'InvalidArgument'],
+  ])('refuses a context file that is %s by its name', (_, name, text, code) => {
+    const path = join(folder, name);
+    if (text !== undefined) writeFileSync(path, text);
+    const refusal = expect.objectContaining({ code, message: expect.stringContaining(path) });
+    expect(() => connect({ context: path })).toThrow(refusal);
+  });
+
   it('writes passwords into a file for its owner alone', () => {
     withContext();
     expect(statSync(join(folder, CONTEXT_PATH)).mode & 0o777).toBe(0o600);

@@ -35,12 +35,16 @@ export function findContextFile(from: string): string | undefined {
   }
 }
 
-/** @throws MeshError InvalidArgument naming the file. */
+/** @throws MeshError naming the file: NotFound when it is not there, else InvalidArgument. */
 export function readContextFile(path: string): ContextFile {
   let context: ContextFile;
   try {
     context = JSON.parse(readFileSync(path, 'utf8')) as ContextFile;
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      const text = `${path}: there is no such file; name another one with --context or MESH_CONTEXT`;
+      throw new MeshError('NotFound', text, { field: '--context' }, error);
+    }
     throw new MeshError('InvalidArgument', `${path}: ${(error as Error).message}`, {}, error);
   }
   if (context.version !== 1 || typeof context.sites !== 'object') {

@@ -49,6 +49,10 @@ const DURABILITY: Readonly<Record<string, DurabilityClass>> = Object.freeze({
   'quorum-fsync': DurabilityClass.QUORUM_FSYNC,
 });
 
+/** Empty for what no entry demands. */
+const durabilityName = (wanted: DurabilityClass): string =>
+  Object.entries(DURABILITY).find(([, known]) => known === wanted)?.[0] ?? '';
+
 function topics(world: World): Command {
   const command = new Command('topics').description('catalogue entries of topics (the default)');
   tenanted(command.command('list', { isDefault: true }))
@@ -58,10 +62,14 @@ function topics(world: World): Command {
         const { topics: rows } = await governanceClient(cli).listTopics(pick(cli));
         printRows(
           cli.output,
-          rows.map(({ $typeName: _, ...row }) => row),
+          rows.map(({ $typeName: _, ...row }) => ({
+            ...row,
+            deliveryClass: row.deliveryClass === DeliveryClass.DIRECT ? 'direct' : 'durable',
+            durabilityMin: durabilityName(row.durabilityMin),
+          })),
           {
             'TOPIC FILTER': ({ topicFilter }) => topicFilter,
-            CLASS: (row) => (row.deliveryClass === DeliveryClass.DIRECT ? 'direct' : 'durable'),
+            CLASS: ({ deliveryClass }) => deliveryClass,
             'RETENTION MS': ({ retentionMs }) => retentionMs,
             TYPES: ({ eventTypes }) => eventTypes.join(' ') || 'any',
             'MAX BYTES': ({ eventBytesMax }) => eventBytesMax,
@@ -131,11 +139,14 @@ function types(world: World): Command {
         const { eventTypes } = await governanceClient(cli).listEventTypes(pick(cli));
         printRows(
           cli.output,
-          eventTypes.map(({ $typeName: _, ...row }) => row),
+          eventTypes.map(({ $typeName: _, ...row }) => ({
+            ...row,
+            enforcement: row.enforcement === Enforcement.WARN ? 'warn' : 'refuse',
+          })),
           {
             TYPE: ({ type }) => type,
             SCHEMA: ({ jsonSchema }) => (jsonSchema === '' ? 'none' : `${jsonSchema.length} bytes`),
-            ENFORCEMENT: (row) => (row.enforcement === Enforcement.WARN ? 'warn' : 'refuse'),
+            ENFORCEMENT: ({ enforcement }) => enforcement,
             DESCRIPTION: ({ description }) => description,
           },
         );

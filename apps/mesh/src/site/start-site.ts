@@ -70,6 +70,8 @@ export async function startSite(options: StartSiteOptions): Promise<RunningSite>
   const server = new RpcServer(service.router, {
     host: config.grpc.host,
     port: config.grpc.port,
+    streamsMax: config.grpc.streamsMax,
+    firstMessageMs: config.grpc.firstMessage,
     onError: (path, error) => logFailedCall(host.log, path, error),
   });
   const stop = async () => {

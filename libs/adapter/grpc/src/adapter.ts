@@ -12,6 +12,7 @@ import { GRPC_METRICS } from './metrics.ts';
 import { withDefaults, type GrpcAdapterOptions } from './options.ts';
 import { publisherService } from './publisher.ts';
 import { scheduledEventsService } from './scheduled-events.ts';
+import { sessionGuard } from './session-of.ts';
 import { subscribe } from './subscriber.ts';
 import { subscriptionsService } from './subscriptions.ts';
 
@@ -26,13 +27,22 @@ export function addGrpcAdapter(
 ): void {
   const options = withDefaults(given);
   options.metrics.use(GRPC_METRICS);
-  router.service(WirePublisherService, publisherService(port, options), { as: PublisherService });
+  const guard = sessionGuard(port);
+  router.service(WirePublisherService, publisherService(port, options), {
+    ...guard,
+    as: PublisherService,
+    // It is told the window first, and may be opened long before there is anything to publish.
+    silent: ['PublishStream'],
+  });
   router.service(
     WireSubscriberService,
     { subscribe: (requests, ctx) => subscribe(port, requests, ctx, options) },
-    { as: SubscriberService },
+    { ...guard, as: SubscriberService },
   );
-  router.service(SubscriberService, subscriptionsService(port), { except: ['Subscribe'] });
-  router.service(ScheduledEventService, scheduledEventsService(port));
-  router.service(DeadLetterService, deadLettersService(port));
+  router.service(SubscriberService, subscriptionsService(port), {
+    ...guard,
+    except: ['Subscribe'],
+  });
+  router.service(ScheduledEventService, scheduledEventsService(port), guard);
+  router.service(DeadLetterService, deadLettersService(port), guard);
 }

@@ -7,14 +7,14 @@ import type {
 } from '@eventmesh/adapter-api';
 import type { DeadLetterService, Selection } from '@eventmesh/proto-gen/deadletter';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import { sessionOf } from './session-of.ts';
 
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 1000;
 
 /** The workbench of dead letters. */
 export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLetterService> {
-  const session = (ctx: Pick<CallContext, 'metadata'>) =>
-    port.authenticate(ctx.metadata.get('authorization'));
+  const session = (ctx: Pick<CallContext, 'metadata'>) => sessionOf(port, ctx);
   const { deadLetters } = port;
   return {
     async list({ selection, pageSize, pageToken }, ctx) {

@@ -22,6 +22,7 @@ import { GRPC_METRICS } from './metrics.ts';
 import type { GrpcAdapterOptions } from './options.ts';
 import { PublishWindow, type Load } from './publish-window.ts';
 import { request } from './request.ts';
+import { sessionOf } from './session-of.ts';
 import { until } from './until.ts';
 
 /** Most events of one PublishBatch or one PublishStream frame. */
@@ -34,7 +35,7 @@ export function publisherService(
 ): ServiceImpl<typeof WirePublisherService> {
   return {
     async publish(request, ctx) {
-      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      const session = await sessionOf(port, ctx);
       const item = toItem(request, ctx.metadata.get('traceparent'));
       if (item instanceof MeshError) throw item;
       const [outcome] = await port.publish(session, [item]);
@@ -43,7 +44,7 @@ export function publisherService(
     },
 
     async publishBatch({ events, atomic, producer }, ctx) {
-      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      const session = await sessionOf(port, ctx);
       const traceparent = ctx.metadata.get('traceparent');
       const options = { atomic, ...withProducer(producer) };
       const outcomes = await publishFrame(port, session, events, options, traceparent);
@@ -66,7 +67,7 @@ async function* publishStream(
   ctx: CallContext,
   { windowEvents, windowBytes, metrics }: GrpcAdapterOptions,
 ) {
-  const session = await port.authenticate(ctx.metadata.get('authorization'));
+  const session = await sessionOf(port, ctx);
   yield { windowEvents, outcomes: [] };
   const traceparent = ctx.metadata.get('traceparent');
   const window = new PublishWindow(windowEvents, windowBytes);

@@ -116,8 +116,8 @@ describe('Subscribe with open.replay', () => {
 
   it.each<[string, object, string]>([
     ['no start', {}, 'replay.from'],
-    ['a rate out of bounds', { ...EARLIEST, rateMax: 1_000_001 }, 'replay.rateMax'],
-    ['a time that no number can hold', { ...EARLIEST, toMs: 2n ** 62n }, 'replay.toMs'],
+    ['a rate out of bounds', { ...EARLIEST, rateMax: 1_000_001 }, 'replay.rate_max'],
+    ['a time that no number can hold', { ...EARLIEST, toMs: 2n ** 62n }, 'replay.to_ms'],
   ])('refuses %s', async (_, replay, field) => {
     const { ended } = await lane(replay);
     expect(await failure(ended)).toMatchObject({ code: 'InvalidArgument', details: { field } });

@@ -2,6 +2,7 @@ import type { LatePolicy as Policy, MeshPort } from '@eventmesh/adapter-api';
 import { LatePolicy } from '@eventmesh/proto-gen/event';
 import type { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
 import type { ServiceImpl } from '@eventmesh/rpc';
+import { sessionOf } from './session-of.ts';
 
 const PAGE_DEFAULT = 100;
 
@@ -15,7 +16,7 @@ const LATE: Readonly<Record<Policy, LatePolicy>> = Object.freeze({
 export function scheduledEventsService(port: MeshPort): ServiceImpl<typeof ScheduledEventService> {
   return {
     async listScheduledEvents({ pageSize }, ctx) {
-      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      const session = await sessionOf(port, ctx);
       const size = pageSize === 0 ? PAGE_DEFAULT : pageSize;
       const { events, pending } = await port.scheduled.list(session, size);
       return {
@@ -30,7 +31,7 @@ export function scheduledEventsService(port: MeshPort): ServiceImpl<typeof Sched
     },
 
     async cancelScheduledEvent({ id, source }, ctx) {
-      const session = await port.authenticate(ctx.metadata.get('authorization'));
+      const session = await sessionOf(port, ctx);
       return { cancelled: BigInt(await port.scheduled.cancel(session, id, source)) };
     },
   };

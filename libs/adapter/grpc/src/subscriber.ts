@@ -12,6 +12,7 @@ import { ConsumerQueue } from './consumer-queue.ts';
 import { drainingError } from './draining.ts';
 import type { ConsumerLimits } from './options.ts';
 import { toReplayOptions } from './replay-wire.ts';
+import { sessionOf } from './session-of.ts';
 import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
 /** The consuming stream: `open` first, then credit and settles in, deliveries out. */
@@ -21,7 +22,7 @@ export async function* subscribe(
   ctx: CallContext,
   limits: ConsumerLimits,
 ) {
-  const session = await port.authenticate(ctx.metadata.get('authorization'));
+  const session = await sessionOf(port, ctx);
   const inputs = requests[Symbol.asyncIterator]();
   const first = await inputs.next();
   if (first.done === true || first.value.message.case !== 'open') {

@@ -5,13 +5,14 @@ import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto } from '@eventmesh/wire';
 import { fromPreview, fromReplayStatus, toReplayOptions } from './replay-wire.ts';
+import { sessionOf } from './session-of.ts';
 import { fromStatus, fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 
 type Unary = Omit<ServiceImpl<typeof SubscriberService>, 'subscribe'>;
 
 /** Durable subscriptions as resources. */
 export function subscriptionsService(port: MeshPort): Unary {
-  const session = (ctx: CallContext) => port.authenticate(ctx.metadata.get('authorization'));
+  const session = (ctx: CallContext) => sessionOf(port, ctx);
   const withStatus = ({ subscription, status }: SubscriptionWithStatus) => ({
     subscription: fromSubscription(subscription),
     status: fromStatus(status),

@@ -57,6 +57,13 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   ['ce-data', binary({ 'ce-data': 'x' }), 400, 'data'],
   ['an overlong escape', binary({ 'ce-x': '%C0%A0' }), 400, 'ce-x'],
   ['an escaped surrogate', binary({ 'ce-x': '%ED%A0%80' }), 400, 'ce-x'],
+  // Before a body of bytes Node writes headers as they are.
+  [
+    'raw bytes that are not UTF-8',
+    { ...binary({ 'ce-x': 'a\u00ff' }), body: Buffer.from('x') },
+    400,
+    'ce-x',
+  ],
   ['an escaped zero byte', binary({ 'ce-x': 'a%00' }), 400, 'ce-x'],
   ['an escaped line break', binary({ 'ce-x': 'a%0d%0aevil: 1' }), 400, 'ce-x'],
   ['a noncharacter', binary({ 'ce-x': '%EF%BF%BF' }), 400, 'ce-x'],

@@ -3,7 +3,14 @@
  * retries, watches and leases are ours, and its errors, which it recognises by their text, become
  * `MeshError` here.
  */
-import { noop } from 'cockatiel';
+import {
+  BrokenCircuitError,
+  circuitBreaker,
+  ConsecutiveBreaker,
+  handleWhen,
+  noop,
+  type IPolicy,
+} from 'cockatiel';
 import {
   ClientClosedError,
   castGrpcError,
@@ -35,22 +42,29 @@ export type { IKeyValue, IRangeResponse, ITxnRequest, ITxnResponse, IWatchRespon
 
 /** Largest answer taken, in bytes; a page beyond it is asked for again in halves. */
 const RECEIVE_BYTES_MAX = 16_777_216;
+/** How long a server that failed is left out, in milliseconds, while there are others. */
+const LEFT_OUT_MS = 2000;
+/** Servers are taken at random: so often for each that one that lives is found. */
+const TRIES_PER_SERVER = 4;
 
 export class Etcd3Client {
   readonly #client: Etcd3;
   readonly #timeoutMs: number;
+  readonly #triesMax: number;
 
   constructor(options: CompiledOptions) {
-    const { tls, auth } = options;
+    const { tls, auth, endpoints } = options;
+    const alone = endpoints.length === 1;
     this.#timeoutMs = options.callTimeoutMs;
+    this.#triesMax = alone ? 1 : TRIES_PER_SERVER * endpoints.length;
     this.#client = new Etcd3({
-      hosts: [...options.endpoints],
+      hosts: [...endpoints],
       ...(auth === undefined ? {} : { auth: { ...auth, callOptions: () => this.#deadline() } }),
       ...(tls === undefined ? {} : { credentials: credentialsOf(tls) }),
       defaultCallOptions: (context) => (context.isStream ? {} : this.#deadline()),
-      // A repeated write could lose a compare against its own first attempt, and an open circuit
-      // would refuse calls after the server is back.
-      faultHandling: { host: () => noop, global: noop },
+      // A repeated write could lose a compare against its own first attempt; and a server without
+      // others must not be left out, which would refuse calls after it is back.
+      faultHandling: { host: () => (alone ? noop : leaveOutFailed()), global: noop },
       grpcOptions: {
         'grpc.keepalive_time_ms': options.probeIntervalMs,
         'grpc.keepalive_timeout_ms': Math.ceil(options.probeIntervalMs / 2),
@@ -151,14 +165,31 @@ export class Etcd3Client {
     return { deadline: Date.now() + this.#timeoutMs };
   }
 
+  /** What never left for a server that is down is made again at another, even a write. */
   async #call<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } catch (error) {
-      throw toMeshError(error);
+    for (let tries = 1; ; tries++) {
+      try {
+        return await run();
+      } catch (error) {
+        if (tries >= this.#triesMax || !neverSent(error)) throw toMeshError(error);
+      }
     }
   }
 }
+
+/** So that calls do not go on to fail, or to wait, at a server that is down while others answer. */
+function leaveOutFailed(): IPolicy {
+  const failed = (error: Error) =>
+    ['Unavailable', 'DeadlineExceeded'].includes(toMeshError(error).code);
+  return circuitBreaker(handleWhen(failed), {
+    halfOpenAfter: LEFT_OUT_MS,
+    breaker: new ConsecutiveBreaker(1),
+  });
+}
+
+/** grpc-js says only in its text that there was no connection to send the call on. */
+const neverSent = (error: unknown): boolean =>
+  error instanceof Error && error.message.includes('No connection established');
 
 function credentialsOf(tls: NonNullable<CompiledOptions['tls']>) {
   return {
@@ -182,6 +213,7 @@ const CODES: readonly (readonly [ErrorClass, MeshCode, string])[] = [
   [GRPCUnknownError, 'Unavailable', 'etcd failed for an unknown reason'],
   [GRPCAbortedError, 'Unavailable', 'etcd gave the call up'],
   [ClientClosedError, 'Unavailable', 'this Kv is closed'],
+  [BrokenCircuitError, 'Unavailable', 'none of the etcd servers answered just now'],
   [
     GRPCResourceExhastedError,
     'ResourceExhausted',

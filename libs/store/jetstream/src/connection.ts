@@ -18,6 +18,11 @@ interface Commands {
   sendCommand(commands: Uint8Array): void;
 }
 
+const NO_ANSWER =
+  'JetStream did not answer in time; a stream without a majority of its replicas has no leader to answer';
+
+const NO_STREAM = 'no stream answers; without a majority of its replicas it has no leader';
+
 /** How often deadlines are looked at: one timer for all requests, none of them exact. */
 const SWEEP_MS = 100;
 
@@ -132,7 +137,7 @@ export class Connection {
     const pending = this.#pending.get(message.subject);
     if (pending === undefined) return; // Too late: its outcome was told as unknown.
     this.#pending.delete(message.subject);
-    if (message.headers?.code === 503) pending.reject(unavailable('no stream answers'));
+    if (message.headers?.code === 503) pending.reject(unavailable(NO_STREAM));
     else pending.resolve(message);
   }
 
@@ -141,7 +146,7 @@ export class Connection {
     for (const [reply, pending] of this.#pending) {
       if (pending.deadline > now) continue;
       this.#pending.delete(reply);
-      pending.reject(unavailable(`JetStream did not answer within ${this.ackTimeoutMs} ms`));
+      pending.reject(unavailable(`${NO_ANSWER} (${this.ackTimeoutMs} ms)`));
     }
   }
 
@@ -175,6 +180,7 @@ export const API_ERROR = Object.freeze({
   memoryExceeded: 10028,
   messageSizeExceeded: 10054,
   batchIncomplete: 10176,
+  clusterNotAvailable: 10008,
 });
 
 /** The code of an error that the JetStream client threw, or 0. */
@@ -182,6 +188,13 @@ export function apiCode(error: unknown): number {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'number' ? code : 0;
 }
+
+/**
+ * Whether a failed call was answered for good: a server without a leader, as between two of them,
+ * answers too (503), and knows nothing.
+ */
+export const isAnswer = (error: unknown): boolean =>
+  apiCode(error) !== 0 && (error as { status?: unknown }).status !== 503;
 
 /** What a failed call of the JetStream API means to us; total. */
 export function fromJetStream(error: unknown): MeshError {
@@ -207,5 +220,9 @@ export function fromJetStream(error: unknown): MeshError {
       error,
     );
   }
+  if (code === API_ERROR.clusterNotAvailable) {
+    return unavailable('JetStream has no majority of its servers and takes nothing', error);
+  }
+  if (error instanceof Error && error.name === 'TimeoutError') return unavailable(NO_ANSWER, error);
   return unavailable('JetStream did not do what was asked', error);
 }

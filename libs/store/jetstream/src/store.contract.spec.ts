@@ -1,21 +1,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeStoreContract, startNats, startNatsCluster } from '@eventmesh/testing';
+import { describeStoreContract, startNats } from '@eventmesh/testing';
 import { openJetStreamStore } from './index.ts';
 
-for (const replicas of [1, 3]) describeStoreContract(
-  `jetstream with ${replicas} replicas`,
+describeStoreContract(
+  'jetstream',
   async () => {
     const dir = mkdtempSync(join(tmpdir(), 'store-jetstream-'));
-    const servers =
-      replicas === 1 ? [await startNats({ dir })] : await startNatsCluster({ dir, nodes: replicas });
+    const server = await startNats({ dir });
     const open = () =>
-      openJetStreamStore({
-        servers: servers.map(({ url }) => url),
-        monitorUrls: servers.map(({ monitorUrl }) => monitorUrl),
-        replicas,
-      });
+      openJetStreamStore({ servers: [server.url], monitorUrls: [server.monitorUrl] });
     let store = await open();
     return {
       store,
@@ -26,7 +21,7 @@ for (const replicas of [1, 3]) describeStoreContract(
       },
       async dispose() {
         await store.close();
-        await Promise.all(servers.map((server) => server.stop()));
+        await server.stop();
         rmSync(dir, { recursive: true });
       },
     };

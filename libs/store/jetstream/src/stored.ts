@@ -1,6 +1,6 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
 import { positionsMissing } from '@eventmesh/store-api';
-import { apiCode, API_ERROR, fromJetStream, type Connection } from './connection.ts';
+import { apiCode, API_ERROR, fromJetStream, isAnswer, type Connection } from './connection.ts';
 import type { Place } from './marks.ts';
 import { StreamPull, type Delivered } from './stream-pull.ts';
 import { streamRange } from './streams.ts';
@@ -78,8 +78,8 @@ async function leaderHas(
   try {
     return (await connection.jsm.streams.getMessage(stream, { seq: position })) !== null;
   } catch (error) {
-    // Anything but an answer of the server leaves it open.
-    if (apiCode(error) === 0) throw unavailable('JetStream did not give a record', error);
+    // Anything but an answer of the leader leaves it open.
+    if (!isAnswer(error)) throw unavailable('JetStream did not give a record', error);
     return false;
   }
 }
@@ -126,7 +126,7 @@ async function nextOf(
     const query = { seq: from, next_by_subj: subject };
     return (await connection.jsm.streams.getMessage(stream, query))?.seq ?? Infinity;
   } catch (error) {
-    if (apiCode(error) === 0) throw unavailable('JetStream did not give a record', error);
+    if (!isAnswer(error)) throw unavailable('JetStream did not give a record', error);
     return Infinity; // A damaged one is the census's to find.
   }
 }

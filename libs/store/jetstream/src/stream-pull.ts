@@ -1,6 +1,6 @@
 import type { Msg, Subscription } from '@nats-io/nats-core';
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { API_ERROR, apiCode, type Connection } from './connection.ts';
+import { API_ERROR, apiCode, fromJetStream, type Connection } from './connection.ts';
 import { deliveryOf, statusCode } from './raw-message.ts';
 
 export interface Delivered {
@@ -76,7 +76,7 @@ export class StreamPull {
       if (apiCode(error) === API_ERROR.streamNotFound) {
         throw new MeshError('NotFound', `the stream ${stream} is gone`, {}, error);
       }
-      throw unavailable('JetStream did not give a consumer', error);
+      throw unavailable(fromJetStream(error).message, error);
     }
   }
 

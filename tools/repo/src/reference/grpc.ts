@@ -17,7 +17,12 @@ import { code, page, table } from './markdown.ts';
 const ABOUT = `The gRPC API, from the comments of \`proto/\`. Every server also answers
 \`grpc.health.v1\` and reflection. Calls carry the caller's credential in the metadata
 \`authorization\`: \`Basic\` with user and password, or \`Bearer\` with an API key or a JWT. Errors are
-described in [errors.md](errors.md).`;
+described in [errors.md](errors.md).
+
+A caller without valid credentials is refused before its message is read. The first message of a
+call must come whole within \`grpc.firstMessage\` (10 s), else DEADLINE_EXCEEDED; a publish stream,
+which is told its window first, and every stream that has begun may be idle. A connection has at
+most \`grpc.streamsMax\` calls open (1,000); clients keep further ones until there is room.`;
 
 /** Comments by the path of what they belong to (descriptor.proto, SourceCodeInfo). */
 type Comments = ReadonlyMap<string, string>;

@@ -206,6 +206,9 @@ export type Quota = Message<"eventmesh.governance.v1.Quota"> & {
   eventBytesMax: bigint;
 
   /**
+   * Most subscriptions at a site: all of the tenant, or those that the principal owns. A broadcast
+   * is one with all its parts. Those that are there stay when the limit is lowered.
+   *
    * @generated from field: int64 subscriptions_max = 6;
    */
   subscriptionsMax: bigint;

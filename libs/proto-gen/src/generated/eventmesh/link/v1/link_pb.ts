@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/link/v1/link.proto.
  */
 export const file_eventmesh_link_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiMAoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSJ7CgVGcmFtZRIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhAKCHByZXZpb3VzGAMgASgDEi4KB3JlY29yZHMYBCADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkEg0KBXVwX3RvGAUgASgDIkQKCkxpbmtSZWNvcmQSEAoIcG9zaXRpb24YASABKAMSDgoGcmVjb3JkGAIgASgMEhQKDGRlc3RpbmF0aW9ucxgDIAMoCSI9CgtEaXJlY3RGcmFtZRIuCgdyZWNvcmRzGAEgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlY29yZCIVCgRQaW5nEg0KBW5vbmNlGAEgASgDItQBCgxMaW5rUmVzcG9uc2USLQoHd2VsY29tZRgBIAEoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldlbGNvbWVIABIvCghhY2NlcHRlZBgCIAEoCzIbLmV2ZW50bWVzaC5saW5rLnYxLkFjY2VwdGVkSAASJwoEcG9uZxgDIAEoCzIXLmV2ZW50bWVzaC5saW5rLnYxLlBpbmdIABIwCgZyZXN1bWUYBCABKAsyHi5ldmVudG1lc2gubGluay52MS5SZXN1bWVQb2ludEgAQgkKB21lc3NhZ2UiPQoHV2VsY29tZRIMCgRzaXRlGAEgASgJEg4KBm1lbWJlchgCIAEoCRIUCgx3aW5kb3dfYnl0ZXMYAyABKAQidQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcyI+CgtSZXN1bWVQb2ludBIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEgwKBGxhc3QYAyABKAMiUQoMVHJhY2VSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSDwoHdmlzaXRlZBgEIAMoCSJXCg1UcmFjZVJlc3BvbnNlEisKBXN0ZXBzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VTdGVwEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJIp0BCglUcmFjZVN0ZXASDAoEc2l0ZRgBIAEoCRIPCgd0aW1lX3VzGAIgASgDEgwKBHN0ZXAYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIOCgZkZXRhaWwYBSABKAkSEQoJcGFydGl0aW9uGAYgASgNEhAKCHBvc2l0aW9uGAcgASgDEg4KBnNvdXJjZRgIIAEoCRINCgV0b3BpYxgJIAEoCSKRAQoKV2h5UmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSDgoGc291cmNlGAMgASgJEhQKDHN1YnNjcmlwdGlvbhgEIAEoCRIPCgd2aXNpdGVkGAUgAygJEioKBmNvcGllcxgGIAMoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldoeUNvcHkibAoHV2h5Q29weRIOCgZzb3VyY2UYASABKAkSDQoFdG9waWMYAiABKAkSEwoLb3JpZ2luX3NpdGUYAyABKAkSFAoMZGVzdGluYXRpb25zGAQgAygJEhcKD2luZ3Jlc3NfdGltZV91cxgFIAEoAyKzAQoLV2h5UmVzcG9uc2USLQoHYW5zd2VycxgBIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeUFuc3dlchIZChF1bnJlYWNoYWJsZV9zaXRlcxgCIAMoCRIuCghzZWFyY2hlcxgDIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeVNlYXJjaBIqCgZjb3BpZXMYBCADKAsyGi5ldmVudG1lc2gubGluay52MS5XaHlDb3B5Ir8CCglXaHlBbnN3ZXISDAoEc2l0ZRgBIAEoCRIPCgdzdWJqZWN0GAIgASgJEg0KBXN0YXRlGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDQoFdG9waWMYBiABKAkSEQoJcGFydGl0aW9uGAcgASgNEhAKCHBvc2l0aW9uGAggASgDEhAKCGF0dGVtcHRzGAkgASgNEhAKCGNvbnN1bWVyGAogASgJEg8KB3RpbWVfdXMYCyABKAMSDwoHbmV4dF9tcxgMIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDSABKAMSGwoTcG9saWN5X3JldmlzaW9uX25vdxgOIAEoAxIXCg9ncmFudHNfcmV2aXNpb24YDyABKAMSGwoTZ3JhbnRzX3JldmlzaW9uX25vdxgQIAEoAyJVCglXaHlTZWFyY2gSDAoEc2l0ZRgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDAoEZnJvbRgDIAEoAxIKCgJ0bxgEIAEoAxINCgVmaXJzdBgFIAEoAzLsAQoLTGlua1NlcnZpY2USSwoETGluaxIeLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZXF1ZXN0Gh8uZXZlbnRtZXNoLmxpbmsudjEuTGlua1Jlc3BvbnNlKAEwARJKCgVUcmFjZRIfLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVxdWVzdBogLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlUmVzcG9uc2USRAoDV2h5Eh0uZXZlbnRtZXNoLmxpbmsudjEuV2h5UmVxdWVzdBoeLmV2ZW50bWVzaC5saW5rLnYxLldoeVJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event]);
+  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiMAoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSKmAQoFRnJhbWUSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIQCghwcmV2aW91cxgDIAEoAxIuCgdyZWNvcmRzGAQgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlY29yZBINCgV1cF90bxgFIAEoAxIpCgZwYXNzZWQYBiABKAsyGS5ldmVudG1lc2gubGluay52MS5QYXNzZWQiXgoGUGFzc2VkEg0KBXVwX3RvGAEgASgDEhcKD2luZ3Jlc3NfdGltZV91cxgCIAEoAxIsCgVzaXRlcxgDIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZFNpdGUiNwoKUGFzc2VkU2l0ZRIMCgRzaXRlGAEgASgJEg0KBWZpcnN0GAIgASgDEgwKBGxhc3QYAyABKAMiQwoITGlua01hcmsSDAoEbGFzdBgBIAEoAxIpCgZwYXNzZWQYAiABKAsyGS5ldmVudG1lc2gubGluay52MS5QYXNzZWQiRAoKTGlua1JlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIOCgZyZWNvcmQYAiABKAwSFAoMZGVzdGluYXRpb25zGAMgAygJIj0KC0RpcmVjdEZyYW1lEi4KB3JlY29yZHMYASADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkIhUKBFBpbmcSDQoFbm9uY2UYASABKAMi1AEKDExpbmtSZXNwb25zZRItCgd3ZWxjb21lGAEgASgLMhouZXZlbnRtZXNoLmxpbmsudjEuV2VsY29tZUgAEi8KCGFjY2VwdGVkGAIgASgLMhsuZXZlbnRtZXNoLmxpbmsudjEuQWNjZXB0ZWRIABInCgRwb25nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBnJlc3VtZRgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLlJlc3VtZVBvaW50SABCCQoHbWVzc2FnZSI9CgdXZWxjb21lEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEhQKDHdpbmRvd19ieXRlcxgDIAEoBCKLAQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcxIUCgxwYXNzZWRfdXBfdG8YBSABKAMiaQoLUmVzdW1lUG9pbnQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRsYXN0GAMgASgDEikKBnBhc3NlZBgEIAEoCzIZLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZCJRCgxUcmFjZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgd2aXNpdGVkGAQgAygJIlcKDVRyYWNlUmVzcG9uc2USKwoFc3RlcHMYASADKAsyHC5ldmVudG1lc2gubGluay52MS5UcmFjZVN0ZXASGQoRdW5yZWFjaGFibGVfc2l0ZXMYAiADKAkinQEKCVRyYWNlU3RlcBIMCgRzaXRlGAEgASgJEg8KB3RpbWVfdXMYAiABKAMSDAoEc3RlcBgDIAEoCRIPCgdzdWJqZWN0GAQgASgJEg4KBmRldGFpbBgFIAEoCRIRCglwYXJ0aXRpb24YBiABKA0SEAoIcG9zaXRpb24YByABKAMSDgoGc291cmNlGAggASgJEg0KBXRvcGljGAkgASgJIpEBCgpXaHlSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSFAoMc3Vic2NyaXB0aW9uGAQgASgJEg8KB3Zpc2l0ZWQYBSADKAkSKgoGY29waWVzGAYgAygLMhouZXZlbnRtZXNoLmxpbmsudjEuV2h5Q29weSJsCgdXaHlDb3B5Eg4KBnNvdXJjZRgBIAEoCRINCgV0b3BpYxgCIAEoCRITCgtvcmlnaW5fc2l0ZRgDIAEoCRIUCgxkZXN0aW5hdGlvbnMYBCADKAkSFwoPaW5ncmVzc190aW1lX3VzGAUgASgDIrMBCgtXaHlSZXNwb25zZRItCgdhbnN3ZXJzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuV2h5QW5zd2VyEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJEi4KCHNlYXJjaGVzGAMgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuV2h5U2VhcmNoEioKBmNvcGllcxgEIAMoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldoeUNvcHkivwIKCVdoeUFuc3dlchIMCgRzaXRlGAEgASgJEg8KB3N1YmplY3QYAiABKAkSDQoFc3RhdGUYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBnNvdXJjZRgFIAEoCRINCgV0b3BpYxgGIAEoCRIRCglwYXJ0aXRpb24YByABKA0SEAoIcG9zaXRpb24YCCABKAMSEAoIYXR0ZW1wdHMYCSABKA0SEAoIY29uc3VtZXIYCiABKAkSDwoHdGltZV91cxgLIAEoAxIPCgduZXh0X21zGAwgASgDEhcKD3BvbGljeV9yZXZpc2lvbhgNIAEoAxIbChNwb2xpY3lfcmV2aXNpb25fbm93GA4gASgDEhcKD2dyYW50c19yZXZpc2lvbhgPIAEoAxIbChNncmFudHNfcmV2aXNpb25fbm93GBAgASgDIlUKCVdoeVNlYXJjaBIMCgRzaXRlGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRmcm9tGAMgASgDEgoKAnRvGAQgASgDEg0KBWZpcnN0GAUgASgDMuwBCgtMaW5rU2VydmljZRJLCgRMaW5rEh4uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlcXVlc3QaHy5ldmVudG1lc2gubGluay52MS5MaW5rUmVzcG9uc2UoATABEkoKBVRyYWNlEh8uZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXF1ZXN0GiAuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXNwb25zZRJECgNXaHkSHS5ldmVudG1lc2gubGluay52MS5XaHlSZXF1ZXN0Gh4uZXZlbnRtZXNoLmxpbmsudjEuV2h5UmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event]);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRequest
@@ -152,6 +152,14 @@ export type Frame = Message<"eventmesh.link.v1.Frame"> & {
    * @generated from field: int64 up_to = 5;
    */
   upTo: bigint;
+
+  /**
+   * What was passed by behind the last record of this frame, or behind `previous` when it has none.
+   * A frame without records says only this; it is sent at intervals (`link.progressInterval` of the sender).
+   *
+   * @generated from field: eventmesh.link.v1.Passed passed = 6;
+   */
+  passed?: Passed | undefined;
 };
 
 /**
@@ -160,6 +168,102 @@ export type Frame = Message<"eventmesh.link.v1.Frame"> & {
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
   messageDesc(file_eventmesh_link_v1_link, 3);
+
+/**
+ * Records of the sender's log behind the last one sent that did not go over the link. The receiver
+ * keeps it with the last one accepted, so that a new connection need not read them again.
+ *
+ * @generated from message eventmesh.link.v1.Passed
+ */
+export type Passed = Message<"eventmesh.link.v1.Passed"> & {
+  /**
+   * Position of the last record looked at.
+   *
+   * @generated from field: int64 up_to = 1;
+   */
+  upTo: bigint;
+
+  /**
+   * When that record entered the mesh, microseconds since the Unix epoch. A sender at whose log
+   * another record has the position, since it was restored from a backup, starts behind the last
+   * accepted one.
+   *
+   * @generated from field: int64 ingress_time_us = 2;
+   */
+  ingressTimeUs: bigint;
+
+  /**
+   * Destinations of the records passed by, at most 128. When the neighbour is a hop to one of them
+   * by now, the sender starts at its first record.
+   *
+   * @generated from field: repeated eventmesh.link.v1.PassedSite sites = 3;
+   */
+  sites: PassedSite[];
+};
+
+/**
+ * Describes the message eventmesh.link.v1.Passed.
+ * Use `create(PassedSchema)` to create a new message.
+ */
+export const PassedSchema: GenMessage<Passed> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 4);
+
+/**
+ * @generated from message eventmesh.link.v1.PassedSite
+ */
+export type PassedSite = Message<"eventmesh.link.v1.PassedSite"> & {
+  /**
+   * Empty for any site beyond those listed.
+   *
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * Positions of the first and the last record for it; the first may be less than it is.
+   *
+   * @generated from field: int64 first = 2;
+   */
+  first: bigint;
+
+  /**
+   * @generated from field: int64 last = 3;
+   */
+  last: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.PassedSite.
+ * Use `create(PassedSiteSchema)` to create a new message.
+ */
+export const PassedSiteSchema: GenMessage<PassedSite> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 5);
+
+/**
+ * What a receiver's store keeps for one partition of a sender.
+ *
+ * @generated from message eventmesh.link.v1.LinkMark
+ */
+export type LinkMark = Message<"eventmesh.link.v1.LinkMark"> & {
+  /**
+   * The last record stored when it was told; holds only while that is still the last one.
+   *
+   * @generated from field: int64 last = 1;
+   */
+  last: bigint;
+
+  /**
+   * @generated from field: eventmesh.link.v1.Passed passed = 2;
+   */
+  passed?: Passed | undefined;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.LinkMark.
+ * Use `create(LinkMarkSchema)` to create a new message.
+ */
+export const LinkMarkSchema: GenMessage<LinkMark> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 6);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRecord
@@ -192,7 +296,7 @@ export type LinkRecord = Message<"eventmesh.link.v1.LinkRecord"> & {
  * Use `create(LinkRecordSchema)` to create a new message.
  */
 export const LinkRecordSchema: GenMessage<LinkRecord> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 4);
+  messageDesc(file_eventmesh_link_v1_link, 7);
 
 /**
  * Direct-class events: handed over at most once, never acknowledged.
@@ -211,7 +315,7 @@ export type DirectFrame = Message<"eventmesh.link.v1.DirectFrame"> & {
  * Use `create(DirectFrameSchema)` to create a new message.
  */
 export const DirectFrameSchema: GenMessage<DirectFrame> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 5);
+  messageDesc(file_eventmesh_link_v1_link, 8);
 
 /**
  * @generated from message eventmesh.link.v1.Ping
@@ -228,7 +332,7 @@ export type Ping = Message<"eventmesh.link.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 6);
+  messageDesc(file_eventmesh_link_v1_link, 9);
 
 /**
  * @generated from message eventmesh.link.v1.LinkResponse
@@ -269,7 +373,7 @@ export type LinkResponse = Message<"eventmesh.link.v1.LinkResponse"> & {
  * Use `create(LinkResponseSchema)` to create a new message.
  */
 export const LinkResponseSchema: GenMessage<LinkResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 7);
+  messageDesc(file_eventmesh_link_v1_link, 10);
 
 /**
  * @generated from message eventmesh.link.v1.Welcome
@@ -298,7 +402,7 @@ export type Welcome = Message<"eventmesh.link.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 8);
+  messageDesc(file_eventmesh_link_v1_link, 11);
 
 /**
  * The receiver's store has everything up to here.
@@ -325,6 +429,13 @@ export type Accepted = Message<"eventmesh.link.v1.Accepted"> & {
    * @generated from field: eventmesh.event.v1.DurabilityClass durability = 4;
    */
   durability: DurabilityClass;
+
+  /**
+   * `Passed.up_to` that the receiver keeps durably by now; 0: nothing new of that.
+   *
+   * @generated from field: int64 passed_up_to = 5;
+   */
+  passedUpTo: bigint;
 };
 
 /**
@@ -332,7 +443,7 @@ export type Accepted = Message<"eventmesh.link.v1.Accepted"> & {
  * Use `create(AcceptedSchema)` to create a new message.
  */
 export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 9);
+  messageDesc(file_eventmesh_link_v1_link, 12);
 
 /**
  * @generated from message eventmesh.link.v1.ResumePoint
@@ -354,6 +465,13 @@ export type ResumePoint = Message<"eventmesh.link.v1.ResumePoint"> & {
    * @generated from field: int64 last = 3;
    */
   last: bigint;
+
+  /**
+   * What the sender passed by behind `last`, as far as it is kept.
+   *
+   * @generated from field: eventmesh.link.v1.Passed passed = 4;
+   */
+  passed?: Passed | undefined;
 };
 
 /**
@@ -361,7 +479,7 @@ export type ResumePoint = Message<"eventmesh.link.v1.ResumePoint"> & {
  * Use `create(ResumePointSchema)` to create a new message.
  */
 export const ResumePointSchema: GenMessage<ResumePoint> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 10);
+  messageDesc(file_eventmesh_link_v1_link, 13);
 
 /**
  * @generated from message eventmesh.link.v1.TraceRequest
@@ -397,7 +515,7 @@ export type TraceRequest = Message<"eventmesh.link.v1.TraceRequest"> & {
  * Use `create(TraceRequestSchema)` to create a new message.
  */
 export const TraceRequestSchema: GenMessage<TraceRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 11);
+  messageDesc(file_eventmesh_link_v1_link, 14);
 
 /**
  * @generated from message eventmesh.link.v1.TraceResponse
@@ -421,7 +539,7 @@ export type TraceResponse = Message<"eventmesh.link.v1.TraceResponse"> & {
  * Use `create(TraceResponseSchema)` to create a new message.
  */
 export const TraceResponseSchema: GenMessage<TraceResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 12);
+  messageDesc(file_eventmesh_link_v1_link, 15);
 
 /**
  * @generated from message eventmesh.link.v1.TraceStep
@@ -484,7 +602,7 @@ export type TraceStep = Message<"eventmesh.link.v1.TraceStep"> & {
  * Use `create(TraceStepSchema)` to create a new message.
  */
 export const TraceStepSchema: GenMessage<TraceStep> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 13);
+  messageDesc(file_eventmesh_link_v1_link, 16);
 
 /**
  * @generated from message eventmesh.link.v1.WhyRequest
@@ -535,7 +653,7 @@ export type WhyRequest = Message<"eventmesh.link.v1.WhyRequest"> & {
  * Use `create(WhyRequestSchema)` to create a new message.
  */
 export const WhyRequestSchema: GenMessage<WhyRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 14);
+  messageDesc(file_eventmesh_link_v1_link, 17);
 
 /**
  * One event with this id, as its origin stored it.
@@ -578,7 +696,7 @@ export type WhyCopy = Message<"eventmesh.link.v1.WhyCopy"> & {
  * Use `create(WhyCopySchema)` to create a new message.
  */
 export const WhyCopySchema: GenMessage<WhyCopy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 15);
+  messageDesc(file_eventmesh_link_v1_link, 18);
 
 /**
  * @generated from message eventmesh.link.v1.WhyResponse
@@ -614,7 +732,7 @@ export type WhyResponse = Message<"eventmesh.link.v1.WhyResponse"> & {
  * Use `create(WhyResponseSchema)` to create a new message.
  */
 export const WhyResponseSchema: GenMessage<WhyResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 16);
+  messageDesc(file_eventmesh_link_v1_link, 19);
 
 /**
  * What became of an event for one subscription, on one link or at the gate.
@@ -726,7 +844,7 @@ export type WhyAnswer = Message<"eventmesh.link.v1.WhyAnswer"> & {
  * Use `create(WhyAnswerSchema)` to create a new message.
  */
 export const WhyAnswerSchema: GenMessage<WhyAnswer> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 17);
+  messageDesc(file_eventmesh_link_v1_link, 20);
 
 /**
  * @generated from message eventmesh.link.v1.WhySearch
@@ -767,7 +885,7 @@ export type WhySearch = Message<"eventmesh.link.v1.WhySearch"> & {
  * Use `create(WhySearchSchema)` to create a new message.
  */
 export const WhySearchSchema: GenMessage<WhySearch> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 18);
+  messageDesc(file_eventmesh_link_v1_link, 21);
 
 /**
  * @generated from service eventmesh.link.v1.LinkService
