@@ -205,6 +205,11 @@ export const emesherMetrics = {
     'Positions that a link has looked at and that would be read again after a restart; the neighbouring site is told at intervals (link.progressInterval).',
     ['to'],
   ),
+  linkRestored: counter(
+    'eventmesh_link_restored_total',
+    'Partitions whose log was found to be another one than the neighbouring site knows, as after a copy was brought back; what is new in it is sent.',
+    ['to'],
+  ),
   linkSent: counter('eventmesh_link_sent_total', 'Events sent to a neighbouring site.', ['to']),
   linkAccepted: counter(
     'eventmesh_link_accepted_total',

@@ -95,4 +95,24 @@ describe('a site whose disk is brought back from an older copy', () => {
     },
     TEST_MS,
   );
+
+  it(
+    'has its own new events delivered at the other site all the same',
+    async () => {
+      const end = await consume();
+      const kept = await publish('d');
+      await arrived(kept);
+      await backUp('west');
+      const lost = await publish('e');
+      await arrived(lost);
+      await restore('west');
+      const fresh = await publish('f');
+      await arrived(fresh);
+      expect(await sites.metric('west', 'eventmesh_link_restored_total')).toBeGreaterThan(0);
+      const times = [...kept, ...lost, ...fresh].map((id) => given.get(id));
+      expect(new Set(times)).toEqual(new Set([1]));
+      await end();
+    },
+    TEST_MS,
+  );
 });

@@ -46,6 +46,23 @@ describe('the books of a link', () => {
     expect(await read('held')).toBe(0);
   });
 
+  it('count what an earlier process has counted and the neighbour keeps no more, but what goes now', async () => {
+    const { books, read } = booksOf();
+    const lane = books.lane('t', 0);
+    lane.started(2, 10);
+    // One of them lies behind the neighbour by now, so that reading goes back to it.
+    for (const position of [6, 7, 8, 9, 10, 11]) lane.looked(position, position === 6);
+    books.tell();
+    expect(await read('read_total')).toBe(6);
+    expect(await read('filtered_total')).toBe(1);
+    expect(await read('taken_total')).toBe(1);
+    expect(await read('held')).toBe(1);
+    expect(await read('unkept')).toBe(1);
+    lane.kept(11);
+    books.tell();
+    expect(await read('unkept')).toBe(0);
+  });
+
   it('add up: taken = delivered + expired + held, whatever the order and however often it breaks', async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('look' as const), goes: fc.boolean() }),

@@ -5,6 +5,7 @@ import type { Router } from '@eventmesh/rpc';
 import type { Inspection } from '../inspect/inspection.ts';
 import { answerToWire, questionOf } from '../inspect/why/wire.ts';
 import { receiveLink, type ReceiverDeps } from './receiver.ts';
+import { SeenBook } from './seen.ts';
 
 /** Serves the incoming half of links, traces and explains for neighbours, to whoever has the link token. */
 export function addLinkService(
@@ -15,10 +16,11 @@ export function addLinkService(
 ): void {
   // Without a token of its own a site has no links, and takes none.
   if (token === undefined) return;
+  const receiver = { ...deps, seen: new SeenBook() };
   router.service(
     LinkService,
     {
-      link: (requests, ctx) => receiveLink(deps, requests, ctx),
+      link: (requests, ctx) => receiveLink(receiver, requests, ctx),
       async trace({ tenant, eventId, source, visited }) {
         const { steps, unreachableSites } = await tracer.trace(
           tenant,

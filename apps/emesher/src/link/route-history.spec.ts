@@ -42,4 +42,29 @@ describe('RouteHistory', () => {
     hop = 'b';
     expect(history.hop('t/0', 1, 'far')).toBe('b');
   });
+
+  it('leaves what a reader need not read again with the hop of then, as if it had read it', () => {
+    let hop = 'b';
+    const history = new RouteHistory(() => hop);
+    history.resumed('t/0', 100, ['far']);
+    hop = 'c';
+    expect(history.hop('t/0', 101, 'far')).toBe('c');
+    expect(history.hop('t/0', 50, 'far')).toBe('b');
+    // A reader that begins further back does not take anything away.
+    history.resumed('t/0', 10, []);
+    expect(history.hop('t/0', 100, 'far')).toBe('b');
+  });
+
+  it('knows to whom records may belong, now and from before a change', () => {
+    let hop: string | undefined = undefined;
+    const history = new RouteHistory(() => hop);
+    expect(history.mayBelong('far', 'b')).toBe(false);
+    hop = 'b';
+    expect(history.mayBelong('far', 'b')).toBe(true);
+    history.hop('t/0', 1, 'far');
+    hop = 'c';
+    expect(history.mayBelong('far', 'b')).toBe(true);
+    expect(history.mayBelong('far', 'c')).toBe(true);
+    expect(history.mayBelong('near', 'd')).toBe(false);
+  });
 });

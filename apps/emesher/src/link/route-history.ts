@@ -26,9 +26,7 @@ export class RouteHistory {
   }
 
   hop(lane: string, position: number, site: string): string | undefined {
-    const now = this.#nextHop(site);
-    const was = this.#current.get(site);
-    if (now !== was && now !== undefined) this.#change(site, was, now);
+    const now = this.#look(site);
     if (position >= (this.#seen.get(lane) ?? 0)) {
       this.#seen.set(lane, position + 1);
       return now;
@@ -36,6 +34,29 @@ export class RouteHistory {
     for (const { hop, until } of this.#changes.get(site) ?? []) {
       if (position < (until.get(lane) ?? 0)) return hop;
     }
+    return now;
+  }
+
+  /**
+   * A reader begins behind `upTo`, where it has been before; its records were for these sites. As if
+   * it had asked for them again.
+   */
+  resumed(lane: string, upTo: number, sites: readonly string[]): void {
+    for (const site of sites) this.#look(site);
+    this.#seen.set(lane, Math.max(this.#seen.get(lane) ?? 0, upTo + 1));
+  }
+
+  /** Whether some record of a site may belong to a hop: now, or by a change that is remembered. */
+  mayBelong(site: string, hop: string): boolean {
+    if (this.#look(site) === hop) return true;
+    return (this.#changes.get(site) ?? []).some((change) => change.hop === hop);
+  }
+
+  /** The hop as it is now; a change since it was asked for last is remembered. */
+  #look(site: string): string | undefined {
+    const now = this.#nextHop(site);
+    const was = this.#current.get(site);
+    if (now !== was && now !== undefined) this.#change(site, was, now);
     return now;
   }
 

@@ -1,6 +1,7 @@
 import type { RecordView } from '@eventmesh/event';
 import type { Tap } from '../follow/tap.ts';
 import type { LaneBooks } from './link-books.ts';
+import type { Passed } from './passed.ts';
 
 /** A record that has to go over the link. */
 export interface Outgoing {
@@ -24,6 +25,7 @@ export interface Gathered {
  */
 export class RouteTap implements Tap {
   readonly topicFilters = undefined;
+  readonly passed: Passed;
   readonly #hop: (position: number, site: string) => string | undefined;
   readonly #neighbour: string;
   readonly #woken: () => void;
@@ -40,12 +42,14 @@ export class RouteTap implements Tap {
     bytesMax: number,
     books: LaneBooks,
     woken: () => void,
+    passed: Passed,
   ) {
     this.#neighbour = neighbour;
     this.#hop = hop;
     this.#bytesMax = bytesMax;
     this.#books = books;
     this.#woken = woken;
+    this.passed = passed;
   }
 
   /** Bytes that have gathered. */
@@ -70,7 +74,9 @@ export class RouteTap implements Tap {
       (site) => this.#hop(position, site) === this.#neighbour,
     );
     this.#books.looked(position, destinations.length > 0);
-    if (destinations.length === 0) return false;
+    const goes = destinations.length > 0;
+    this.passed.looked(position, record.ingressTimeUs, goes ? [] : record.destinations);
+    if (!goes) return false;
     this.#records.push({ position, record, destinations });
     this.#bytes += record.event.length + 256;
     return true;

@@ -1,6 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
-import { encodeRecord } from '@eventmesh/event';
 import type {
   Accepted,
   LinkRequestSchema,
@@ -8,22 +7,33 @@ import type {
   ResumePoint,
 } from '@eventmesh/proto-gen/link';
 import { AsyncQueue } from '@eventmesh/rpc';
+import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Followers } from '../follow/followers.ts';
-import type { TapHandle } from '../follow/tap.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
-import type { LaneBooks, LinkBooks } from './link-books.ts';
+import { Lane } from './lane.ts';
+import type { LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
+import { Passed, readOnFrom, type PassedBy } from './passed.ts';
+import { keptBy } from './read-on.ts';
+import { RestoredLog } from './restored-log.ts';
 import type { RouteHistory } from './route-history.ts';
 import { RouteTap, type Outgoing } from './route-tap.ts';
 
 type Request = MessageInitShape<typeof LinkRequestSchema>;
 
+/** What a sender needs of the connection to a neighbour. */
+export interface OutgoingLink {
+  readonly neighbour: Pick<LinkClient['neighbour'], 'site'>;
+  readonly client: Pick<LinkClient['client'], 'link'>;
+}
+
 export interface SenderDeps {
   readonly site: string;
   readonly member: string;
+  readonly store: EventStore;
   readonly logs: Logs;
   readonly followers: Followers;
   readonly ledger: Ledger;
@@ -33,21 +43,10 @@ export interface SenderDeps {
   readonly now: () => number;
   /** Messages that may wait to be sent, beyond which direct events are dropped. */
   readonly directQueueMax: number;
+  /** Shortest time between two frames without records of a partition, in ms. */
+  readonly progressInterval: number;
   /** Shared by the links of a site. */
   readonly routes: RouteHistory;
-}
-
-/** One partition of one tenant's log on its way over the link. */
-interface Lane {
-  readonly tenant: string;
-  readonly partition: number;
-  readonly tap: RouteTap;
-  readonly books: LaneBooks;
-  handle: TapHandle | undefined;
-  /** Position of the last record sent; the receiver's chain continues there. */
-  previous: number;
-  /** Positions and bytes of frames that are not accepted yet, oldest first. */
-  readonly open: { readonly upTo: number; readonly bytes: number; readonly positions: number[] }[];
 }
 
 /** Bytes of one frame. */
@@ -56,10 +55,11 @@ const FRAME_BYTES = 256 * 1024;
 /**
  * One direction of a link while it is up. It reads the local log from where the receiver's store
  * ends, so the receiver is the only truth about what has arrived; a new link, a new process and a
- * healed cut all start the same way.
+ * healed cut all start the same way. The receiver also keeps what was passed by behind that, so that
+ * nobody reads it again.
  */
 export class LinkSender {
-  readonly #link: LinkClient;
+  readonly #link: OutgoingLink;
   readonly #deps: SenderDeps;
   readonly #books: LinkBooks;
   readonly #requests = new AsyncQueue<Request>();
@@ -67,17 +67,20 @@ export class LinkSender {
   #windowBytes = 0;
   #openBytes = 0;
   #scheduled = false;
-  #closed = false;
+  #passedTimer: NodeJS.Timeout | undefined;
+  readonly #stop = new AbortController();
+  readonly #restored: RestoredLog;
 
-  constructor(link: LinkClient, deps: SenderDeps, books: LinkBooks) {
+  constructor(link: OutgoingLink, deps: SenderDeps, books: LinkBooks) {
     this.#link = link;
     this.#deps = deps;
     this.#books = books;
+    this.#restored = new RestoredLog(link.neighbour.site, deps);
   }
 
   /** The neighbour has answered and the link is open. */
   get up(): boolean {
-    return this.#windowBytes > 0 && !this.#closed;
+    return this.#windowBytes > 0 && !this.#stop.signal.aborted;
   }
 
   /** Messages that wait to be sent. */
@@ -129,35 +132,56 @@ export class LinkSender {
   }
 
   #received(message: LinkResponse['message']): void {
-    if (message.case === 'resume') this.#startLane(message.value);
+    if (message.case === 'resume') void this.#resume(message.value);
     else if (message.case === 'accepted') this.#accepted(message.value);
   }
 
-  #startLane({ tenant, partition, last }: ResumePoint): void {
+  /** Sees first whether the log is still the one that the receiver knows. */
+  async #resume(point: ResumePoint): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      const begins = await this.#restored.begins(point, signal);
+      if (signal.aborted) return;
+      if (begins !== undefined) this.#requests.push({ message: { case: 'resume', value: begins } });
+      else if (this.#restored.mayStart(point)) this.#startLane(point, await this.#keptBy(point));
+    } catch (error) {
+      // The link comes up again, and asks again.
+      this.#requests.end(error);
+    }
+  }
+
+  /** Without what the receiver keeps, reading begins behind the last record that it accepted. */
+  async #keptBy(point: ResumePoint): Promise<PassedBy | undefined> {
+    const { store, logs, logger } = this.#deps;
+    try {
+      return await keptBy(store, logs.name(point.tenant), point, this.#stop.signal);
+    } catch (error) {
+      const { tenant, partition } = point;
+      logger.warn({ err: error, tenant, partition }, 'what a link passed by is read again');
+      return undefined;
+    }
+  }
+
+  #startLane({ tenant, partition, last }: ResumePoint, kept: PassedBy | undefined): void {
     const key = `${tenant}/${partition}`;
-    if (this.#lanes.has(key) || this.#closed) return;
+    if (this.#lanes.has(key) || this.#stop.signal.aborted) return;
     const { followers, routes } = this.#deps;
+    const to = this.#link.neighbour.site;
     const books = this.#books.lane(tenant, partition);
-    // Its word of what it has may have been lost with the last connection.
-    books.delivered(Number(last));
+    books.started(Number(last), kept?.upTo ?? 0);
+    const upTo = readOnFrom(Number(last), kept, (site) => routes.mayBelong(site, to));
+    routes.resumed(key, upTo, kept?.sites.map(({ site }) => site) ?? []);
     const tap = new RouteTap(
-      this.#link.neighbour.site,
+      to,
       (position, site) => routes.hop(key, position, site),
       this.#windowBytes,
       books,
       () => this.#schedule(),
+      new Passed(kept),
     );
-    const lane: Lane = {
-      tenant,
-      partition,
-      tap,
-      books,
-      handle: undefined,
-      previous: Number(last),
-      open: [],
-    };
+    const lane = new Lane({ tenant, partition }, tap, books, Number(last), kept?.upTo ?? 0);
     this.#lanes.set(key, lane);
-    lane.handle = followers.of(tenant, partition).attach(tap, Number(last) + 1);
+    lane.handle = followers.of(tenant, partition).attach(tap, upTo + 1);
   }
 
   #schedule(): void {
@@ -165,7 +189,7 @@ export class LinkSender {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#closed) this.#send();
+      if (!this.#stop.signal.aborted) this.#send();
     });
   }
 
@@ -181,6 +205,7 @@ export class LinkSender {
     const to = this.#link.neighbour.site;
     this.#deps.ledger.metrics.linkPending.set({ to }, this.#openBytes);
     this.#books.tell();
+    this.#tellPassed();
   }
 
   #sendFrame(lane: Lane): boolean {
@@ -193,24 +218,7 @@ export class LinkSender {
       return true;
     }
     const positions = records.map(({ position }) => position);
-    this.#requests.push({
-      message: {
-        case: 'frame',
-        value: {
-          tenant: lane.tenant,
-          partition: lane.partition,
-          previous: BigInt(lane.previous),
-          upTo: BigInt(gathered.upTo),
-          records: records.map(({ position, record, destinations }) => ({
-            position: BigInt(position),
-            record: encodeRecord(record, record.event),
-            destinations: [...destinations],
-          })),
-        },
-      },
-    });
-    lane.previous = positions.at(-1) ?? lane.previous;
-    lane.open.push({ upTo: lane.previous, bytes: gathered.bytes, positions });
+    this.#requests.push({ message: { case: 'frame', value: lane.frame(gathered, records) } });
     this.#openBytes += gathered.bytes;
     const to = this.#link.neighbour.site;
     this.#deps.ledger.metrics.linkSent.inc({ to }, positions.length);
@@ -232,14 +240,24 @@ export class LinkSender {
     return records.filter((outgoing) => !isOver(outgoing));
   }
 
-  #accepted({ tenant, partition, upTo }: Accepted): void {
+  /** Tells soon what was passed by, where no frame with records does. */
+  #tellPassed(): void {
+    if (this.#passedTimer !== undefined || ![...this.#lanes.values()].some((l) => l.hasPassed))
+      return;
+    this.#passedTimer = setTimeout(() => {
+      this.#passedTimer = undefined;
+      for (const lane of this.#lanes.values()) {
+        const value = lane.passedFrame();
+        if (value !== undefined) this.#requests.push({ message: { case: 'frame', value } });
+      }
+    }, this.#deps.progressInterval);
+  }
+
+  #accepted({ tenant, partition, upTo, passedUpTo }: Accepted): void {
     const lane = this.#lanes.get(`${tenant}/${partition}`);
     if (lane === undefined) return;
     const to = this.#link.neighbour.site;
-    lane.books.delivered(Number(upTo));
-    for (let frame = lane.open[0]; frame !== undefined; frame = lane.open[0]) {
-      if (frame.upTo > Number(upTo)) break;
-      lane.open.shift();
+    for (const frame of lane.accepted(Number(upTo), Number(passedUpTo))) {
       this.#openBytes -= frame.bytes;
       this.#deps.ledger.metrics.linkAccepted.inc({ to }, frame.positions.length);
       this.#deps.journal.note(tenant, partition, frame.positions, 'link-accepted', to);
@@ -249,7 +267,8 @@ export class LinkSender {
   }
 
   #close(): void {
-    this.#closed = true;
+    this.#stop.abort();
+    clearTimeout(this.#passedTimer);
     this.#requests.end();
     for (const lane of this.#lanes.values()) lane.handle?.close();
     const to = this.#link.neighbour.site;

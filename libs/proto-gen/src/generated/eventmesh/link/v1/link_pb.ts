@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/link/v1/link.proto.
  */
 export const file_eventmesh_link_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiMAoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDSKmAQoFRnJhbWUSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIQCghwcmV2aW91cxgDIAEoAxIuCgdyZWNvcmRzGAQgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlY29yZBINCgV1cF90bxgFIAEoAxIpCgZwYXNzZWQYBiABKAsyGS5ldmVudG1lc2gubGluay52MS5QYXNzZWQiXgoGUGFzc2VkEg0KBXVwX3RvGAEgASgDEhcKD2luZ3Jlc3NfdGltZV91cxgCIAEoAxIsCgVzaXRlcxgDIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZFNpdGUiNwoKUGFzc2VkU2l0ZRIMCgRzaXRlGAEgASgJEg0KBWZpcnN0GAIgASgDEgwKBGxhc3QYAyABKAMiQwoITGlua01hcmsSDAoEbGFzdBgBIAEoAxIpCgZwYXNzZWQYAiABKAsyGS5ldmVudG1lc2gubGluay52MS5QYXNzZWQiRAoKTGlua1JlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIOCgZyZWNvcmQYAiABKAwSFAoMZGVzdGluYXRpb25zGAMgAygJIj0KC0RpcmVjdEZyYW1lEi4KB3JlY29yZHMYASADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkIhUKBFBpbmcSDQoFbm9uY2UYASABKAMi1AEKDExpbmtSZXNwb25zZRItCgd3ZWxjb21lGAEgASgLMhouZXZlbnRtZXNoLmxpbmsudjEuV2VsY29tZUgAEi8KCGFjY2VwdGVkGAIgASgLMhsuZXZlbnRtZXNoLmxpbmsudjEuQWNjZXB0ZWRIABInCgRwb25nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBnJlc3VtZRgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLlJlc3VtZVBvaW50SABCCQoHbWVzc2FnZSI9CgdXZWxjb21lEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEhQKDHdpbmRvd19ieXRlcxgDIAEoBCKLAQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcxIUCgxwYXNzZWRfdXBfdG8YBSABKAMiaQoLUmVzdW1lUG9pbnQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRsYXN0GAMgASgDEikKBnBhc3NlZBgEIAEoCzIZLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZCJRCgxUcmFjZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgd2aXNpdGVkGAQgAygJIlcKDVRyYWNlUmVzcG9uc2USKwoFc3RlcHMYASADKAsyHC5ldmVudG1lc2gubGluay52MS5UcmFjZVN0ZXASGQoRdW5yZWFjaGFibGVfc2l0ZXMYAiADKAkinQEKCVRyYWNlU3RlcBIMCgRzaXRlGAEgASgJEg8KB3RpbWVfdXMYAiABKAMSDAoEc3RlcBgDIAEoCRIPCgdzdWJqZWN0GAQgASgJEg4KBmRldGFpbBgFIAEoCRIRCglwYXJ0aXRpb24YBiABKA0SEAoIcG9zaXRpb24YByABKAMSDgoGc291cmNlGAggASgJEg0KBXRvcGljGAkgASgJIpEBCgpXaHlSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSFAoMc3Vic2NyaXB0aW9uGAQgASgJEg8KB3Zpc2l0ZWQYBSADKAkSKgoGY29waWVzGAYgAygLMhouZXZlbnRtZXNoLmxpbmsudjEuV2h5Q29weSJsCgdXaHlDb3B5Eg4KBnNvdXJjZRgBIAEoCRINCgV0b3BpYxgCIAEoCRITCgtvcmlnaW5fc2l0ZRgDIAEoCRIUCgxkZXN0aW5hdGlvbnMYBCADKAkSFwoPaW5ncmVzc190aW1lX3VzGAUgASgDIrMBCgtXaHlSZXNwb25zZRItCgdhbnN3ZXJzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuV2h5QW5zd2VyEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJEi4KCHNlYXJjaGVzGAMgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuV2h5U2VhcmNoEioKBmNvcGllcxgEIAMoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldoeUNvcHkivwIKCVdoeUFuc3dlchIMCgRzaXRlGAEgASgJEg8KB3N1YmplY3QYAiABKAkSDQoFc3RhdGUYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBnNvdXJjZRgFIAEoCRINCgV0b3BpYxgGIAEoCRIRCglwYXJ0aXRpb24YByABKA0SEAoIcG9zaXRpb24YCCABKAMSEAoIYXR0ZW1wdHMYCSABKA0SEAoIY29uc3VtZXIYCiABKAkSDwoHdGltZV91cxgLIAEoAxIPCgduZXh0X21zGAwgASgDEhcKD3BvbGljeV9yZXZpc2lvbhgNIAEoAxIbChNwb2xpY3lfcmV2aXNpb25fbm93GA4gASgDEhcKD2dyYW50c19yZXZpc2lvbhgPIAEoAxIbChNncmFudHNfcmV2aXNpb25fbm93GBAgASgDIlUKCVdoeVNlYXJjaBIMCgRzaXRlGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRmcm9tGAMgASgDEgoKAnRvGAQgASgDEg0KBWZpcnN0GAUgASgDMuwBCgtMaW5rU2VydmljZRJLCgRMaW5rEh4uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlcXVlc3QaHy5ldmVudG1lc2gubGluay52MS5MaW5rUmVzcG9uc2UoATABEkoKBVRyYWNlEh8uZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXF1ZXN0GiAuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXNwb25zZRJECgNXaHkSHS5ldmVudG1lc2gubGluay52MS5XaHlSZXF1ZXN0Gh4uZXZlbnRtZXNoLmxpbmsudjEuV2h5UmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event]);
+  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiUgoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRISCgpnZW5lcmF0aW9uGAMgASgNEgwKBGJhc2UYBCABKAMiNwoKU2VlblJlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMipgEKBUZyYW1lEg4KBnRlbmFudBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEAoIcHJldmlvdXMYAyABKAMSLgoHcmVjb3JkcxgEIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZWNvcmQSDQoFdXBfdG8YBSABKAMSKQoGcGFzc2VkGAYgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkIl4KBlBhc3NlZBINCgV1cF90bxgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMSLAoFc2l0ZXMYAyADKAsyHS5ldmVudG1lc2gubGluay52MS5QYXNzZWRTaXRlIjcKClBhc3NlZFNpdGUSDAoEc2l0ZRgBIAEoCRINCgVmaXJzdBgCIAEoAxIMCgRsYXN0GAMgASgDInAKCExpbmtNYXJrEgwKBGxhc3QYASABKAMSKQoGcGFzc2VkGAIgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkEisKBHNlZW4YAyADKAsyHS5ldmVudG1lc2gubGluay52MS5TZWVuUmVjb3JkIjIKDkxpbmtHZW5lcmF0aW9uEhIKCmdlbmVyYXRpb24YASABKA0SDAoEYmFzZRgCIAEoAyJECgpMaW5rUmVjb3JkEhAKCHBvc2l0aW9uGAEgASgDEg4KBnJlY29yZBgCIAEoDBIUCgxkZXN0aW5hdGlvbnMYAyADKAkiPQoLRGlyZWN0RnJhbWUSLgoHcmVjb3JkcxgBIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZWNvcmQiFQoEUGluZxINCgVub25jZRgBIAEoAyLUAQoMTGlua1Jlc3BvbnNlEi0KB3dlbGNvbWUYASABKAsyGi5ldmVudG1lc2gubGluay52MS5XZWxjb21lSAASLwoIYWNjZXB0ZWQYAiABKAsyGy5ldmVudG1lc2gubGluay52MS5BY2NlcHRlZEgAEicKBHBvbmcYAyABKAsyFy5ldmVudG1lc2gubGluay52MS5QaW5nSAASMAoGcmVzdW1lGAQgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUG9pbnRIAEIJCgdtZXNzYWdlIj0KB1dlbGNvbWUSDAoEc2l0ZRgBIAEoCRIOCgZtZW1iZXIYAiABKAkSFAoMd2luZG93X2J5dGVzGAMgASgEIosBCghBY2NlcHRlZBIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg0KBXVwX3RvGAMgASgDEjcKCmR1cmFiaWxpdHkYBCABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzEhQKDHBhc3NlZF91cF90bxgFIAEoAyKqAQoLUmVzdW1lUG9pbnQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRsYXN0GAMgASgDEikKBnBhc3NlZBgEIAEoCzIZLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZBISCgpnZW5lcmF0aW9uGAUgASgNEisKBHNlZW4YBiADKAsyHS5ldmVudG1lc2gubGluay52MS5TZWVuUmVjb3JkIlEKDFRyYWNlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSDgoGc291cmNlGAMgASgJEg8KB3Zpc2l0ZWQYBCADKAkiVwoNVHJhY2VSZXNwb25zZRIrCgVzdGVwcxgBIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlU3RlcBIZChF1bnJlYWNoYWJsZV9zaXRlcxgCIAMoCSKdAQoJVHJhY2VTdGVwEgwKBHNpdGUYASABKAkSDwoHdGltZV91cxgCIAEoAxIMCgRzdGVwGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDgoGZGV0YWlsGAUgASgJEhEKCXBhcnRpdGlvbhgGIAEoDRIQCghwb3NpdGlvbhgHIAEoAxIOCgZzb3VyY2UYCCABKAkSDQoFdG9waWMYCSABKAkikQEKCldoeVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIUCgxzdWJzY3JpcHRpb24YBCABKAkSDwoHdmlzaXRlZBgFIAMoCRIqCgZjb3BpZXMYBiADKAsyGi5ldmVudG1lc2gubGluay52MS5XaHlDb3B5ImwKB1doeUNvcHkSDgoGc291cmNlGAEgASgJEg0KBXRvcGljGAIgASgJEhMKC29yaWdpbl9zaXRlGAMgASgJEhQKDGRlc3RpbmF0aW9ucxgEIAMoCRIXCg9pbmdyZXNzX3RpbWVfdXMYBSABKAMiswEKC1doeVJlc3BvbnNlEi0KB2Fuc3dlcnMYASADKAsyHC5ldmVudG1lc2gubGluay52MS5XaHlBbnN3ZXISGQoRdW5yZWFjaGFibGVfc2l0ZXMYAiADKAkSLgoIc2VhcmNoZXMYAyADKAsyHC5ldmVudG1lc2gubGluay52MS5XaHlTZWFyY2gSKgoGY29waWVzGAQgAygLMhouZXZlbnRtZXNoLmxpbmsudjEuV2h5Q29weSK/AgoJV2h5QW5zd2VyEgwKBHNpdGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRINCgVzdGF0ZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGc291cmNlGAUgASgJEg0KBXRvcGljGAYgASgJEhEKCXBhcnRpdGlvbhgHIAEoDRIQCghwb3NpdGlvbhgIIAEoAxIQCghhdHRlbXB0cxgJIAEoDRIQCghjb25zdW1lchgKIAEoCRIPCgd0aW1lX3VzGAsgASgDEg8KB25leHRfbXMYDCABKAMSFwoPcG9saWN5X3JldmlzaW9uGA0gASgDEhsKE3BvbGljeV9yZXZpc2lvbl9ub3cYDiABKAMSFwoPZ3JhbnRzX3JldmlzaW9uGA8gASgDEhsKE2dyYW50c19yZXZpc2lvbl9ub3cYECABKAMiVQoJV2h5U2VhcmNoEgwKBHNpdGUYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEgwKBGZyb20YAyABKAMSCgoCdG8YBCABKAMSDQoFZmlyc3QYBSABKAMy7AEKC0xpbmtTZXJ2aWNlEksKBExpbmsSHi5ldmVudG1lc2gubGluay52MS5MaW5rUmVxdWVzdBofLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZXNwb25zZSgBMAESSgoFVHJhY2USHy5ldmVudG1lc2gubGluay52MS5UcmFjZVJlcXVlc3QaIC5ldmVudG1lc2gubGluay52MS5UcmFjZVJlc3BvbnNlEkQKA1doeRIdLmV2ZW50bWVzaC5saW5rLnYxLldoeVJlcXVlc3QaHi5ldmVudG1lc2gubGluay52MS5XaHlSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRequest
@@ -109,6 +109,21 @@ export type ResumeQuery = Message<"eventmesh.link.v1.ResumeQuery"> & {
    * @generated from field: uint32 partition = 2;
    */
   partition: number;
+
+  /**
+   * Above the receiver's (`ResumePoint.generation`): begins this one, since the sender's log is not the
+   * one that the receiver knows; positions behind `base` are other records than before. 0: asks only.
+   *
+   * @generated from field: uint32 generation = 3;
+   */
+  generation: number;
+
+  /**
+   * Position up to which both logs have the same records; 0 for none. Of no meaning without `generation`.
+   *
+   * @generated from field: int64 base = 4;
+   */
+  base: bigint;
 };
 
 /**
@@ -117,6 +132,34 @@ export type ResumeQuery = Message<"eventmesh.link.v1.ResumeQuery"> & {
  */
 export const ResumeQuerySchema: GenMessage<ResumeQuery> = /*@__PURE__*/
   messageDesc(file_eventmesh_link_v1_link, 2);
+
+/**
+ * A record that a receiver has taken from a partition of the sender.
+ *
+ * @generated from message eventmesh.link.v1.SeenRecord
+ */
+export type SeenRecord = Message<"eventmesh.link.v1.SeenRecord"> & {
+  /**
+   * Position in the sender's log.
+   *
+   * @generated from field: int64 position = 1;
+   */
+  position: bigint;
+
+  /**
+   * When it entered the mesh, microseconds since the Unix epoch.
+   *
+   * @generated from field: int64 ingress_time_us = 2;
+   */
+  ingressTimeUs: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.SeenRecord.
+ * Use `create(SeenRecordSchema)` to create a new message.
+ */
+export const SeenRecordSchema: GenMessage<SeenRecord> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 3);
 
 /**
  * Records of one tenant and partition of the sender's log, in order.
@@ -167,7 +210,7 @@ export type Frame = Message<"eventmesh.link.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 3);
+  messageDesc(file_eventmesh_link_v1_link, 4);
 
 /**
  * Records of the sender's log behind the last one sent that did not go over the link. The receiver
@@ -206,7 +249,7 @@ export type Passed = Message<"eventmesh.link.v1.Passed"> & {
  * Use `create(PassedSchema)` to create a new message.
  */
 export const PassedSchema: GenMessage<Passed> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 4);
+  messageDesc(file_eventmesh_link_v1_link, 5);
 
 /**
  * @generated from message eventmesh.link.v1.PassedSite
@@ -237,7 +280,7 @@ export type PassedSite = Message<"eventmesh.link.v1.PassedSite"> & {
  * Use `create(PassedSiteSchema)` to create a new message.
  */
 export const PassedSiteSchema: GenMessage<PassedSite> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 5);
+  messageDesc(file_eventmesh_link_v1_link, 6);
 
 /**
  * What a receiver's store keeps for one partition of a sender.
@@ -253,9 +296,19 @@ export type LinkMark = Message<"eventmesh.link.v1.LinkMark"> & {
   last: bigint;
 
   /**
+   * Absent: only `seen` is kept.
+   *
    * @generated from field: eventmesh.link.v1.Passed passed = 2;
    */
   passed?: Passed | undefined;
+
+  /**
+   * Some of the records taken, the oldest first, at most 48; the further back, the fewer. Holds
+   * whatever is stored since.
+   *
+   * @generated from field: repeated eventmesh.link.v1.SeenRecord seen = 3;
+   */
+  seen: SeenRecord[];
 };
 
 /**
@@ -263,7 +316,35 @@ export type LinkMark = Message<"eventmesh.link.v1.LinkMark"> & {
  * Use `create(LinkMarkSchema)` to create a new message.
  */
 export const LinkMarkSchema: GenMessage<LinkMark> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 6);
+  messageDesc(file_eventmesh_link_v1_link, 7);
+
+/**
+ * What a receiver's store keeps for a partition of a sender whose log was another one before.
+ *
+ * @generated from message eventmesh.link.v1.LinkGeneration
+ */
+export type LinkGeneration = Message<"eventmesh.link.v1.LinkGeneration"> & {
+  /**
+   * From 1; how often another log was found.
+   *
+   * @generated from field: uint32 generation = 1;
+   */
+  generation: number;
+
+  /**
+   * `ResumeQuery.base`.
+   *
+   * @generated from field: int64 base = 2;
+   */
+  base: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.LinkGeneration.
+ * Use `create(LinkGenerationSchema)` to create a new message.
+ */
+export const LinkGenerationSchema: GenMessage<LinkGeneration> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 8);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRecord
@@ -296,7 +377,7 @@ export type LinkRecord = Message<"eventmesh.link.v1.LinkRecord"> & {
  * Use `create(LinkRecordSchema)` to create a new message.
  */
 export const LinkRecordSchema: GenMessage<LinkRecord> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 7);
+  messageDesc(file_eventmesh_link_v1_link, 9);
 
 /**
  * Direct-class events: handed over at most once, never acknowledged.
@@ -315,7 +396,7 @@ export type DirectFrame = Message<"eventmesh.link.v1.DirectFrame"> & {
  * Use `create(DirectFrameSchema)` to create a new message.
  */
 export const DirectFrameSchema: GenMessage<DirectFrame> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 8);
+  messageDesc(file_eventmesh_link_v1_link, 10);
 
 /**
  * @generated from message eventmesh.link.v1.Ping
@@ -332,7 +413,7 @@ export type Ping = Message<"eventmesh.link.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 9);
+  messageDesc(file_eventmesh_link_v1_link, 11);
 
 /**
  * @generated from message eventmesh.link.v1.LinkResponse
@@ -373,7 +454,7 @@ export type LinkResponse = Message<"eventmesh.link.v1.LinkResponse"> & {
  * Use `create(LinkResponseSchema)` to create a new message.
  */
 export const LinkResponseSchema: GenMessage<LinkResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 10);
+  messageDesc(file_eventmesh_link_v1_link, 12);
 
 /**
  * @generated from message eventmesh.link.v1.Welcome
@@ -402,7 +483,7 @@ export type Welcome = Message<"eventmesh.link.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 11);
+  messageDesc(file_eventmesh_link_v1_link, 13);
 
 /**
  * The receiver's store has everything up to here.
@@ -443,7 +524,7 @@ export type Accepted = Message<"eventmesh.link.v1.Accepted"> & {
  * Use `create(AcceptedSchema)` to create a new message.
  */
 export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 12);
+  messageDesc(file_eventmesh_link_v1_link, 14);
 
 /**
  * @generated from message eventmesh.link.v1.ResumePoint
@@ -472,6 +553,21 @@ export type ResumePoint = Message<"eventmesh.link.v1.ResumePoint"> & {
    * @generated from field: eventmesh.link.v1.Passed passed = 4;
    */
   passed?: Passed | undefined;
+
+  /**
+   * How often the sender's log was found to be another one than before; `last` is of this log.
+   *
+   * @generated from field: uint32 generation = 5;
+   */
+  generation: number;
+
+  /**
+   * Some of the records taken, the oldest first, at most 48. A sender whose log has other ones at
+   * these positions, or none, was restored from a copy and begins the next generation.
+   *
+   * @generated from field: repeated eventmesh.link.v1.SeenRecord seen = 6;
+   */
+  seen: SeenRecord[];
 };
 
 /**
@@ -479,7 +575,7 @@ export type ResumePoint = Message<"eventmesh.link.v1.ResumePoint"> & {
  * Use `create(ResumePointSchema)` to create a new message.
  */
 export const ResumePointSchema: GenMessage<ResumePoint> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 13);
+  messageDesc(file_eventmesh_link_v1_link, 15);
 
 /**
  * @generated from message eventmesh.link.v1.TraceRequest
@@ -515,7 +611,7 @@ export type TraceRequest = Message<"eventmesh.link.v1.TraceRequest"> & {
  * Use `create(TraceRequestSchema)` to create a new message.
  */
 export const TraceRequestSchema: GenMessage<TraceRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 14);
+  messageDesc(file_eventmesh_link_v1_link, 16);
 
 /**
  * @generated from message eventmesh.link.v1.TraceResponse
@@ -539,7 +635,7 @@ export type TraceResponse = Message<"eventmesh.link.v1.TraceResponse"> & {
  * Use `create(TraceResponseSchema)` to create a new message.
  */
 export const TraceResponseSchema: GenMessage<TraceResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 15);
+  messageDesc(file_eventmesh_link_v1_link, 17);
 
 /**
  * @generated from message eventmesh.link.v1.TraceStep
@@ -602,7 +698,7 @@ export type TraceStep = Message<"eventmesh.link.v1.TraceStep"> & {
  * Use `create(TraceStepSchema)` to create a new message.
  */
 export const TraceStepSchema: GenMessage<TraceStep> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 16);
+  messageDesc(file_eventmesh_link_v1_link, 18);
 
 /**
  * @generated from message eventmesh.link.v1.WhyRequest
@@ -653,7 +749,7 @@ export type WhyRequest = Message<"eventmesh.link.v1.WhyRequest"> & {
  * Use `create(WhyRequestSchema)` to create a new message.
  */
 export const WhyRequestSchema: GenMessage<WhyRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 17);
+  messageDesc(file_eventmesh_link_v1_link, 19);
 
 /**
  * One event with this id, as its origin stored it.
@@ -696,7 +792,7 @@ export type WhyCopy = Message<"eventmesh.link.v1.WhyCopy"> & {
  * Use `create(WhyCopySchema)` to create a new message.
  */
 export const WhyCopySchema: GenMessage<WhyCopy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 18);
+  messageDesc(file_eventmesh_link_v1_link, 20);
 
 /**
  * @generated from message eventmesh.link.v1.WhyResponse
@@ -732,7 +828,7 @@ export type WhyResponse = Message<"eventmesh.link.v1.WhyResponse"> & {
  * Use `create(WhyResponseSchema)` to create a new message.
  */
 export const WhyResponseSchema: GenMessage<WhyResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 19);
+  messageDesc(file_eventmesh_link_v1_link, 21);
 
 /**
  * What became of an event for one subscription, on one link or at the gate.
@@ -844,7 +940,7 @@ export type WhyAnswer = Message<"eventmesh.link.v1.WhyAnswer"> & {
  * Use `create(WhyAnswerSchema)` to create a new message.
  */
 export const WhyAnswerSchema: GenMessage<WhyAnswer> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 20);
+  messageDesc(file_eventmesh_link_v1_link, 22);
 
 /**
  * @generated from message eventmesh.link.v1.WhySearch
@@ -885,7 +981,7 @@ export type WhySearch = Message<"eventmesh.link.v1.WhySearch"> & {
  * Use `create(WhySearchSchema)` to create a new message.
  */
 export const WhySearchSchema: GenMessage<WhySearch> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 21);
+  messageDesc(file_eventmesh_link_v1_link, 23);
 
 /**
  * @generated from service eventmesh.link.v1.LinkService

@@ -1,0 +1,227 @@
+import { invalid } from '@eventmesh/errors';
+import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
+import type { DirectFrame, Frame, LinkRequest, ResumeQuery } from '@eventmesh/proto-gen/link';
+import type { AppendRecord } from '@eventmesh/store-api';
+import { nowUs } from '../clock.ts';
+import { recordSpan } from '../publish/spans.ts';
+import { Chains, type Chain } from './chains.ts';
+import { Marks, seenToWire } from './marks.ts';
+import { PASSED_SITES_MAX } from './passed.ts';
+import type { ReceiveWindow } from './receive-window.ts';
+import type { Answers, IncomingDeps } from './receiver.ts';
+
+/** What comes over one link: stored as it comes, and accepted in order. */
+export class Incoming {
+  readonly #deps: IncomingDeps;
+  readonly #from: string;
+  readonly #out: Answers;
+  readonly #window: ReceiveWindow;
+  readonly #chains: Chains;
+  /** Accepts go out in the order of the frames, each after its own store receipt. */
+  #accepts: Promise<void> = Promise.resolve();
+  readonly #marks: Marks;
+
+  constructor(deps: IncomingDeps, from: string, out: Answers, window: ReceiveWindow) {
+    this.#window = window;
+    this.#deps = deps;
+    this.#from = from;
+    this.#out = out;
+    this.#marks = new Marks(deps);
+    this.#chains = new Chains(deps, from);
+  }
+
+  /** Keeps what was seen, also of what is on its way into the store, and what was passed by. */
+  async close(): Promise<void> {
+    // Why it failed is told to the neighbour.
+    await this.#accepts.catch(() => undefined);
+    await this.#marks.close();
+  }
+
+  async take({ message }: LinkRequest): Promise<void> {
+    switch (message.case) {
+      case 'frame':
+        return this.#frame(message.value);
+      case 'direct':
+        return this.#direct(message.value);
+      case 'resume':
+        return this.#resume(message.value);
+      case 'ping':
+        this.#out.push({ message: { case: 'pong', value: { nonce: message.value.nonce } } });
+        return;
+      default:
+        throw invalid('message', 'is not known on a link');
+    }
+  }
+
+  async #resume(query: ResumeQuery): Promise<void> {
+    const { tenant, partition } = query;
+    const { id, generation, framed, passed } = await this.#chains.resume(query);
+    const seen = seenToWire(this.#deps.seen.of(id));
+    const point = { tenant, partition, generation, passed, seen };
+    this.#out.push({ message: { case: 'resume', value: { ...point, last: BigInt(framed) } } });
+  }
+
+  /** Frames are appended as they come, several at a time; the store keeps their order. */
+  async #frame(frame: Frame): Promise<void> {
+    const { store, logs } = this.#deps;
+    const { tenant, partition } = frame;
+    const chain = await this.#chains.of(tenant, partition);
+    const sites = frame.passed?.sites.length ?? 0;
+    if (sites > PASSED_SITES_MAX) {
+      throw invalid('passed.sites', `are ${sites}`, { limit: `${PASSED_SITES_MAX} sites` });
+    }
+    const timeUs = nowUs();
+    const arrived: { readonly record: RecordView; readonly append: AppendRecord }[] = [];
+    let before = frame.previous;
+    let bytes = 0;
+    let ingressTimeUs = 0;
+    for (const { position, record, destinations } of frame.records) {
+      bytes += record.length;
+      const view = decodeRecord(record);
+      if (view.tenant !== tenant) {
+        throw invalid('tenant', `"${view.tenant}" in a frame of tenant "${tenant}"`);
+      }
+      if (position <= before) throw invalid('position', `${position} after ${before}`);
+      before = position;
+      ingressTimeUs = view.ingressTimeUs;
+      const append = this.#rewrite(view, partition, Number(position), destinations, timeUs);
+      if (append !== undefined) arrived.push({ record: view, append });
+    }
+    const previous = Number(frame.previous);
+    const last = Number(before);
+    // Records that are dropped here leave no trace in the store; its chain goes on without them.
+    const stored = chain.framed === previous ? chain.stored : previous;
+    const { id } = chain;
+    const next = { ...chain, framed: last, stored: arrived.length === 0 ? stored : last };
+    this.#chains.set(tenant, partition, next);
+    const done =
+      arrived.length === 0
+        ? Promise.resolve()
+        : store
+            .append({
+              log: logs.name(tenant),
+              partition: id.partition,
+              records: arrived.map(({ append }) => append),
+              producer: { id: id.subscription, previous: stored, last },
+            })
+            .then(({ positions, duplicates }) =>
+              this.#stored(tenant, id.partition, arrived, positions, new Set(duplicates), timeUs),
+            );
+    this.#window.take(bytes);
+    this.#accepts = Promise.all([this.#accepts, done]).then(() => {
+      this.#window.give(bytes);
+      if (arrived.length > 0) this.#deps.seen.stored(id, { position: last, ingressTimeUs });
+      if (frame.records.length > 0) this.#accepted({ tenant, partition, upTo: BigInt(last) });
+      this.#keep(frame, next);
+    });
+    // The sender starts again from the resume point.
+    this.#accepts.catch((error: unknown) => this.#out.end(error));
+  }
+
+  #accepted(value: { tenant: string; partition: number; upTo: bigint; passedUpTo?: bigint }): void {
+    this.#out.push({ message: { case: 'accepted', value } });
+  }
+
+  /**
+   * Keeps, beside the record stored last, which records were seen and what was passed by behind a
+   * frame, which is stored; says so of the latter once that is durable.
+   */
+  #keep({ tenant, partition, passed }: Frame, { id, framed, stored }: Chain): void {
+    this.#marks.note({ id, last: stored, passed, seen: this.#deps.seen.of(id) }, () => {
+      if (passed === undefined) return;
+      this.#accepted({ tenant, partition, upTo: BigInt(framed), passedUpTo: passed.upTo });
+    });
+  }
+
+  /** The record as it is stored here, or undefined when it must not go further. */
+  #rewrite(
+    record: RecordView,
+    partition: number,
+    position: number,
+    destinations: readonly string[],
+    timeUs: number,
+  ): AppendRecord | undefined {
+    const { site, hopsMax, ledger, logger } = this.#deps;
+    const atOrigin = record.originPosition === 0;
+    const looped = record.originSite === site || record.hops.some((hop) => hop.site === site);
+    if (looped || record.hops.length >= hopsMax) {
+      const reason = looped ? 'loop' : 'hops';
+      ledger.metrics.linkDropped.inc({ from: this.#from, reason });
+      logger.warn({ from: this.#from, reason, topic: record.topic }, 'an event went too far');
+      return undefined;
+    }
+    const head = {
+      ...record,
+      destinations: destinations.filter((destination) => destination !== site),
+      transit: !destinations.includes(site),
+      originPartition: atOrigin ? partition : record.originPartition,
+      originPosition: atOrigin ? position : record.originPosition,
+      hops: [
+        ...(record.hops.length === 0
+          ? [{ site: record.originSite, timeUs: record.ingressTimeUs }]
+          : record.hops),
+        { site, timeUs },
+      ],
+    };
+    return {
+      bytes: encodeRecord(head, record.event),
+      dedupKey: placeOf(head),
+    };
+  }
+
+  #stored(
+    tenant: string,
+    partition: number,
+    arrived: readonly { readonly record: RecordView }[],
+    positions: readonly number[],
+    duplicates: ReadonlySet<number>,
+    timeUs: number,
+  ): void {
+    const { journal, ledger, tracing, site } = this.#deps;
+    const fresh: number[] = [];
+    for (const [index, { record }] of arrived.entries()) {
+      const position = positions[index] ?? 0;
+      if (duplicates.has(index)) continue;
+      fresh.push(position);
+      journal.stored(tenant, partition, position, new EventView(record.event), record.topic);
+      const count = ledger.topic(tenant, record.topic);
+      count.events++;
+      count.lastTimeMs = Math.floor(timeUs / 1000);
+      const sentUs = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
+      ledger.metrics.hopSeconds.observe(
+        { from: this.#from },
+        Math.max(0, timeUs - sentUs) / 1_000_000,
+      );
+      recordSpan(tracing, 'eventmesh hop', record.traceparent, sentUs, {
+        'eventmesh.site': site,
+        'eventmesh.from': this.#from,
+        'messaging.destination.name': record.topic,
+      });
+    }
+    ledger.metrics.linkReceived.inc({ from: this.#from }, fresh.length);
+    journal.note(tenant, partition, fresh, 'received', this.#from);
+  }
+
+  #direct({ records }: DirectFrame): void {
+    const { site, direct, hopsMax, forwardDirect } = this.#deps;
+    for (const { record, destinations } of records) {
+      const view = decodeRecord(record);
+      if (view.hops.length >= hopsMax || view.hops.some((hop) => hop.site === site)) continue;
+      const here = destinations.includes(site);
+      if (here) direct.deliver(view);
+      const further = destinations.filter((destination) => destination !== site);
+      const hops = [...view.hops, { site, timeUs: nowUs() }];
+      const onward = encodeRecord({ ...view, destinations: further, hops }, view.event);
+      forwardDirect(onward, view, further, here);
+    }
+  }
+}
+
+/**
+ * The same event may come twice over different routes; its first place in the mesh tells. A log that
+ * was restored uses its places again, for events that came in at other times.
+ */
+const placeOf = (
+  head: Pick<RecordView, 'originSite' | 'originPartition' | 'originPosition' | 'ingressTimeUs'>,
+): string =>
+  `${head.originSite}\0${head.originPartition}\0${head.originPosition}\0${head.ingressTimeUs}`;

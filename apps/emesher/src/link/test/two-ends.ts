@@ -1,0 +1,286 @@
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { GovernanceView } from '@eventmesh/clients';
+import { loadConfig, section } from '@eventmesh/config';
+import { NO_HANDLING, decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
+import type { EventStore } from '@eventmesh/store-api';
+import { openEmbeddedStore } from '@eventmesh/store-embedded';
+import { Metrics, createLogger } from '@eventmesh/telemetry';
+import { eventually, tempDir, type TempDir } from '@eventmesh/testing';
+import { dataPlaneConfig } from '../../config.ts';
+import { Followers } from '../../follow/followers.ts';
+import { Journal } from '../../inspect/journal.ts';
+import { Ledger } from '../../inspect/ledger.ts';
+import { Refusals } from '../../inspect/refusals.ts';
+import { ServedBy } from '../../inspect/served-by.ts';
+import { Logs } from '../../logs.ts';
+import { LinkBooks } from '../link-books.ts';
+import { RouteHistory } from '../route-history.ts';
+import { LinkSender } from '../sender.ts';
+import { Wire, type Older } from './wire.ts';
+
+type Dirs = readonly [west: TempDir, east: TempDir];
+
+export const TENANT = 't';
+const logger = createLogger({ level: 'silent', service: 'test', site: 'west' });
+const config = loadConfig(section('', dataPlaneConfig), { value: { log: { partitions: 1 } } });
+
+/** One record as east has it. */
+export interface Arrived {
+  readonly id: number;
+  /** Position in west's log. */
+  readonly at: number;
+  /** Where it goes from east. */
+  readonly further: readonly string[];
+}
+
+/** What lives as long as the process at west. */
+function westProcess(store: EventStore, nextHop: (site: string) => string | undefined) {
+  const metrics = new Metrics();
+  const logs = new Logs(store, config.log);
+  const ledger = ledgerOf(metrics);
+  return {
+    metrics,
+    logs,
+    ledger,
+    followers: new Followers(store, logs, logger, 65_536),
+    routes: new RouteHistory(nextHop),
+    books: new LinkBooks('east', ledger.metrics),
+  };
+}
+
+const ledgerOf = (metrics: Metrics): Ledger =>
+  new Ledger({
+    metrics,
+    policies: {} as GovernanceView,
+    served: new ServedBy(),
+    refusals: new Refusals(0, () => 0),
+    now: () => 0,
+  });
+
+/** The link from west to east on real stores, with a wire between them that can be cut. */
+export class TwoEnds {
+  readonly #dirs: Dirs;
+  #west: EventStore;
+  readonly #east: EventStore;
+  /** Of sites beyond east; what is not here cannot be reached. */
+  readonly hops = new Map<string, string>([['east', 'east']]);
+  readonly #wire: Wire;
+  readonly #asked = new Set<string>();
+  #process: ReturnType<typeof westProcess>;
+  #cut: AbortController | undefined;
+  #sender: LinkSender | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #events = 0;
+  #probes = 0;
+
+  private constructor(dirs: Dirs, west: EventStore, east: EventStore) {
+    this.#dirs = dirs;
+    this.#west = west;
+    this.#east = east;
+    this.#wire = new Wire(east, config.log, ledgerOf);
+    this.#process = this.#start();
+  }
+
+  static async open(): Promise<TwoEnds> {
+    const dirs: Dirs = [tempDir('link-west'), tempDir('link-east')];
+    const stores = await Promise.all(
+      dirs.map(({ path }) => openEmbeddedStore({ dir: join(path, 'store') })),
+    );
+    const [west, east] = stores;
+    if (west === undefined || east === undefined) throw new Error('no stores');
+    const ends = new TwoEnds(dirs, west, east);
+    await ends.#process.logs.ensure(TENANT);
+    return ends;
+  }
+
+  get older(): Older {
+    return this.#wire.older;
+  }
+
+  set older(older: Older) {
+    this.#wire.older = older;
+  }
+
+  /** East cannot write what west has passed by. */
+  set marksFail(fail: boolean) {
+    this.#wire.marksFail = fail;
+  }
+
+  async close(): Promise<void> {
+    await this.cut();
+    this.#process.followers.stop();
+    await Promise.all([this.#west.close(), this.#east.close()]);
+    for (const dir of this.#dirs) dir.remove();
+  }
+
+  /** A metric of the present process at west. */
+  metric(name: string): Promise<number> {
+    this.#process.books.tell();
+    return this.#process.metrics.value(`eventmesh_link_${name}`, { to: 'east' });
+  }
+
+  async append(...records: readonly (readonly string[])[]): Promise<void> {
+    await this.#west.append({
+      log: `events.${TENANT}`,
+      partition: 0,
+      records: records.map((destinations) => ({ bytes: this.#record(destinations) })),
+    });
+  }
+
+  /** The link comes up. */
+  async connect(): Promise<void> {
+    await this.cut();
+    const cut = new AbortController();
+    this.#cut = cut;
+    const { logs, followers, ledger, routes, books } = this.#process;
+    const sender = new LinkSender(
+      {
+        neighbour: { site: 'east' },
+        client: { link: (requests) => this.#wire.open(requests, cut.signal) },
+      },
+      {
+        site: 'west',
+        member: 'west-1',
+        store: this.#west,
+        logs,
+        followers,
+        ledger,
+        journal: new Journal('west', 0),
+        logger,
+        now: Date.now,
+        directQueueMax: 1,
+        progressInterval: 1,
+        routes,
+      },
+      books,
+    );
+    this.#sender = sender;
+    this.#running = sender.run(cut.signal).catch((error: unknown) => {
+      if (!cut.signal.aborted) throw error;
+    });
+  }
+
+  /** The link breaks wherever it is. */
+  async cut(): Promise<void> {
+    this.#cut?.abort();
+    await this.#running;
+  }
+
+  /** West starts anew on its store. */
+  async restart(): Promise<void> {
+    await this.cut();
+    this.#process.followers.stop();
+    this.#process = this.#start();
+    await this.#process.logs.ensure(TENANT);
+  }
+
+  /** West keeps a copy of its store, in place of one it may have. */
+  backUp(): Promise<void> {
+    return this.#whileDown((dir, copy) => {
+      rmSync(copy, { recursive: true, force: true });
+      cpSync(dir, copy, { recursive: true });
+    });
+  }
+
+  /** West's store is what its copy was. */
+  bringBack(): Promise<void> {
+    return this.#whileDown((dir, copy) => {
+      rmSync(dir, { recursive: true });
+      cpSync(copy, dir, { recursive: true });
+    });
+  }
+
+  /** Drops what west has before a position. */
+  trim(before: number): Promise<void> {
+    return this.#west.trim(`events.${TENANT}`, 0, before);
+  }
+
+  async #whileDown(does: (dir: string, copy: string) => void): Promise<void> {
+    await this.cut();
+    await eventually(() => {
+      if (!this.#wire.stored) throw new Error('not stored yet');
+    });
+    this.#process.followers.stop();
+    await this.#west.close();
+    const { path } = this.#dirs[0];
+    does(join(path, 'store'), join(path, 'copy'));
+    this.#west = await openEmbeddedStore({ dir: join(path, 'store') });
+    this.#process = this.#start();
+    await this.#process.logs.ensure(TENANT);
+  }
+
+  /** Everything stored so far was looked at, and what goes to east is there. */
+  async settled(): Promise<void> {
+    const probe = `probe-${++this.#probes}`;
+    await this.append([probe]);
+    await eventually(
+      () => {
+        const { gatheredBytes = 1, waiting = 1 } = this.#sender ?? {};
+        const done = this.#asked.has(probe) && gatheredBytes === 0 && waiting === 0;
+        if (!done || !this.#wire.quiet) throw new Error('not done yet');
+      },
+      { intervalMs: 1 },
+    );
+  }
+
+  /** East keeps all that was looked at. */
+  kept(): Promise<void> {
+    return eventually(
+      async () => {
+        if ((await this.metric('unkept')) > 0) throw new Error('not kept yet');
+      },
+      { intervalMs: 1 },
+    );
+  }
+
+  arrived(): Promise<Arrived[]> {
+    return recordsOf(this.#east);
+  }
+
+  /** What west's log has for east now. */
+  async wanted(): Promise<number[]> {
+    const records = await recordsOf(this.#west);
+    return records.filter(({ further }) => further.includes('east')).map(({ id }) => id);
+  }
+
+  #start(): ReturnType<typeof westProcess> {
+    return westProcess(this.#west, (site) => {
+      this.#asked.add(site);
+      return this.hops.get(site);
+    });
+  }
+
+  #record(destinations: readonly string[]): Buffer {
+    const event = encodeEvent({ id: String(++this.#events), source: '/s', type: 't' });
+    return encodeRecord(
+      {
+        tenant: TENANT,
+        topic: 'a',
+        principal: 'p',
+        originSite: 'west',
+        destinations: [...destinations],
+        ingressTimeUs: this.#events,
+        hops: [],
+        handling: NO_HANDLING,
+      },
+      event,
+    );
+  }
+}
+
+async function recordsOf(store: EventStore): Promise<Arrived[]> {
+  const log = `events.${TENANT}`;
+  if ((await store.logInfo(log)) === undefined) return [];
+  const from = { kind: 'position', position: 0 } as const;
+  const found: Arrived[] = [];
+  for await (const item of store.read({ log, partition: 0, from, stopAtEnd: true })) {
+    if (item.kind !== 'batch') continue;
+    for (const bytes of item.records) {
+      const record = decodeRecord(bytes);
+      const { ingressTimeUs: id, originPosition: at, destinations: further } = record;
+      found.push({ id, at, further });
+    }
+  }
+  return found;
+}
