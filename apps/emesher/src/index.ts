@@ -1,4 +1,5 @@
-export { createEmesherApp, type EmesherApp, type EmesherDeps, type EmesherOptions } from './app.ts';
+export { createEmesherApp, type EmesherApp } from './app.ts';
+export type { EmesherDeps, EmesherOptions } from './options.ts';
 export {
   dataPlaneConfig,
   emesherConfig,

@@ -1,0 +1,45 @@
+import { nowUs } from '../clock.ts';
+import { StoreStrength } from '../control/store-strength.ts';
+import { Directory } from '../control/directory.ts';
+import { Takeovers } from '../control/takeovers.ts';
+import { Followers } from '../follow/followers.ts';
+import { Journal } from '../inspect/journal.ts';
+import { Ledger } from '../inspect/ledger.ts';
+import { Refusals } from '../inspect/refusals.ts';
+import { ServedBy } from '../inspect/served-by.ts';
+import { Logs } from '../logs.ts';
+import { OwnerCalls, TAKEOVER_LAG_MS } from '../peer/owner-calls.ts';
+import { Peers } from '../peer/peers.ts';
+import { sitePause } from '../peer/site-pause.ts';
+import type { EmesherDeps, EmesherOptions } from '../options.ts';
+
+/** What the three paths share. */
+export type Base = ReturnType<typeof foundation>;
+
+export function foundation(options: EmesherOptions, deps: EmesherDeps) {
+  const { store, registry, policies, log, metrics } = deps;
+  const logs = new Logs(store, options.dataPlane.log);
+  const directory = new Directory(registry, log, options.member);
+  const served = new ServedBy();
+  const refusals = new Refusals(options.dataPlane.trace.refusalsMax, nowUs);
+  const peers = new Peers(directory, options.serviceToken, options.peerTls);
+  const ledger = new Ledger({ metrics, policies, served, refusals, now: Date.now });
+  const { ttl } = options.dataPlane.lease;
+  ledger.metrics.leaseTtl.set(ttl / 1000);
+  void new Takeovers(directory, ledger.metrics, () => performance.now());
+  return {
+    options,
+    deps,
+    logs,
+    directory,
+    peers,
+    owners: new OwnerCalls({ peers, pause: sitePause(directory), waitMs: ttl + TAKEOVER_LAG_MS }),
+    leaseMs: ttl,
+    served,
+    refusals,
+    ledger,
+    journal: new Journal(options.site, options.dataPlane.trace.eventsMax),
+    followers: new Followers(store, logs, log, options.dataPlane.delivery.readAheadBytes),
+    strength: new StoreStrength(store, log),
+  };
+}

@@ -1,0 +1,92 @@
+import type { Router } from '@eventmesh/rpc';
+import { ownerSession } from '../deliver/owner-session.ts';
+import { createInspection } from '../inspect/inspection.ts';
+import { LinkClient } from '../link/link-client.ts';
+import { addLinkService } from '../link/link-service.ts';
+import { Links } from '../link/links.ts';
+import type { ReceiverDeps } from '../link/receiver.ts';
+import { RouteHistory } from '../link/route-history.ts';
+import { emesherQueues } from '../metrics.ts';
+import { DirectFanOut } from '../peer/direct-fan-out.ts';
+import type { DirectSwitch } from '../publish/direct.ts';
+import type { Base } from './foundation.ts';
+import type { deliverPath } from './deliver-path.ts';
+
+/** Follow → link queue → next hop's emesher → its store → accept. */
+export function linkPath(
+  base: Base,
+  direct: DirectSwitch,
+  router: Router,
+  { runners, books }: Pick<ReturnType<typeof deliverPath>, 'runners' | 'books'>,
+) {
+  const { options, deps, logs, directory, peers, ledger, journal, followers } = base;
+  const { site, member, dataPlane, linkToken } = options;
+  const { store, log: logger, tracing } = deps;
+  const clients = new Map(
+    options.links.map((neighbour) => [neighbour.site, new LinkClient(neighbour, linkToken)]),
+  );
+  const routes = new RouteHistory(directory.nextHop);
+  const links = new Links(
+    clients,
+    {
+      site,
+      member,
+      store,
+      logs,
+      followers,
+      ledger,
+      journal,
+      logger,
+      routes,
+      directQueueMax: dataPlane.link.directQueueMax,
+      progressInterval: dataPlane.link.progressInterval,
+      now: Date.now,
+    },
+    directory,
+  );
+  const fanOut = new DirectFanOut({
+    directory,
+    peers,
+    ledger,
+    logger,
+    queueMax: dataPlane.delivery.directFanOutMax,
+    sendOverLinks: (record, to) => links.sendDirect(record, to),
+  });
+  const inspection = createInspection({
+    ...base,
+    site,
+    store,
+    runners,
+    books,
+    logger,
+    links: clients,
+    now: Date.now,
+    policies: deps.policies,
+    scanMax: dataPlane.trace.scanMax,
+    ownerSession: ownerSession(deps.authorizer),
+    linkPlace: (...place) => links.place(...place),
+  });
+  const receiver: ReceiverDeps = {
+    site,
+    member,
+    store,
+    logs,
+    direct,
+    ledger,
+    journal,
+    tracing,
+    logger,
+    ...dataPlane.link,
+    neighbours: new Set(clients.keys()),
+    forwardDirect: fanOut.forward.bind(fanOut),
+    measure(window, answers) {
+      const stops = [
+        deps.metrics.measure(emesherQueues.linkUnstoredBytes, () => window.bytes),
+        deps.metrics.measure(emesherQueues.linkAnswers, answers),
+      ];
+      return () => stops.forEach((stop) => stop());
+    },
+  };
+  addLinkService(router, receiver, inspection, linkToken);
+  return { links, fanOut, inspection };
+}
