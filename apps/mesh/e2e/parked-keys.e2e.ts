@@ -90,8 +90,11 @@ describe('a consumer that holds a key while far more of it follows than memory h
     expect(stuck?.parked).toBeGreaterThan(half - 1 - HELD_MAX);
     expect(await status()).toMatchObject({ held: half, parkedKeys: 1, lag: 0, stopped: '' });
     const labels = { subscription: NAME };
-    const parked = await site.metric('eventmesh_subscription_parked', labels);
-    expect(parked).toBeGreaterThan(half - 1 - HELD_MAX);
+    // The gauge is set once a second.
+    await eventually(async () => {
+      const parked = await site.metric('eventmesh_subscription_parked', labels);
+      expect(parked).toBeGreaterThan(half - 1 - HELD_MAX);
+    });
     const last = `stuck-${half - 1}`;
     const why = await workspace.json<WhyReport>(
       ...['why', last, '--server', site.http],
