@@ -16,6 +16,5 @@ export const preset = (rootDir) => ({
   testMatch: ['<rootDir>/**/*.spec.ts', '<rootDir>/**/*.e2e.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   testTimeout: 30_000,
-  // The end-to-end tests of the mesh mostly wait for real servers; two of them share the time.
-  maxWorkers: rootDir.endsWith('/apps/mesh') ? 2 : 1,
+  maxWorkers: 1,
 });
