@@ -130,11 +130,14 @@ export const dataPlaneConfig = {
       default: '60s',
       min: '1s',
     }),
-    pendingMax: integer('Most events of a tenant that wait; each takes some 100 bytes of memory.', {
-      min: 1,
-      max: 10_000_000,
-      default: 1_000_000,
-    }),
+    pendingMax: integer(
+      'Most events of a tenant that wait; each takes some 100 bytes of memory, and up to 300 while many of them are due at once.',
+      {
+        min: 1,
+        max: 10_000_000,
+        default: 1_000_000,
+      },
+    ),
     missedMax: integer(
       'Occurrences of a schedule that are made up for after a stop; those before are skipped.',
       { min: 1, max: 100_000, default: 1000 },

@@ -1,37 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { create } from '@bufbuild/protobuf';
-import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import { ResumePointSchema } from '@eventmesh/proto-gen/link';
 import type { EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { tempDir } from '@eventmesh/testing';
 import { keptBy } from './read-on.ts';
+import { recordAt } from './test/record-at.ts';
 
 const LOG = 'events.t';
 const dir = tempDir('read-on');
 let store: EventStore;
-
-const record = (ingressTimeUs: number) => ({
-  bytes: encodeRecord(
-    {
-      tenant: 't',
-      topic: 'a',
-      principal: 'p',
-      originSite: 'west',
-      destinations: [],
-      ingressTimeUs,
-      hops: [],
-    },
-    encodeEvent({ id: String(ingressTimeUs), source: '/s', type: 't' }),
-  ),
-});
 
 beforeAll(async () => {
   store = await openEmbeddedStore({ dir: dir.path });
   const spec = { retentionMs: 0, retentionBytes: 0, duplicateWindow: 0 };
   await store.ensureLog({ name: LOG, partitions: 1, ...spec });
   for (let n = 1; n <= 10; n++) {
-    await store.append({ log: LOG, partition: 0, records: [record(n * 100)] });
+    await store.append({ log: LOG, partition: 0, records: [recordAt(n * 100)] });
   }
 });
 

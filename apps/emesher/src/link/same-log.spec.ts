@@ -1,27 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import type { EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { tempDir } from '@eventmesh/testing';
 import { lastAgreed } from './same-log.ts';
+import { recordAt } from './test/record-at.ts';
 
 const dir = tempDir('same-log');
 let store: EventStore;
-
-const record = (ingressTimeUs: number) => ({
-  bytes: encodeRecord(
-    {
-      tenant: 't',
-      topic: 'a',
-      principal: 'p',
-      originSite: 'west',
-      destinations: [],
-      ingressTimeUs,
-      hops: [],
-    },
-    encodeEvent({ id: String(ingressTimeUs), source: '/s', type: 't' }),
-  ),
-});
 
 beforeAll(async () => {
   store = await openEmbeddedStore({ dir: dir.path });
@@ -30,7 +15,7 @@ beforeAll(async () => {
     await store.ensureLog({ name, ...spec });
     if (name === 'new') continue;
     for (let n = 1; n <= 10; n++) {
-      await store.append({ log: name, partition: 0, records: [record(n * 100)] });
+      await store.append({ log: name, partition: 0, records: [recordAt(n * 100)] });
     }
   }
   await store.trim('trimmed', 0, 6);
