@@ -115,6 +115,7 @@ describe('two sites of ten processes under load', () => {
       );
       client.close();
       // A lease that ran out meanwhile is taken anew, and what a consumer held then comes again.
+      await mesh.leasesConfirmed(RECOVERY_MS);
       await judge.recovers({ repeatsMax: REPEATS_OF_A_DEAD_OWNER });
     },
     TEST_MS,

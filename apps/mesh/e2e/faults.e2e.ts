@@ -88,8 +88,9 @@ describe('two sites of ten processes under load', () => {
       } finally {
         client.close();
       }
-      // Away for longer than a lease, they give the subscription to its owner anew: what is out then
-      // comes again.
+      // Away for longer than a lease, which includes the time until it is renewed, they give the
+      // subscription to its owner anew: what is out then comes again.
+      await mesh.leasesConfirmed(RECOVERY_MS);
       await judge.recovers({ repeatsMax: REPEATS_OF_A_DEAD_OWNER });
     },
     TEST_MS,

@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from '@jest/globals';
 import { MeshClient } from '@eventmesh/sdk';
 import {
+  eventually,
   startEtcd,
   startNats,
   startProxy,
@@ -12,6 +14,7 @@ import {
 import { HttpClient } from '../../src/cli/http-client.ts';
 import { loadIdentity, type Identity } from '../../src/dev/identity.ts';
 import { awaitJoined } from '../../src/dev/joined.ts';
+import { parseMetrics, total } from '../../src/dev/metrics-text.ts';
 import type { Plan, SitePlan } from '../../src/dev/plan.ts';
 import { configsOf } from '../../src/dev/services.ts';
 import { lastingPort } from './ports.ts';
@@ -146,6 +149,34 @@ export class FaultMesh {
 
   grpc(site: SiteName, service: ServiceName = 'emesher'): string {
     return `127.0.0.1:${this.#ports.get(site)?.[service].grpc ?? 0}`;
+  }
+
+  /** The sum of a metric's samples with these labels. */
+  async metric(
+    site: SiteName,
+    service: ServiceName,
+    name: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    const { admin } = this.#ports.get(site)?.[service] ?? { admin: 0 };
+    const response = await fetch(`http://127.0.0.1:${admin}/metrics`);
+    return total(parseMetrics(await response.text()), name, labels);
+  }
+
+  /**
+   * Each emesher holds a lease that its registry has just confirmed: the old one, or a new one after
+   * it was told that the old one has lapsed, and with it what it owned.
+   */
+  async leasesConfirmed(timeoutMs: number): Promise<void> {
+    const labels = { method: 'KeepAlive', code: 'ok' };
+    const count = (site: SiteName) =>
+      this.metric(site, 'registry', 'eventmesh_rpc_seconds_count', labels);
+    for (const site of SITES) {
+      const before = await count(site);
+      await eventually(async () => expect(await count(site)).toBeGreaterThan(before), {
+        timeoutMs,
+      });
+    }
   }
 
   http(site: SiteName): string {
