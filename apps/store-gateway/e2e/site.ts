@@ -34,7 +34,7 @@ export async function startSite(kind: SiteKind, disk: string, config: string): P
   const gateway = await startGateway(config, {
     grpc: { port: 0 },
     durability: { strict: kind === 'jetstream' },
-    store: { kind: 'jetstream', servers: [nats.url], monitorUrl: nats.monitorUrl },
+    store: { kind: 'jetstream', servers: [nats.url], monitorUrls: [nats.monitorUrl] },
   });
   return site(gateway, nats);
 }

@@ -49,7 +49,7 @@ describe('store-gateway on nats-server', () => {
   const config = (more: object = {}) => ({
     grpc: { port: 0 },
     serviceToken: { value: TOKEN },
-    store: { kind: 'jetstream', servers: [nats.url], monitorUrl: nats.monitorUrl },
+    store: { kind: 'jetstream', servers: [nats.url], monitorUrls: [nats.monitorUrl] },
     ...more,
   });
 

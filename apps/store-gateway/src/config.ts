@@ -67,12 +67,11 @@ const store = section('The store.', {
     maxItems: 16,
     default: ['nats://127.0.0.1:4222'],
   }),
-  monitorUrl: optional(
-    text(
-      'jetstream: HTTP monitoring endpoint, by which sync_interval: always is verified. Every ' +
-        'address that its name resolves to is asked.',
-      { pattern: '^https?://', example: 'http://127.0.0.1:8222' },
-    ),
+  monitorUrls: list(
+    'jetstream: HTTP monitoring endpoints of all servers, by which sync_interval: always is ' +
+      'verified of each; the weakest server decides. Every address that a name resolves to is asked.',
+    text('http(s)://host:port', { pattern: '^https?://', example: 'http://127.0.0.1:8222' }),
+    { maxItems: 16 },
   ),
   replicas: integer('jetstream: copies of each stream, 1, 3 or 5.', { min: 1, max: 5, default: 1 }),
   groupsInFlightMax: integer('jetstream: group commits of one partition that may be under way.', {

@@ -24,7 +24,7 @@ async function openJetStream(
     import('@eventmesh/store-jetstream'),
     import('@nats-io/nats-core'),
   ]);
-  const { servers, monitorUrl, replicas, credentials, tls } = config;
+  const { servers, monitorUrls, replicas, credentials, tls } = config;
   const { groupsInFlightMax, singlesInFlightMax } = config;
   const encoder = new TextEncoder();
   return openJetStreamStore({
@@ -33,7 +33,7 @@ async function openJetStream(
     pendingBytesMax,
     groupsInFlightMax,
     singlesInFlightMax,
-    monitorUrls: monitorUrl === undefined ? [] : [monitorUrl],
+    monitorUrls,
     credentials: {
       ...(credentials === undefined
         ? {}

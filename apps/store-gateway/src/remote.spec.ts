@@ -58,6 +58,22 @@ describe('the client of a store-gateway', () => {
       records: texts.map((text) => ({ bytes: bytes(text), dedupKey: text })),
     });
 
+  it('is told of the logs in pages', async () => {
+    const names = ['b-log', 'a-log', 'c-log'];
+    for (const name of names) await store.ensureLog({ ...LOG, name });
+    const expected = [...names, LOG.name].sort();
+    expect((await store.listLogs()).map(({ spec }) => spec.name)).toEqual(expected);
+    const client = createClient(EventStoreService, transport);
+    const { logs, nextPageToken: pageToken } = await client.listLogs({ pageSize: 3 });
+    const rest = await client.listLogs({ pageSize: 3, pageToken });
+    const told = [...logs, ...rest.logs].map(({ spec }) => spec?.name);
+    expect([told, logs.length, rest.nextPageToken]).toEqual([expected, 3, '']);
+    await expect(client.listLogs({ pageToken: 'b-log' })).rejects.toMatchObject({
+      code: 'InvalidArgument',
+      details: { field: 'page_token' },
+    });
+  });
+
   it('goes on reading where it was when the gateway comes back', async () => {
     await append(['a', 'b']);
     const from = { kind: 'position', position: 1 } as const;

@@ -1,6 +1,6 @@
 import { MeshError } from '@eventmesh/errors';
 import type { EventStoreService } from '@eventmesh/proto-gen/store';
-import type { ServiceImpl } from '@eventmesh/rpc';
+import { pageOfSorted, type ServiceImpl } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
 import {
   cursorFromWire,
@@ -57,8 +57,14 @@ export function storeService(parts: StoreServiceParts): ServiceImpl<typeof Event
       }
       return { log: logToWire(log) };
     },
-    async listLogs() {
-      return { logs: (await store.listLogs()).map(logToWire) };
+    async listLogs(page) {
+      const sorted = (await store.listLogs()).sort((a, b) => (a.spec.name < b.spec.name ? -1 : 1));
+      const { entries, nextPageToken } = pageOfSorted(sorted, page, {
+        scope: 'logs',
+        keyOf: ({ spec }) => spec.name,
+        bytesOf: (log) => Buffer.byteLength(JSON.stringify(log)),
+      });
+      return { logs: entries.map(logToWire), nextPageToken };
     },
     append(requests, ctx) {
       return appendStream({ ...parts, settings: parts.settings.append }, requests, ctx);

@@ -112,6 +112,20 @@ describe('NetworkPolicies', () => {
     },
   );
 
+  it('open the ports of an existing NATS and of each of its monitoring endpoints', async () => {
+    const objects = await render({ set: 'production' });
+    const configs = ofKind(objects, 'ConfigMap').map(({ data }) =>
+      parse(data?.['config.yaml'] ?? '{}'),
+    ) as { store?: { monitorUrls?: string[] } }[];
+    const urls = configs.flatMap(({ store }) => store?.monitorUrls ?? []);
+    expect(urls).toHaveLength(3);
+    const nats = '203.0.113.16/28';
+    const rules = policiesOf(objects).flatMap(({ egress }) => egress ?? []);
+    const rule = rules.find(({ to }) => JSON.stringify(to ?? []).includes(nats));
+    const ports = rule?.ports?.map(({ port }) => String(port)) ?? [];
+    expect(ports).toEqual(['4222', ...new Set(urls.map((url) => new URL(url).port))]);
+  });
+
   it('let the members of a quorum talk, and only when there are several', async () => {
     expect(openEdges(await render({ set: 'two-sites' }), 'egress')).toEqual(
       expect.arrayContaining(quorum),

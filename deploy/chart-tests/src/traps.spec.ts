@@ -246,7 +246,7 @@ describe('switches', () => {
     ['/etcd/endpoints', { etcd: { bundled: false } }],
     ['/nats/servers', { nats: { bundled: false } }],
     [
-      'nats.monitorUrl',
+      'nats.monitorUrls',
       {
         nats: { bundled: false, servers: ['nats://n:4222'] },
         networkPolicy: { external: { nats: [{ ipBlock: { cidr: '192.0.2.0/24' } }] } },

@@ -106,9 +106,10 @@ const nats = backend(
       'URLs of an existing NATS.',
       text('URL.', { pattern: '^(nats|tls)://[^/\\s]+$' }),
     ),
-    monitorUrl: text('HTTP monitoring endpoint of an existing NATS.', {
-      pattern: '^(https?://[^\\s]+)?$',
-    }),
+    monitorUrls: list(
+      'HTTP monitoring endpoints of all servers of an existing NATS.',
+      text('URL.', { pattern: '^https?://[^\\s]+$' }),
+    ),
   },
   existingNeeds('servers'),
 );

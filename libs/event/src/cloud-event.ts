@@ -91,13 +91,13 @@ export class EventView {
         this.id = reader.string();
         break;
       case 0x12:
-        this.source = reader.string();
+        this.source = reader.text();
         break;
       case 0x1a:
-        this.specVersion = reader.string();
+        this.specVersion = reader.text();
         break;
       case 0x22:
-        this.type = reader.string();
+        this.type = reader.text();
         break;
       case 0x2a: {
         const end = reader.span();
@@ -126,7 +126,7 @@ function readEntry(bytes: Buffer, span: Span, into: Map<string, AttributeValue>)
   let value: AttributeValue | undefined;
   while (!reader.done) {
     const tag = reader.tag();
-    if (tag === 0x0a) name = reader.string();
+    if (tag === 0x0a) name = reader.text();
     else if (tag === 0x12) {
       const end = reader.span();
       value = readValue(new WireReader(bytes, reader.at, end)) ?? value;
@@ -137,13 +137,21 @@ function readEntry(bytes: Buffer, span: Span, into: Map<string, AttributeValue>)
   into.set(name, value);
 }
 
+/**
+ * Decodes an attribute's value (CloudEventAttributeValue); undefined when it holds none.
+ *
+ * @throws MeshError InvalidArgument when the bytes are none.
+ */
+export const decodeAttribute = (bytes: Buffer, { start, end }: Span): AttributeValue | undefined =>
+  readValue(new WireReader(bytes, start, end));
+
 function readValue(reader: WireReader): AttributeValue | undefined {
   let value: AttributeValue | undefined;
   while (!reader.done) {
     const tag = reader.tag();
     if (tag === 0x08) value = { kind: 'boolean', value: reader.varint() !== 0 };
     else if (tag === 0x10) value = { kind: 'integer', value: int32(reader) };
-    else if (tag === 0x1a) value = { kind: 'string', value: reader.string() };
+    else if (tag === 0x1a) value = { kind: 'string', value: reader.text() };
     else if (tag === 0x22) value = { kind: 'bytes', value: reader.view() };
     else if (tag === 0x2a) value = { kind: 'uri', value: reader.string() };
     else if (tag === 0x32) value = { kind: 'uri-reference', value: reader.string() };
@@ -227,11 +235,21 @@ export function attributeText(value: AttributeValue): string {
 
 /** RFC 3339 in UTC, with as many fraction digits (0, 3, 6 or 9) as the value needs. */
 export function timestampText(seconds: number, nanos: number): string {
-  const base = new Date(seconds * 1000).toISOString().slice(0, 19);
+  const base = secondText(seconds);
   if (nanos === 0) return `${base}Z`;
   const digits = nanos % 1_000_000 === 0 ? 3 : nanos % 1000 === 0 ? 6 : 9;
   return `${base}.${String(nanos).padStart(9, '0').slice(0, digits)}Z`;
 }
+
+/** Events come many a second: the last one's text mostly is the next one's. */
+function secondText(seconds: number): string {
+  if (seconds !== lastSecond.seconds) {
+    lastSecond = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) };
+  }
+  return lastSecond.text;
+}
+
+let lastSecond = { seconds: 0, text: '1970-01-01T00:00:00' };
 
 const RFC3339 =
   /^(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;

@@ -10,6 +10,7 @@ export {
 export {
   EventView,
   attributeText,
+  decodeAttribute,
   parseTimestamp,
   timestampText,
   type AttributeValue,
@@ -20,7 +21,6 @@ export { DEFAULT_EVENT_LIMITS, checkEvent, type EventLimits } from './check-even
 export {
   NO_HANDLING,
   RecordEncoder,
-  decodePlace,
   decodeRecord,
   encodeRecord,
   type Handling,
@@ -29,6 +29,7 @@ export {
   type RecordHead,
   type RecordView,
 } from './record.ts';
+export { RecordSpans, type Span } from './record-spans.ts';
 export {
   WireReader,
   asBuffer,

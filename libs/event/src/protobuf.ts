@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { invalid } from '@eventmesh/errors';
+import { knownText } from './texts.ts';
 
 /**
  * The little of the protobuf wire format that the hot path needs. Numbers are JavaScript numbers:
@@ -81,6 +82,19 @@ export class WireReader {
     }
     this.at = end;
     return text;
+  }
+
+  /** As `string`, for texts that come again and again: each is made a string once. */
+  text(): string {
+    const { at, bytes } = this;
+    const end = this.span();
+    const known = knownText(bytes, this.at, end);
+    if (known === undefined) {
+      this.at = at;
+      return this.string();
+    }
+    this.at = end;
+    return known;
   }
 
   /** A view of a length-delimited field; shares memory with the input. */

@@ -3,10 +3,12 @@ import fc from 'fast-check';
 import { MeshError } from '@eventmesh/errors';
 import {
   RecordEncoder,
-  decodePlace,
+  RecordSpans,
   decodeRecord,
+  encodeEvent,
   encodeRecord,
   type RecordHead,
+  type Span,
 } from './index.ts';
 
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
@@ -36,6 +38,22 @@ const head: fc.Arbitrary<Required<RecordHead>> = fc.record({
     latePolicy: fc.nat(3),
   }),
 });
+const parts = fc.record({
+  id: text,
+  source: text,
+  type: text,
+  attributes: fc.uniqueArray(
+    fc.tuple(
+      fc.stringMatching(/^[a-z]{1,5}$/),
+      fc.record({ kind: fc.constant('string' as const), value: text }),
+    ),
+    { maxLength: 4, selector: ([name]) => name },
+  ),
+  data: fc.record({
+    kind: fc.constant('binary' as const),
+    bytes: fc.uint8Array({ minLength: 1, maxLength: 50 }).map((given) => Buffer.from(given)),
+  }),
+});
 const bytes = fc.uint8Array({ maxLength: 300 }).map((given) => Buffer.from(given));
 
 describe('records', () => {
@@ -44,8 +62,27 @@ describe('records', () => {
       fc.property(head, bytes, (given, event) => {
         const encoded = encodeRecord(given, event);
         expect(decodeRecord(encoded)).toEqual({ ...given, event });
-        const { tenant, topic } = given;
-        expect(decodePlace(encoded)).toEqual({ tenant, topic, event });
+      }),
+    );
+  });
+
+  it('show where their parts lie without decoding them', () => {
+    const spans = new RecordSpans();
+    fc.assert(
+      fc.property(head, parts, (given, event) => {
+        const encoded = encodeRecord(given, encodeEvent(event));
+        spans.read(encoded);
+        const at = ({ start, end }: Span) => encoded.toString('utf8', start, end);
+        expect(at(spans.tenant)).toBe(given.tenant);
+        expect(at(spans.topic)).toBe(given.topic);
+        expect([spans.id, spans.source, spans.type].map(at)).toEqual([
+          event.id,
+          event.source,
+          event.type,
+        ]);
+        expect(at(spans.specVersion)).toBe('1.0');
+        expect(spans.entryCount).toBe(event.attributes.length);
+        expect(encoded.subarray(spans.data.start, spans.data.end)).toEqual(event.data.bytes);
       }),
     );
   });

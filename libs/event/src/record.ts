@@ -75,7 +75,8 @@ export interface RecordView extends Required<RecordHead> {
   readonly event: Buffer;
 }
 
-const F = {
+/** Numbers of the fields of a record. */
+export const F = {
   topic: 1,
   tenant: 2,
   principal: 3,
@@ -242,16 +243,16 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
     const tag = reader.tag();
     switch (tag) {
       case (F.topic << 3) | LENGTH_DELIMITED:
-        head.topic = reader.string();
+        head.topic = reader.text();
         break;
       case (F.tenant << 3) | LENGTH_DELIMITED:
-        head.tenant = reader.string();
+        head.tenant = reader.text();
         break;
       case (F.principal << 3) | LENGTH_DELIMITED:
-        head.principal = reader.string();
+        head.principal = reader.text();
         break;
       case (F.originSite << 3) | LENGTH_DELIMITED:
-        head.originSite = reader.string();
+        head.originSite = reader.text();
         break;
       case (F.destinations << 3) | LENGTH_DELIMITED:
         if (head.destinations === NO_STRINGS) head.destinations = [];
@@ -295,24 +296,6 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
   return head;
 }
 
-/**
- * Reads only where a record belongs, and its event, for those who carry it: nothing else is decoded.
- *
- * @throws MeshError InvalidArgument when the bytes are not fields of protobuf.
- */
-export function decodePlace(encoded: Uint8Array): Pick<RecordView, 'tenant' | 'topic' | 'event'> {
-  const reader = new WireReader(asBuffer(encoded));
-  const place = { tenant: '', topic: '', event: NO_BYTES as Buffer };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === ((F.topic << 3) | LENGTH_DELIMITED)) place.topic = reader.string();
-    else if (tag === ((F.tenant << 3) | LENGTH_DELIMITED)) place.tenant = reader.string();
-    else if (tag === ((F.event << 3) | LENGTH_DELIMITED)) place.event = reader.view();
-    else reader.skip(tag & 7);
-  }
-  return place;
-}
-
 const NO_STRINGS: readonly string[] = Object.freeze([]);
 const NO_HOPS: readonly Hop[] = Object.freeze([]);
 
@@ -341,7 +324,7 @@ function readHop(outer: WireReader): Hop {
   let timeUs = 0;
   while (!reader.done) {
     const tag = reader.tag();
-    if (tag === 0x0a) site = reader.string();
+    if (tag === 0x0a) site = reader.text();
     else if (tag === 0x10) timeUs = reader.varint();
     else reader.skip(tag & 7);
   }

@@ -3,14 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from './free-ports.ts';
 import { startNats, type NatsOptions, type NatsServer } from './nats.ts';
 
-export interface NatsClusterOptions extends Pick<
-  NatsOptions,
-  'syncInterval' | 'binary' | 'readyTimeoutMs'
-> {
+export interface NatsClusterOptions extends Pick<NatsOptions, 'binary' | 'readyTimeoutMs'> {
   /** Folder for the folders of the nodes; made when missing. */
   readonly dir: string;
   /** Default 3. */
   readonly nodes?: number;
+  /** When JetStream syncs to disk, at all nodes or, as a list, at each. Default `always`. */
+  readonly syncInterval?: string | readonly string[];
 }
 
 /**
@@ -18,13 +17,16 @@ export interface NatsClusterOptions extends Pick<
  * a restart; resolves when each of them knows the leader of JetStream.
  */
 export async function startNatsCluster(options: NatsClusterOptions): Promise<NatsServer[]> {
-  const { dir, nodes = 3, readyTimeoutMs = 20_000, ...rest } = options;
+  const { dir, nodes = 3, readyTimeoutMs = 20_000, syncInterval = 'always', ...rest } = options;
+  const syncAt = (n: number): string =>
+    typeof syncInterval === 'string' ? syncInterval : (syncInterval[n] ?? 'always');
   const ports = await freePorts(nodes);
   const routes = ports.map((port) => JSON.stringify(`nats://127.0.0.1:${port}`)).join(', ');
   const starting = ports.map((port, n) =>
     startNats({
       ...rest,
       readyTimeoutMs,
+      syncInterval: syncAt(n),
       dir: join(dir, `n${n + 1}`),
       serverName: `n${n + 1}`,
       extraConfig: [
@@ -48,8 +50,11 @@ export async function startNatsCluster(options: NatsClusterOptions): Promise<Nat
   }
 }
 
-/** It has a leader that it follows, and routes to all others, over which calls reach it. */
-async function isJoined({ monitorUrl }: NatsServer, nodes: number): Promise<boolean> {
+/**
+ * What a server still lacks to be one of the cluster: a leader that it follows, or routes to all
+ * others, over which calls reach it; undefined when it lacks nothing.
+ */
+async function lacks({ monitorUrl }: NatsServer, nodes: number): Promise<string | undefined> {
   const read = async (path: string) => (await fetch(`${monitorUrl}${path}`)).json();
   const { meta_cluster: meta } = (await read('/jsz')) as {
     meta_cluster?: { leader?: string; cluster_size?: number };
@@ -58,13 +63,19 @@ async function isJoined({ monitorUrl }: NatsServer, nodes: number): Promise<bool
   const { status } = (await read('/healthz')) as { status?: string };
   const others = new Set(routes.map(({ remote_name: name }) => name));
   const led = (meta?.leader ?? '') !== '' && meta?.cluster_size === nodes;
-  return led && others.size === nodes - 1 && status === 'ok';
+  if (led && others.size === nodes - 1 && status === 'ok') return undefined;
+  const found = `leader "${meta?.leader ?? ''}" of ${meta?.cluster_size ?? 0} servers`;
+  return `${found}, routes to ${[...others].join(' and ')}, health ${status}`;
 }
 
 async function knowsLeader(server: NatsServer, nodes: number, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
-  while (!(await isJoined(server, nodes))) {
-    if (Date.now() > deadline) throw new Error(`no JetStream leader within ${timeoutMs} ms`);
+  for (;;) {
+    const found = await lacks(server, nodes);
+    if (found === undefined) return;
+    if (Date.now() > deadline) {
+      throw new Error(`${server.monitorUrl} is not in the cluster after ${timeoutMs} ms: ${found}`);
+    }
     await sleep(20);
   }
 }

@@ -3,9 +3,18 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { freePorts } from './free-ports.ts';
 import { withLock } from './lock.ts';
 import { provision } from './provision.ts';
 import { isAtLeast, parseVersion } from './version.ts';
+
+describe('free ports', () => {
+  it('differ, and are none that a system gives to who asks for any', async () => {
+    const ports = await freePorts(20);
+    expect(new Set(ports).size).toBe(20);
+    for (const port of ports) expect(port).toBeLessThan(32_768);
+  });
+});
 
 describe('versions', () => {
   it.each([

@@ -176,7 +176,7 @@ export function configsOf(
     },
     'store-gateway': {
       ...common('store-gateway'),
-      store: { kind: 'jetstream', servers: [nats.url], monitorUrl: nats.monitorUrl },
+      store: { kind: 'jetstream', servers: [nats.url], monitorUrls: [nats.monitorUrl] },
     },
     emesher: {
       ...common('emesher'),

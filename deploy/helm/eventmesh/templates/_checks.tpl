@@ -111,8 +111,8 @@ anything is applied instead. `lookup` finds nothing under `helm template`, which
 */}}
 {{- define "eventmesh.checks.bundled" -}}
 {{- $strict := dig "durability" "strict" true (default dict .Values.storeGateway.config) -}}
-{{- if and (not .Values.nats.bundled) (not .Values.nats.monitorUrl) $strict -}}
-{{- fail "nats.monitorUrl is needed: a client cannot see whether the servers sync to disk, and store-gateway refuses durable events on a store it cannot verify (or set storeGateway.config.durability.strict to false)" -}}
+{{- if and (not .Values.nats.bundled) (not .Values.nats.monitorUrls) $strict -}}
+{{- fail "nats.monitorUrls are needed: a client cannot see whether the servers sync to disk, and store-gateway refuses durable events on a store it cannot verify (or set storeGateway.config.durability.strict to false)" -}}
 {{- end -}}
 {{- range $component := list "etcd" "nats" -}}
 {{- $backend := index $.Values $component -}}

@@ -148,13 +148,13 @@ store:
   servers:
     - {{ printf "%s://%s:4222" (ternary "tls" "nats" .tls.enabled) $name }}
   # The headless name stands for every server, so that the durability of all is verified.
-  monitorUrl: http://{{ $name }}-headless:8222
+  monitorUrls: [http://{{ $name }}-headless:8222]
   replicas: {{ .replicas }}
   {{- else }}
   servers: {{- toYaml .servers | nindent 4 }}
   replicas: {{ .replicas }}
-  {{- with .monitorUrl }}
-  monitorUrl: {{ . | quote }}
+  {{- with .monitorUrls }}
+  monitorUrls: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- if .existingSecret }}
   credentials:

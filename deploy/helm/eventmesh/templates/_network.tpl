@@ -54,9 +54,7 @@ ports:
     {{- else }}
     {{- toYaml $v.networkPolicy.external.nats | nindent 4 }}
     {{- $ports := include "eventmesh.urlPorts" (dict "urls" $v.nats.servers "port" 4222) | fromYamlArray }}
-    {{- if $v.nats.monitorUrl }}
-    {{- $ports = concat $ports (include "eventmesh.urlPorts" (dict "urls" (list $v.nats.monitorUrl)) | fromYamlArray) | uniq }}
-    {{- end }}
+    {{- $ports = concat $ports (include "eventmesh.urlPorts" (dict "urls" $v.nats.monitorUrls) | fromYamlArray) | uniq }}
   {{ include "eventmesh.rulePorts" $ports | nindent 2 }}
     {{- end }}
 {{- else }}

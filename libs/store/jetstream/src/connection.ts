@@ -1,7 +1,14 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import {
+  jetstream,
+  jetstreamManager,
+  type JetStreamClient,
+  type JetStreamManager,
+} from '@nats-io/jetstream';
 import type { Msg, NatsConnection, Subscription } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
+import { noAnswer, noConnection, noLeader } from './api-error.ts';
+import { ask } from './ask.ts';
 import { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';
 
 interface Pending {
@@ -18,11 +25,6 @@ interface Commands {
   sendCommand(commands: Uint8Array): void;
 }
 
-const NO_ANSWER =
-  'JetStream did not answer in time; a stream without a majority of its replicas has no leader to answer';
-
-const NO_STREAM = 'no stream answers; without a majority of its replicas it has no leader';
-
 /** How often deadlines are looked at: one timer for all requests, none of them exact. */
 const SWEEP_MS = 100;
 
@@ -34,6 +36,7 @@ const SWEEP_MS = 100;
 export class Connection {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
+  readonly js: JetStreamClient;
   readonly ackTimeoutMs: number;
   /** Readers that pull over it, with what they have read ahead. */
   readonly pulls = new Set<{ readonly bytes: number }>();
@@ -44,18 +47,21 @@ export class Connection {
   readonly #sweep: NodeJS.Timeout;
   readonly #lost = new Set<() => void>();
   #replies = 0;
+  #patienceMs: number;
   #up = true;
   #closed = false;
 
+  /** @throws MeshError Unavailable when no server can be reached, or none knows a leader, in time. */
   static async open(options: JetStreamStoreOptions): Promise<Connection> {
-    const { connectTimeoutMs, ackTimeoutMs } = { ...DEFAULT_JETSTREAM_OPTIONS, ...options };
+    const timeouts = { ...DEFAULT_JETSTREAM_OPTIONS, ...options };
     let nc: NatsConnection | undefined;
+    let connection: Connection | undefined;
     try {
       nc = await connect({
         servers: [...options.servers],
         ...options.credentials,
         name: 'eventmesh-store',
-        timeout: connectTimeoutMs,
+        timeout: timeouts.connectTimeoutMs,
         maxReconnectAttempts: -1,
         reconnectTimeWait: 250,
         reconnectJitter: 250,
@@ -64,18 +70,30 @@ export class Connection {
         maxPingOut: 2,
         ignoreAuthErrorAbort: true,
       });
-      const jsm = await jetstreamManager(nc, { timeout: ackTimeoutMs });
-      return new Connection(nc, jsm, ackTimeoutMs);
+      const api = { timeout: timeouts.ackTimeoutMs, checkAPI: false };
+      const clients = { jsm: await jetstreamManager(nc, api), js: jetstream(nc, api) };
+      connection = new Connection(nc, clients, timeouts);
+      await ask(connection, () => clients.jsm.getAccountInfo());
+      return connection;
     } catch (error) {
-      await nc?.close();
-      throw unavailable(`cannot reach JetStream at ${options.servers.join(', ')}`, error);
+      await (connection?.close() ?? nc?.close());
+      const lacks = nc !== undefined && nc.info?.jetstream !== true;
+      const hint = lacks ? ' (JetStream is not enabled at the server that was reached)' : '';
+      const why = error instanceof MeshError ? `: ${error.message}${hint}` : '';
+      throw unavailable(`cannot reach JetStream at ${options.servers.join(', ')}${why}`, error);
     }
   }
 
-  private constructor(nc: NatsConnection, jsm: JetStreamManager, ackTimeoutMs: number) {
+  private constructor(
+    nc: NatsConnection,
+    clients: { readonly jsm: JetStreamManager; readonly js: JetStreamClient },
+    timeouts: { readonly connectTimeoutMs: number; readonly ackTimeoutMs: number },
+  ) {
     this.nc = nc;
-    this.jsm = jsm;
-    this.ackTimeoutMs = ackTimeoutMs;
+    this.jsm = clients.jsm;
+    this.js = clients.js;
+    this.ackTimeoutMs = timeouts.ackTimeoutMs;
+    this.#patienceMs = timeouts.connectTimeoutMs;
     this.#commands = (nc as unknown as { readonly protocol: Commands }).protocol;
     this.#inbox = `_INBOX.eventmesh.${crypto.randomUUID()}`;
     this.#subscription = nc.subscribe(`${this.#inbox}.*`, {
@@ -96,10 +114,20 @@ export class Connection {
     return this.#closed;
   }
 
+  /** How long a call is made again while nobody leads who could answer it, in ms. */
+  get patienceMs(): number {
+    return this.#patienceMs;
+  }
+
+  /** From now on calls wait as long as appends do; until then, servers may take their time to start. */
+  started(): void {
+    this.#patienceMs = this.ackTimeoutMs;
+  }
+
   /** @throws MeshError Unavailable while there is no connection. */
   checkUp(): void {
     if (this.#closed) throw unavailable('the store is closed');
-    if (!this.#up) throw unavailable('the connection to JetStream is down; it is being restored');
+    if (!this.#up) throw noConnection('the connection to JetStream is down; it is being restored');
   }
 
   /** Told each time the connection is lost or closed; the result ends that. */
@@ -127,7 +155,7 @@ export class Connection {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#sweep);
-    this.#failAll('the store is closed');
+    this.#failAll(unavailable('the store is closed'));
     for (const run of this.#lost) run();
     this.#subscription.unsubscribe();
     await this.nc.close();
@@ -137,7 +165,7 @@ export class Connection {
     const pending = this.#pending.get(message.subject);
     if (pending === undefined) return; // Too late: its outcome was told as unknown.
     this.#pending.delete(message.subject);
-    if (message.headers?.code === 503) pending.reject(unavailable(NO_STREAM));
+    if (message.headers?.code === 503) pending.reject(noLeader());
     else pending.resolve(message);
   }
 
@@ -146,21 +174,23 @@ export class Connection {
     for (const [reply, pending] of this.#pending) {
       if (pending.deadline > now) continue;
       this.#pending.delete(reply);
-      pending.reject(unavailable(`${NO_ANSWER} (${this.ackTimeoutMs} ms)`));
+      pending.reject(noAnswer(this.ackTimeoutMs));
     }
   }
 
-  #failAll(reason: string): void {
+  #failAll(error: MeshError): void {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { reject } of pending) reject(unavailable(reason));
+    for (const { reject } of pending) reject(error);
   }
 
   async #watch(): Promise<void> {
     for await (const status of this.nc.status()) {
       if (status.type === 'disconnect') {
         this.#up = false;
-        this.#failAll('the connection to JetStream was lost; the outcome is not known');
+        this.#failAll(
+          noConnection('the connection to JetStream was lost; the outcome is not known'),
+        );
         for (const run of this.#lost) run();
       } else if (status.type === 'reconnect') {
         this.#up = true;
@@ -168,61 +198,4 @@ export class Connection {
     }
     this.#up = false;
   }
-}
-
-/** Stable error codes of the JetStream API (server/errors.json). */
-export const API_ERROR = Object.freeze({
-  streamNotFound: 10059,
-  wrongLastSequence: 10071,
-  wrongLastSequenceConstant: 10164,
-  insufficientResources: 10023,
-  storageExceeded: 10047,
-  memoryExceeded: 10028,
-  messageSizeExceeded: 10054,
-  batchIncomplete: 10176,
-  clusterNotAvailable: 10008,
-});
-
-/** The code of an error that the JetStream client threw, or 0. */
-export function apiCode(error: unknown): number {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'number' ? code : 0;
-}
-
-/**
- * Whether a failed call was answered for good: a server without a leader, as between two of them,
- * answers too (503), and knows nothing.
- */
-export const isAnswer = (error: unknown): boolean =>
-  apiCode(error) !== 0 && (error as { status?: unknown }).status !== 503;
-
-/** What a failed call of the JetStream API means to us; total. */
-export function fromJetStream(error: unknown): MeshError {
-  if (error instanceof MeshError) return error;
-  const code = apiCode(error);
-  const full: number[] = [
-    API_ERROR.insufficientResources,
-    API_ERROR.storageExceeded,
-    API_ERROR.memoryExceeded,
-  ];
-  if (full.includes(code)) {
-    return new MeshError(
-      'ResourceExhausted',
-      'JetStream has no room left; nothing was stored',
-      { reason: 'DISK_FULL', retryAfterMs: 5000 },
-      error,
-    );
-  }
-  if (code === API_ERROR.batchIncomplete) {
-    return unavailable(
-      'nats-server did not write the whole batch: its disk is full or failing, see its log; after ' +
-        'such an error it writes to the stream again only when it is started anew',
-      error,
-    );
-  }
-  if (code === API_ERROR.clusterNotAvailable) {
-    return unavailable('JetStream has no majority of its servers and takes nothing', error);
-  }
-  if (error instanceof Error && error.name === 'TimeoutError') return unavailable(NO_ANSWER, error);
-  return unavailable('JetStream did not do what was asked', error);
 }

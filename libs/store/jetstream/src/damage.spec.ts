@@ -147,6 +147,32 @@ describe('damage under the JetStream store', () => {
     expect((await append(21)).positions).toEqual([11]);
   });
 
+  it('misses nothing after a crash when the last that was written of its state was deleted', async () => {
+    const last = { ...CURSOR, subscription: 'last' };
+    const cursor = { floor: 3, settled: [], epoch: 1, state: new Uint8Array(0) };
+    for (const id of [last, CURSOR, last]) {
+      await store.commitCursors([{ id, cursor }]);
+      await store.deleteCursor(id);
+    }
+    await store.close();
+    await nats.kill();
+    await nats.restart();
+    store = await open();
+    expect(await store.listCursors('log')).toEqual([]);
+    expect(await store.loadCursor(last)).toBeUndefined();
+    await store.commitCursors([{ id: last, cursor }]);
+    expect(await store.listCursors('log')).toEqual([last]);
+  });
+
+  it('starts without a log whose spec the operator has deleted', async () => {
+    await store.close();
+    const nc = await connect({ servers: nats.url });
+    await (await new Kvm(nc).open('eventmesh-state')).delete('log/log');
+    await nc.close();
+    store = await open();
+    expect(await store.listLogs()).toEqual([]);
+  });
+
   it('takes no more records when the server comes back without some, while it runs', async () => {
     await damage(STREAM, 'kill', flip(text(11)));
     await eventually(() => expect(append(21)).rejects.toMatchObject({ code: 'DataLoss' }));

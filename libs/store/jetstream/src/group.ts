@@ -1,6 +1,11 @@
 import type { MeshError } from '@eventmesh/errors';
-import type { AppendBatch, AppendReceipt, DuplicateWindow } from '@eventmesh/store-api';
-import { markLine, type EncodedMessage } from './message.ts';
+import type {
+  AppendBatch,
+  AppendReceipt,
+  AppendRecord,
+  DuplicateWindow,
+} from '@eventmesh/store-api';
+import { markLine } from './message.ts';
 import type { ProducerBook, ProducerMark } from './producer-book.ts';
 
 /** Messages of one atomic batch; the server takes at most 1,000. */
@@ -11,7 +16,7 @@ const GROUP_BYTES = 4 * 1024 * 1024;
 /** An append that waits for its turn. */
 export interface Work {
   readonly batch: AppendBatch;
-  readonly messages: readonly EncodedMessage[];
+  /** Of its records. */
   readonly bytes: number;
   readonly resolve: (receipt: AppendReceipt) => void;
   readonly reject: (error: MeshError) => void;
@@ -27,9 +32,9 @@ export interface Applied {
   readonly carried: boolean;
 }
 
-/** A message of a group with header lines that only its place in the group gives it. */
+/** A record of a group with header lines that only its place in the group gives it. */
 export interface Outgoing {
-  readonly message: EncodedMessage;
+  readonly record: AppendRecord;
   line: string;
 }
 
@@ -47,7 +52,7 @@ export function groupSize(queue: readonly Work[]): { count: number; messages: nu
   let messages = 0;
   let bytes = 0;
   for (const work of queue) {
-    const more = work.messages.length;
+    const more = work.batch.records.length;
     if (count > 0 && (messages >= GROUP_MESSAGES || messages + more > GROUP_MESSAGES_MAX)) break;
     if (count > 0 && bytes >= GROUP_BYTES) break;
     count++;
@@ -69,7 +74,8 @@ export function applyWork(work: Work, state: WriterState, sending: Outgoing[]): 
   const positions = new Array<number>(records.length);
   const duplicates: number[] = [];
   const first = sending.length;
-  for (const [index, { dedupKey = '' }] of records.entries()) {
+  for (const [index, record] of records.entries()) {
+    const { dedupKey = '' } = record;
     const found = dedupKey === '' ? undefined : window.find(dedupKey);
     if (found !== undefined || !admission.isNew(index)) {
       positions[index] = found ?? 0;
@@ -79,7 +85,7 @@ export function applyWork(work: Work, state: WriterState, sending: Outgoing[]): 
     const position = ++state.last;
     if (dedupKey !== '') window.add(dedupKey, position);
     positions[index] = position;
-    sending.push({ message: work.messages[index] as EncodedMessage, line: '' });
+    sending.push({ record, line: '' });
   }
   const mark = admission.markAt(state.last);
   if (mark === undefined) return { work, positions, duplicates, mark, carried: true };

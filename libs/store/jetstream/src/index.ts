@@ -1,2 +1,2 @@
-export { openJetStreamStore } from './store.ts';
+export { openJetStreamStore } from './open-store.ts';
 export { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';

@@ -1,6 +1,9 @@
+import { StorageType } from '@nats-io/jetstream';
 import { Kvm, type KV, type KvEntry } from '@nats-io/kv';
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { API_ERROR, apiCode, fromJetStream, type Connection } from './connection.ts';
+import { API_ERROR, apiCode } from './api-error.ts';
+import { ask } from './ask.ts';
+import type { Connection } from './connection.ts';
 
 const CONFLICT: readonly number[] = [
   API_ERROR.wrongLastSequence,
@@ -8,6 +11,7 @@ const CONFLICT: readonly number[] = [
 ];
 /** Times that a compare-and-set is tried against others before it is given up. */
 const ATTEMPTS_MAX = 10;
+const GETS_AT_A_TIME = 100;
 const EMPTY = new Uint8Array(0);
 
 /** The last value of each key; every change is compare-and-set on the key's revision. */
@@ -18,17 +22,14 @@ export class KvBucket {
   #acked = 0;
 
   static async open(connection: Connection, name: string, replicas: number): Promise<KvBucket> {
-    try {
-      const kvm = new Kvm(connection.nc);
+    const kvm = new Kvm(connection.js);
+    const config = {
+      ...{ replicas, history: 1, storage: StorageType.File },
       // Read from the leader alone: a replica that lags would give an older value, or none.
-      const kv = await kvm.create(name, {
-        ...{ replicas, history: 1, storage: 'file' },
-        allow_direct: false,
-      });
-      return new KvBucket(connection, kv, name);
-    } catch (error) {
-      throw fromJetStream(error);
-    }
+      allow_direct: false,
+    };
+    const kv = await ask(connection, () => kvm.create(name, config));
+    return new KvBucket(connection, kv, name);
   }
 
   private constructor(connection: Connection, kv: KV, name: string) {
@@ -49,7 +50,7 @@ export class KvBucket {
 
   /** Whatever was there before. */
   async put(key: string, value: Uint8Array): Promise<void> {
-    await this.#guarded(async () => this.#ack(await this.#kv.put(key, value)));
+    this.#ack(await this.#ask(() => this.#kv.put(key, value)));
   }
 
   /** Compare-and-set in a loop: `next` answers the new value, or undefined to leave it. */
@@ -62,29 +63,42 @@ export class KvBucket {
       const value = next(valueOf(entry));
       if (value === undefined) return;
       try {
-        this.#ack(
+        // One that was stored though its answer did not come is a conflict when sent again.
+        const write = () =>
           entry === null
-            ? await this.#kv.create(key, value)
-            : await this.#kv.update(key, value, entry.revision),
-        );
+            ? this.#kv.create(key, value)
+            : this.#kv.update(key, value, entry.revision);
+        this.#ack(await this.#ask(write));
         return;
       } catch (error) {
-        if (!CONFLICT.includes(apiCode(error))) throw fromJetStream(error);
+        if (!CONFLICT.includes(apiCode(error))) throw error;
       }
     }
     throw unavailable(`others keep changing ${key}`);
   }
 
   async purge(key: string): Promise<void> {
-    await this.#guarded(() => this.#kv.purge(key));
+    await this.#ask(() => this.#kv.purge(key));
   }
 
-  async keys(): Promise<string[]> {
-    return this.#guarded(async () => {
-      const keys: string[] = [];
-      for await (const key of await this.#kv.keys()) keys.push(key);
-      return keys;
-    });
+  /**
+   * Those with a value, in no order. From the leader's index, which has the keys that were deleted
+   * too: a consumer could be at a replica that lags, and ends without a word when its server does.
+   *
+   * @throws MeshError DataLoss when a value is damaged.
+   */
+  async keys(prefix: string): Promise<string[]> {
+    const base = this.#subject('');
+    const all = await this.#subjects(`${base}>`);
+    const keys = all.map((subject) => subject.slice(base.length));
+    const wanted = keys.filter((key) => key.startsWith(prefix));
+    const found: string[] = [];
+    for (let next = 0; next < wanted.length; next += GETS_AT_A_TIME) {
+      const some = wanted.slice(next, next + GETS_AT_A_TIME);
+      const values = await Promise.all(some.map((key) => this.get(key)));
+      found.push(...some.filter((_key, index) => values[index] !== undefined));
+    }
+    return found;
   }
 
   #ack(revision: number): void {
@@ -92,30 +106,32 @@ export class KvBucket {
   }
 
   async #get(key: string): Promise<KvEntry | null> {
-    const entry = await this.#guarded(() => this.#kv.get(key));
-    if (entry !== null || !(await this.#indexed(key))) return entry;
+    const entry = await this.#ask(() => this.#kv.get(key));
+    if (entry !== null || (await this.#subjects(this.#subject(key))).length === 0) return entry;
     // It may have been made in between.
-    const again = await this.#guarded(() => this.#kv.get(key));
+    const again = await this.#ask(() => this.#kv.get(key));
     if (again === null) throw damaged(this.#name, key);
     return again;
   }
 
-  /** Whether the server's index has the key: a value whose checksum is wrong is not given out. */
-  async #indexed(key: string): Promise<boolean> {
-    const subject = `$KV.${this.#name}.${key}`;
-    const { state } = await this.#guarded(() =>
-      this.#connection.jsm.streams.info(`KV_${this.#name}`, { subjects_filter: subject }),
+  /** What the server's index has: a value whose checksum is wrong is not given out. */
+  async #subjects(filter: string): Promise<string[]> {
+    const { state } = await this.#ask(() =>
+      this.#connection.jsm.streams.info(this.#stream, { subjects_filter: filter }),
     );
-    return (state.subjects?.[subject] ?? 0) > 0;
+    return Object.keys(state.subjects ?? {});
   }
 
-  async #guarded<T>(run: () => Promise<T>): Promise<T> {
-    this.#connection.checkUp();
-    try {
-      return await run();
-    } catch (error) {
-      throw fromJetStream(error);
-    }
+  get #stream(): string {
+    return `KV_${this.#name}`;
+  }
+
+  #subject(key: string): string {
+    return `$KV.${this.#name}.${key}`;
+  }
+
+  #ask<T>(call: () => Promise<T>): Promise<T> {
+    return ask(this.#connection, call);
   }
 }
 

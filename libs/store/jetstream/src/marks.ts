@@ -2,6 +2,7 @@ import { MeshError } from '@eventmesh/errors';
 import type { Connection } from './connection.ts';
 import { KvBucket } from './kv-bucket.ts';
 import type { StateBucket } from './state.ts';
+import { leaderHas } from './stored.ts';
 import { streamRange, type StreamRange } from './streams.ts';
 import { logToken } from './subjects.ts';
 
@@ -36,6 +37,7 @@ export class Marks {
   /** Streams found whole since the connection was made. */
   readonly #whole = new Set<string>();
   readonly #timer: NodeJS.Timeout;
+  #saving = false;
 
   static async open(
     connection: Connection,
@@ -60,7 +62,7 @@ export class Marks {
     connection.onLost(() => this.#whole.clear());
     this.#timer = setInterval(() => {
       // What could not be put down now is a second later.
-      if (connection.up) this.save().catch(() => undefined);
+      if (connection.up && !this.#saving) this.#saveInTime().catch(() => undefined);
     }, SAVE_MS);
     this.#timer.unref();
   }
@@ -95,7 +97,7 @@ export class Marks {
     );
     if (mark > 0) {
       const what = `log "${log}", partition ${partition}`;
-      checkMark(what, stream, mark, await this.#range(stream), logKey(log));
+      checkMark(what, stream, mark, await this.#rangeWith(stream, mark), logKey(log));
     }
     if (this.#connection.up) this.#whole.add(stream);
   }
@@ -105,13 +107,23 @@ export class Marks {
     const [mark = 0] = await this.#stored(STATE_KEY);
     if (mark === 0) return;
     const what = 'the state of the store (cursors, producers, logs)';
-    const range = await this.#range(this.#stateStream);
+    const range = await this.#rangeWith(this.#stateStream, mark);
     checkMark(what, this.#stateStream, mark, range, STATE_KEY);
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.save();
+  }
+
+  /** One at a time: while there is no leader, a save waits for longer than the timer. */
+  async #saveInTime(): Promise<void> {
+    this.#saving = true;
+    try {
+      await this.save();
+    } finally {
+      this.#saving = false;
+    }
   }
 
   async #saveLog(log: string): Promise<void> {
@@ -137,6 +149,18 @@ export class Marks {
 
   async #stored(key: string): Promise<Positions> {
     return parse(await this.#bucket.get(key));
+  }
+
+  /**
+   * The range of a stream that should go as far as a mark. In the first ten seconds of a stream,
+   * the server that was chosen for its leader answers too when another one leads, and may lag; for a
+   * record only the leader answers.
+   */
+  async #rangeWith(stream: string, mark: number): Promise<StreamRange | undefined> {
+    const range = await this.#range(stream);
+    if (range === undefined || range.last >= mark) return range;
+    const has = await leaderHas(this.#connection, stream, mark);
+    return has ? { ...range, last: mark } : this.#range(stream);
   }
 
   /** Undefined when there is no such stream at all. */

@@ -1,7 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import fc from 'fast-check';
-import { decodeHeaders, encodeMessage, joinRecord, markLine } from './message.ts';
+import { encodeGroup } from './encode-group.ts';
+import { decodeHeaders, joinRecord, markLine } from './message.ts';
+import { subjectToTopic, topicToSubject } from './subjects.ts';
+import { commands } from './test/commands.ts';
 
 const HEAD = {
   tenant: 'default',
@@ -18,6 +21,17 @@ const read = (headers: string) => (name: string) => {
   return line?.slice(name.length + 2) ?? '';
 };
 
+const BASE = 'ev.log.0';
+
+/** What the server reads of a record that is sent alone. */
+function message(bytes: Uint8Array, dedupKey: string) {
+  const sending = [{ record: { bytes, dedupKey }, line: '' }];
+  const frame = { sending, base: BASE, batchId: '', before: 0, reply: 'r' };
+  const [command] = commands(encodeGroup(frame));
+  const { line = '', headers = '', payload = Buffer.alloc(0) } = command ?? {};
+  return { subject: line.split(' ')[1]?.slice(BASE.length + 1), headers, payload };
+}
+
 describe('a message', () => {
   it('is a CloudEvent of the NATS binding: attributes as ce- headers, data as payload', () => {
     const event = encodeEvent({
@@ -31,10 +45,10 @@ describe('a message', () => {
       ],
       data: { kind: 'text', bytes: Buffer.from('{"a":1}') },
     });
-    const message = encodeMessage(encodeRecord(HEAD, event), 'key');
-    expect(message.subject).toBe('default.orders.eu');
-    expect(Buffer.from(message.payload).toString()).toBe('{"a":1}');
-    const lines = message.headers.split('\r\n').filter((line) => line.startsWith('ce-'));
+    const { subject, headers, payload } = message(encodeRecord(HEAD, event), 'key');
+    expect(subject).toBe('default.orders.eu');
+    expect(payload.toString()).toBe('{"a":1}');
+    const lines = headers.split('\r\n').filter((line) => line.startsWith('ce-'));
     expect(lines).toEqual([
       'ce-specversion: 1.0',
       'ce-id: id%201%25',
@@ -49,8 +63,9 @@ describe('a message', () => {
   it('has no header that a value could forge', () => {
     const forged = 'x\r\nNats-Expected-Last-Sequence: 1';
     const event = encodeEvent({ id: forged, source: forged, type: forged });
-    const { headers } = encodeMessage(encodeRecord(HEAD, event), forged);
-    expect(headers + markLine({ kind: 'sequence', id: forged, last: 1 })).not.toMatch(/^Nats-/m);
+    const { headers } = message(encodeRecord(HEAD, event), forged);
+    const lines = headers.replace('Nats-Expected-Last-Sequence: 0\r\n', '');
+    expect(lines + markLine({ kind: 'sequence', id: forged, last: 1 })).not.toMatch(/^Nats-/m);
   });
 
   it('gives back the exact bytes of any record, and the key', () => {
@@ -73,11 +88,31 @@ describe('a message', () => {
     fc.assert(
       fc.property(record, fc.string({ maxLength: 300 }), (bytes, key) => {
         fc.pre(key.isWellFormed());
-        const message = encodeMessage(bytes, key);
-        expect(message.headers).toMatch(/^[\x20-\x7e\r\n]*$/);
-        const decoded = decodeHeaders(read(message.headers));
+        const { headers, payload } = message(bytes, key);
+        expect(headers).toMatch(/^[\x20-\x7e\r\n]*$/);
+        const decoded = decodeHeaders(read(headers));
         expect(decoded.dedupKey).toBe(key);
-        expect(joinRecord(decoded, message.payload).equals(bytes)).toBe(true);
+        expect(joinRecord(decoded, payload).equals(bytes)).toBe(true);
+      }),
+    );
+  });
+
+  it('lies below the subject of its tenant and topic, from which the topic can be read', () => {
+    const topics = fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),
+      fc
+        .array(fc.constantFrom('/', '%', '.', '*', '>', ' ', 'a', 'ß'), { minLength: 1 })
+        .map((each) => each.join('')),
+    );
+    fc.assert(
+      fc.property(topics, (topic) => {
+        const bytes = encodeRecord(
+          { ...HEAD, topic },
+          encodeEvent({ id: '1', source: '/s', type: 't' }),
+        );
+        const { subject } = message(bytes, '');
+        expect(subject).toBe(`default.${topicToSubject(topic)}`);
+        expect(subjectToTopic(subject?.slice('default.'.length) ?? '')).toBe(topic);
       }),
     );
   });

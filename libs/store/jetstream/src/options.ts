@@ -24,9 +24,12 @@ export interface JetStreamStoreOptions {
   readonly groupsInFlightMax?: number;
   /** So few appends of one record each are sent one by one, so many at a time. Default 8. */
   readonly singlesInFlightMax?: number;
-  /** How long to wait for the server's answer before an outcome is unknown, in ms. Default 5,000. */
+  /**
+   * How long to wait for the server's answer before an outcome is unknown, and for a stream without a
+   * leader before a call is refused as Unavailable, in ms. Default 5,000.
+   */
   readonly ackTimeoutMs?: number;
-  /** How long to try to connect at open, in ms. Default 10,000. */
+  /** How long to try to connect at open, and to wait there for each leader, in ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
 }
 

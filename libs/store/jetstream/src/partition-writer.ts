@@ -3,12 +3,15 @@ import { MeshError, tooLarge, unavailable } from '@eventmesh/errors';
 import type {
   AppendBatch,
   AppendReceipt,
+  AppendRecord,
   DurabilityClass,
   LogSpec,
   SessionState,
 } from '@eventmesh/store-api';
-import { API_ERROR, fromJetStream, type Connection } from './connection.ts';
-import { encodeGroup } from './encode-group.ts';
+import { Again } from './again.ts';
+import { API_ERROR, fromJetStream } from './api-error.ts';
+import type { Connection } from './connection.ts';
+import { encodeGroup, messageBytes } from './encode-group.ts';
 import {
   applyWork,
   groupSize,
@@ -17,8 +20,8 @@ import {
   type Work,
   type WriterState,
 } from './group.ts';
-import { encodeMessage, type EncodedMessage } from './message.ts';
 import type { Marks, Place } from './marks.ts';
+import { MESSAGE_GROWTH_MAX } from './message-encoder.ts';
 import type { Pending } from './pending.ts';
 import { ProducerBook, type ProducerMark } from './producer-book.ts';
 import type { StateBucket } from './state.ts';
@@ -29,7 +32,7 @@ import { readTail } from './tail.ts';
  * more by waiting, since a sync costs the same for any size.
  */
 const SECOND_GROUP_MESSAGES = 250;
-/** Batch headers that are added to a message. */
+/** Header lines of an atomic batch, and its mark, that are added to a message. */
 const BATCH_HEADER_BYTES = 256;
 const SNAPSHOT_MS = 5000;
 
@@ -60,6 +63,7 @@ export class PartitionWriter {
   readonly #pending: Pending;
   #queue: Work[] = [];
   #queuedMessages = 0;
+  readonly #again: Again;
   #inFlight = 0;
   /** Of those in flight, commits of a single message. */
   #singles = 0;
@@ -84,6 +88,7 @@ export class PartitionWriter {
   }) {
     this.spec = options.spec;
     this.#connection = options.connection;
+    this.#again = new Again(options.connection);
     this.#state = options.state;
     this.#marks = options.marks;
     this.#place = options.place;
@@ -95,15 +100,12 @@ export class PartitionWriter {
 
   append(batch: AppendBatch): Promise<AppendReceipt> {
     this.#connection.checkUp();
-    const messages = batch.records.map(({ bytes, dedupKey }) =>
-      encodeMessage(bytes, dedupKey ?? ''),
-    );
     let size = 0;
-    for (const [index, message] of messages.entries()) size += this.#checkSize(message, index);
+    for (const [index, record] of batch.records.entries()) size += this.#checkSize(record, index);
     this.#pending.take(size);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ batch, messages, bytes: size, resolve, reject });
-      this.#queuedMessages += messages.length;
+      this.#queue.push({ batch, bytes: size, resolve, reject });
+      this.#queuedMessages += batch.records.length;
       this.#pump();
     });
   }
@@ -143,23 +145,30 @@ export class PartitionWriter {
     return this.#loaded !== undefined;
   }
 
-  #checkSize(message: EncodedMessage, index: number): number {
-    const size = message.headers.length + message.payload.length + BATCH_HEADER_BYTES;
+  /** Bytes that wait with a record. @throws MeshError PayloadTooLarge when the server would not take it. */
+  #checkSize(record: AppendRecord, index: number): number {
+    const { bytes, dedupKey = '' } = record;
     const limit = this.#connection.nc.info?.max_payload ?? 1024 * 1024;
-    if (size > limit) {
-      throw tooLarge(
-        `records[${index}]`,
-        `needs ${size} bytes as a NATS message; the server's max_payload is ${limit}`,
-        `${limit} bytes`,
-      );
+    const { times, bytes: more } = MESSAGE_GROWTH_MAX;
+    const bytesMax = times * (bytes.length + 3 * dedupKey.length) + more;
+    if (bytesMax + BATCH_HEADER_BYTES > limit) {
+      const size = messageBytes(record) + BATCH_HEADER_BYTES;
+      if (size > limit) {
+        throw tooLarge(
+          `records[${index}]`,
+          `needs ${size} bytes as a NATS message; the server's max_payload is ${limit}`,
+          `${limit} bytes`,
+        );
+      }
     }
-    return size;
+    return bytes.length + dedupKey.length + BATCH_HEADER_BYTES;
   }
 
   #pump(): void {
     if (this.#loading) return;
     if (this.#loaded === undefined) {
       // What is still in flight may yet be stored: the tail is read when it is not moving.
+      if (this.#inFlight === 0) this.#putBack(this.#again.take());
       if (this.#inFlight === 0 && this.#queue.length > 0) void this.#loadThenPump();
       else this.#tellIdle();
       return;
@@ -178,7 +187,7 @@ export class PartitionWriter {
     if (first === undefined) return undefined;
     const idle = this.#inFlight === 0;
     const { groupsInFlightMax, singlesInFlightMax } = this.#limits;
-    if (first.messages.length === 1 && this.#queuedMessages <= singlesInFlightMax) {
+    if (first.batch.records.length === 1 && this.#queuedMessages <= singlesInFlightMax) {
       const behindSingles = this.#inFlight === this.#singles && this.#singles < singlesInFlightMax;
       return behindSingles ? this.#take(1, 1) : undefined;
     }
@@ -186,6 +195,13 @@ export class PartitionWriter {
     if (!idle && (!big || this.#inFlight >= groupsInFlightMax)) return undefined;
     const { count, messages } = groupSize(this.#queue);
     return this.#take(count, messages);
+  }
+
+  /** Before everything that came later. */
+  #putBack(works: readonly Work[]): void {
+    if (works.length === 0) return;
+    this.#queue = [...works, ...this.#queue];
+    for (const { batch } of works) this.#queuedMessages += batch.records.length;
   }
 
   #tellIdle(): void {
@@ -198,9 +214,11 @@ export class PartitionWriter {
     // What is called in the same turn is sent together.
     await Promise.resolve();
     try {
+      await this.#again.pause();
       await this.#load();
     } catch (error) {
       const failure = fromJetStream(error);
+      this.#again.over();
       this.#queuedMessages = 0;
       for (const work of this.#queue.splice(0)) this.#refuse(work, failure);
     }
@@ -231,12 +249,13 @@ export class PartitionWriter {
 
   /** Sends a group and settles its works by the answer. Never rejects. */
   async #commit(group: readonly Work[], loaded: WriterState): Promise<void> {
-    const single = group.length === 1 && group[0]?.messages.length === 1;
+    const single = group.length === 1 && group[0]?.batch.records.length === 1;
     this.#inFlight++;
     if (single) this.#singles++;
     const applied: Applied[] = [];
     const sending: Outgoing[] = [];
     const before = loaded.last;
+    let stored = false;
     for (const work of group) {
       try {
         applied.push(applyWork(work, loaded, sending));
@@ -246,6 +265,8 @@ export class PartitionWriter {
     }
     try {
       if (sending.length > 0) await this.#send(sending, before, loaded.last);
+      stored = true;
+      this.#again.over();
       const marks = applied.flatMap(({ mark }) => mark ?? []);
       const acked = before + sending.length;
       loaded.producers.stored(acked, marks);
@@ -259,8 +280,10 @@ export class PartitionWriter {
       }
     } catch (error) {
       const failure = fromJetStream(error);
-      if (this.#loaded === loaded) this.#loaded = undefined;
-      for (const { work } of applied) this.#refuse(work, failure);
+      const works = applied.map(({ work }) => work);
+      const kept = !stored && this.#again.keep(works, failure);
+      if (kept || this.#loaded === loaded) this.#loaded = undefined;
+      if (!kept) for (const work of works) this.#refuse(work, failure);
     }
     this.#inFlight--;
     if (single) this.#singles--;

@@ -4,7 +4,8 @@ import {
   type DurabilityClass,
   type DurabilityProfile,
 } from '@eventmesh/store-api';
-import { fromJetStream, type Connection } from './connection.ts';
+import { ask } from './ask.ts';
+import type { Connection } from './connection.ts';
 import type { Servers } from './servers.ts';
 
 /** Headers, subject and the base64 of the envelope need room in a message too. */
@@ -37,7 +38,9 @@ export async function verifyProfile(
     `The store is connected to nats-server ${info?.version ?? '?'}, server "${info?.server_name ?? '?'}".`,
   ];
   const warnings: string[] = [];
-  const infos = await streamInfos(connection, options.streams);
+  const infos = await Promise.all(
+    options.streams.map((name) => ask(connection, () => connection.jsm.streams.info(name))),
+  );
   const stored = storedAs(infos, options, warnings);
   const synced = await options.servers.syncAlways(infos, evidence, warnings);
   const recent = isRecent(info?.version ?? '');
@@ -79,17 +82,6 @@ function classOf(stored: StoredAs, synced: boolean): DurabilityClass {
   if (stored.memory) return quorum ? 'quorum-memory' : 'memory';
   if (synced && !stored.asyncPersist) return quorum ? 'quorum-fsync' : 'fsync';
   return quorum ? 'quorum-memory' : 'page-cache';
-}
-
-async function streamInfos(
-  connection: Connection,
-  streams: readonly string[],
-): Promise<StreamInfo[]> {
-  try {
-    return await Promise.all(streams.map((name) => connection.jsm.streams.info(name)));
-  } catch (error) {
-    throw fromJetStream(error);
-  }
 }
 
 function storedAs(

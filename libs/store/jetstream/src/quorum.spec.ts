@@ -5,7 +5,7 @@ import type { EventStore } from '@eventmesh/store-api';
 import { eventually, startNatsCluster, tempDir, type NatsServer } from '@eventmesh/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { openJetStreamStore } from './index.ts';
+import { openJetStreamStore, type JetStreamStoreOptions } from './index.ts';
 
 const LOG = 'events';
 const STREAM = 'eventmesh-events-0';
@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function cluster(syncInterval = 'always'): Promise<NatsServer[]> {
+async function cluster(syncInterval: string | readonly string[] = 'always'): Promise<NatsServer[]> {
   const dir = tempDir('jetstream-quorum');
   closing.push(() => dir.remove());
   const servers = await startNatsCluster({ dir: dir.path, syncInterval });
@@ -33,31 +33,38 @@ async function cluster(syncInterval = 'always'): Promise<NatsServer[]> {
   return servers;
 }
 
-/** A store with the log; servers that have just started may need more than one call. */
-async function open(servers: readonly NatsServer[]): Promise<EventStore> {
-  const options = {
+/** A store with the log, on servers that have just started. */
+async function open(
+  servers: readonly NatsServer[],
+  more: Partial<JetStreamStoreOptions> = {},
+): Promise<EventStore> {
+  const store = await openJetStreamStore({
     servers: servers.map(({ url }) => url),
     monitorUrls: servers.map(({ monitorUrl }) => monitorUrl),
     replicas: 3,
-    ackTimeoutMs: 1000,
-  };
-  const store = await eventually(() => openJetStreamStore(options), { timeoutMs: GAP_MS });
+    ackTimeoutMs: 2000,
+    connectTimeoutMs: GAP_MS,
+    ...more,
+  });
   closing.push(() => store.close());
-  await eventually(() => store.ensureLog(SPEC), { timeoutMs: GAP_MS });
+  await store.ensureLog(SPEC);
   return store;
 }
 
 const nameOf = ({ config }: NatsServer): string => /server_name: "(\w+)"/.exec(config)?.[1] ?? '';
 
-/** The leader of the stream and the others. */
+/** The leader of the stream and the others, once there is one. */
 async function roles(servers: readonly NatsServer[]) {
   const nc = await connect({ servers: servers.map(({ url }) => url) });
   try {
-    const jsm = await jetstreamManager(nc);
-    const { cluster: found } = await jsm.streams.info(STREAM);
-    const leader = servers.find((server) => nameOf(server) === found?.leader);
-    if (leader === undefined) throw new Error('the stream has no leader');
-    return { leader, followers: servers.filter((server) => server !== leader) };
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 1000 });
+    const find = async () => {
+      const { cluster: found } = await jsm.streams.info(STREAM);
+      const leader = servers.find((server) => nameOf(server) === found?.leader);
+      if (leader === undefined) throw new Error('the stream has no leader');
+      return { leader, followers: servers.filter((server) => server !== leader) };
+    };
+    return await eventually(find, { timeoutMs: GAP_MS });
   } finally {
     await nc.close();
   }
@@ -163,8 +170,7 @@ describe('the JetStream store on three servers', () => {
       const servers = await cluster();
       const store = await open(servers);
       expect(await store.profile()).toMatchObject({ durability: 'quorum-fsync', warnings: [] });
-      const first = await eventually(() => append(store, '9-0-0'));
-      expect(first.durability).toBe('quorum-fsync');
+      expect((await append(store, '9-0-0')).durability).toBe('quorum-fsync');
       const lanes = new Lanes(store);
       closing.push(() => lanes.stop());
       await lanes.more(200);
@@ -201,7 +207,7 @@ describe('the JetStream store on three servers', () => {
     async () => {
       const servers = await cluster();
       const [old, young] = [await open(servers), await open(servers)];
-      await eventually(() => append(old, '0-0-0'));
+      await append(old, '0-0-0');
       expect((await append(young, '0-0-1')).positions).toEqual([2]);
       const { leader } = await roles(servers);
       await leader.kill();
@@ -234,7 +240,7 @@ describe('the JetStream store on three servers', () => {
     async () => {
       const servers = await cluster();
       const store = await open(servers);
-      await eventually(() => append(store, '0-0-0'));
+      await append(store, '0-0-0');
       const { followers } = await roles(servers);
       let acked = false;
       await Promise.all(followers.map((follower) => follower.kill()));
@@ -261,14 +267,55 @@ describe('the JetStream store on three servers', () => {
   );
 
   it(
-    'says quorum-memory when the servers sync in their own time, and what to set',
+    'waits in every call for a new leader, and answers as if there had always been one',
     async () => {
-      const store = await open(await cluster('2m'));
+      const servers = await cluster();
+      const first = await open(servers);
+      await append(first, '0-0-0');
+      const { leader, followers } = await roles(servers);
+      // Connected to one that stays; what its calls wait for is the election alone.
+      const urls = followers.slice(0, 1).map(({ url }) => url);
+      const store = await open(servers, { servers: urls, ackTimeoutMs: GAP_MS });
+      const id = { log: LOG, partition: 0, subscription: 'billing' };
+      const cursor = { floor: 1, settled: [], epoch: 1, state: new Uint8Array(0) };
+      await store.commitCursors([{ id, cursor }]);
+      await leader.kill();
+      const [made, receipt, refused, found, cursors, ids] = await Promise.all([
+        store.ensureLog({ ...SPEC, name: 'made.meanwhile' }),
+        append(store, '0-0-1'),
+        store.commitCursors([{ id, cursor: { ...cursor, floor: 2 } }]),
+        store.logInfo(LOG),
+        store.listCursors(LOG),
+        stored(store),
+      ]);
+      expect(made.partitions).toHaveLength(1);
+      expect(receipt).toMatchObject({ positions: [2], durability: 'quorum-fsync' });
+      expect([refused, cursors]).toEqual([[], [id]]);
+      expect(found?.partitions[0]?.last).toBeGreaterThan(0);
+      expect(ids[0]).toBe('0-0-0');
+      expect((await store.loadCursor(id))?.floor).toBe(2);
+      await store.trim(LOG, 0, 2);
+      expect((await store.logInfo(LOG))?.partitions[0]).toMatchObject({ first: 2, last: 2 });
+    },
+    TEST_MS,
+  );
+
+  it(
+    'is as strong as the weakest server, and says which one that is or was not seen',
+    async () => {
+      const servers = await cluster(['always', '2m', 'always']);
+      const store = await open(servers);
+      const weak = servers[1]?.monitorUrl ?? '';
       const { durability, warnings } = await store.profile();
       expect(durability).toBe('quorum-memory');
+      expect(warnings).toEqual([expect.stringContaining(`Server "n2" (${weak}) acknowledges`)]);
       expect(warnings.join()).toContain('sync_interval: always');
-      const first = await eventually(() => append(store, '0-0-0'));
-      expect(first.durability).toBe('quorum-memory');
+      expect((await append(store, '0-0-0')).durability).toBe('quorum-memory');
+      const seen = servers.filter(({ monitorUrl }) => monitorUrl !== weak);
+      const blind = await open(seen);
+      const unseen = await blind.profile();
+      expect(unseen.durability).toBe('quorum-memory');
+      expect(unseen.warnings).toEqual([expect.stringContaining('shows server "n2"')]);
     },
     TEST_MS,
   );

@@ -58,7 +58,7 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
       await sleep(retryMs * (0.5 + Math.random() / 2));
       retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
     } finally {
-      await pull?.close();
+      pull?.close();
     }
   }
 }

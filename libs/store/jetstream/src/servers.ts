@@ -44,7 +44,7 @@ export class Servers {
     if (this.#monitorUrls.length === 0) {
       warnings.push(
         'A client cannot see sync_interval, so syncs are not assumed; set monitorUrls (store-gateway: ' +
-          'store.monitorUrl) to the HTTP monitoring endpoint of each server, and sync_interval: ' +
+          'store.monitorUrls) to the HTTP monitoring endpoint of each server, and sync_interval: ' +
           'always inside jetstream { } on each.',
       );
       return false;
@@ -56,8 +56,15 @@ export class Servers {
     const known = new Map([...this.#said, ...now]);
     this.#said = new Map([...known].filter(([name]) => replicas.has(name)));
     if (now.size > 0 && ![...known.values()].some((said) => said.id === id)) {
-      warnings.push('None of monitorUrls belongs to the server that the store is connected to.');
+      warnings.push(
+        `None of monitorUrls belongs to server "${own}", which the store is connected to.`,
+      );
       return false;
+    }
+    for (const [name, { always }] of this.#said) {
+      if (!always && !now.has(name)) {
+        warnings.push(`Server "${name}" did not sync every write when it was last seen.`);
+      }
     }
     const unseen = [...replicas].filter(([name]) => !known.has(name));
     const heard = unseen.flatMap(([name, alive]) => (alive ? [`"${name}"`] : []));
@@ -83,15 +90,16 @@ export class Servers {
       if (id === undefined) continue;
       const always = varz?.jetstream?.config?.sync_always === true;
       now.set(name, { id, always });
+      const where = `"${name}" (${urls[index]})`;
       evidence.push(
-        `Server "${name}" says at ${urls[index]}/varz that it ` +
+        `Server ${where} says that it ` +
           (always
             ? 'syncs every write before it answers (sync_always).'
             : 'does not sync every write.'),
       );
       if (!always) {
         warnings.push(
-          `Server "${name}" acknowledges what it has not synced, and a power cut loses it; ` +
+          `Server ${where} acknowledges what it has not synced, and a power cut loses it; ` +
             'set sync_interval: always inside jetstream { } in its configuration.',
         );
       }
@@ -115,14 +123,14 @@ function replicasOf(streams: readonly StreamInfo[]): Map<string, boolean> {
 
 /** One name may stand for all servers of a cluster (a headless service): each address is asked. */
 async function eachAddress(url: string): Promise<string[]> {
-  const { protocol, hostname, port } = new URL(url);
+  const { protocol, hostname, port, pathname } = new URL(url);
   // A certificate is for the name, not for an address.
   if (protocol !== 'http:') return [url];
   try {
     const addresses = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true });
     return addresses.map(({ address, family }) => {
       const host = family === 6 ? `[${address}]` : address;
-      return `http://${host}${port === '' ? '' : `:${port}`}`;
+      return `http://${host}${port === '' ? '' : `:${port}`}${pathname.replace(/\/$/, '')}`;
     });
   } catch {
     return [url]; // Reading it fails too, and says so.
@@ -131,7 +139,7 @@ async function eachAddress(url: string): Promise<string[]> {
 
 async function readVarz(url: string, warnings: string[]): Promise<Varz | undefined> {
   try {
-    const response = await fetch(new URL('/varz', url), {
+    const response = await fetch(`${url.replace(/\/$/, '')}/varz`, {
       signal: AbortSignal.timeout(MONITOR_TIMEOUT_MS),
     });
     if (!response.ok) throw new Error(`status ${response.status}`);

@@ -79,9 +79,8 @@ export class StateBucket {
   }
 
   async logNames(): Promise<string[]> {
-    const keys = (await this.#bucket.keys()).map((key) => key.split('/'));
-    const logs = keys.filter(([kind]) => kind === 'log');
-    return logs.map(([, token = '']) => token.replaceAll('=', '.')).sort();
+    const keys = await this.#bucket.keys(keyOf('log', ''));
+    return keys.map((key) => key.slice(keyOf('log', '').length).replaceAll('=', '.')).sort();
   }
 
   async loadCursor(id: CursorId): Promise<Cursor | undefined> {
@@ -110,7 +109,7 @@ export class StateBucket {
   /** The cursors of a log, in no order. */
   async cursors(log: string): Promise<CursorId[]> {
     const prefix = keyOf('cursor', log, '');
-    const keys = (await this.#bucket.keys()).filter((key) => key.startsWith(prefix));
+    const keys = await this.#bucket.keys(prefix);
     return keys.map((key) => {
       const [partition = '', name = ''] = key.slice(prefix.length).split('/');
       const subscription = Buffer.from(name, 'base64url').toString();

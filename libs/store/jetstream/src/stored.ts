@@ -1,16 +1,17 @@
-import { MeshError, unavailable } from '@eventmesh/errors';
 import { positionsMissing } from '@eventmesh/store-api';
-import { apiCode, API_ERROR, fromJetStream, isAnswer, type Connection } from './connection.ts';
+import type { MsgRequest } from '@nats-io/jetstream';
+import { noAnswer, replicaBehind } from './api-error.ts';
+import { ask, Patience } from './ask.ts';
+import type { Connection } from './connection.ts';
 import type { Place } from './marks.ts';
 import { StreamPull, type Delivered } from './stream-pull.ts';
-import { streamRange } from './streams.ts';
+import { probeConsumer, streamRange } from './streams.ts';
 
 const READ_BYTES = 4 * 1024 * 1024;
-const MS_TO_NS = 1_000_000;
 
 /**
  * The headers of all records from one position to another, both included; what was trimmed is left
- * out.
+ * out. When a server or its leader goes in the middle, it is read on from there.
  *
  * @throws MeshError DataLoss when one is missing without a trim: the server passes over a record
  *   whose checksum is wrong and says nothing. Unavailable.
@@ -21,7 +22,27 @@ export async function* storedHeaders(
   from: number,
   to: number,
 ): AsyncGenerator<readonly Delivered[]> {
-  if (from > to) return;
+  const patience = new Patience(connection);
+  for (let next = from; next <= to;) {
+    try {
+      for await (const { delivered, upTo } of headersOnce(connection, place, next, to)) {
+        next = upTo;
+        patience.renew();
+        yield delivered;
+      }
+    } catch (error) {
+      await patience.pause(error);
+    }
+  }
+}
+
+/** The same by one consumer, with the position to go on from after each delivery. */
+async function* headersOnce(
+  connection: Connection,
+  place: Place,
+  from: number,
+  to: number,
+): AsyncGenerator<{ readonly delivered: readonly Delivered[]; readonly upTo: number }> {
   const pull = await StreamPull.open(connection, {
     stream: place.stream,
     subjects: [],
@@ -32,17 +53,17 @@ export async function* storedHeaders(
   try {
     for (let next = from; next <= to;) {
       const delivered = await pull.next(undefined, true);
-      if (pull.failed) throw unavailable('the log could not be read');
+      if (pull.failed) throw noAnswer();
       if (delivered.length === 0) next = await trimmedUpTo(connection, place, next, to + 1);
       for (const { position } of delivered) {
         if (position > to) break;
         if (position > next) await trimmedUpTo(connection, place, next, position);
         next = position + 1;
       }
-      yield delivered.filter(({ position }) => position <= to);
+      yield { delivered: delivered.filter(({ position }) => position <= to), upTo: next };
     }
   } finally {
-    await pull.close();
+    pull.close();
   }
 }
 
@@ -59,29 +80,39 @@ export async function trimmedUpTo(
   next: number,
   position: number,
 ): Promise<number> {
-  const { first } = await streamRange(connection, stream);
-  if (first >= position) return position;
-  const missing = Math.max(first, next);
-  if (await leaderHas(connection, stream, missing)) {
-    throw unavailable(`position ${missing} is stored, but a replica did not give it`);
+  for (;;) {
+    const { first, last } = await streamRange(connection, stream);
+    if (first >= position) return position;
+    const missing = Math.max(first, next);
+    // Whether a stream has lost its end is for the marks to say.
+    if (missing > last) throw replicaBehind(missing);
+    if (await leaderHas(connection, stream, missing)) throw replicaBehind(missing);
+    // It may have been trimmed in between.
+    const now = await streamRange(connection, stream);
+    if (now.first <= missing) throw positionsMissing(log, partition, missing, position - 1);
   }
-  throw positionsMissing(log, partition, missing, position - 1);
 }
 
 /** Asks the leader of the stream, which a consumer on another replica may lag behind. */
-async function leaderHas(
+export async function leaderHas(
   connection: Connection,
   stream: string,
   position: number,
 ): Promise<boolean> {
-  connection.checkUp();
-  try {
-    return (await connection.jsm.streams.getMessage(stream, { seq: position })) !== null;
-  } catch (error) {
-    // Anything but an answer of the leader leaves it open.
-    if (!isAnswer(error)) throw unavailable('JetStream did not give a record', error);
-    return false;
-  }
+  return (await leaderGives(connection, stream, { seq: position })) !== undefined;
+}
+
+/**
+ * The position of what the leader answers to a query; undefined when it says that it has none. A
+ * server without a leader answers too, with an error: it knows nothing, and that is no such answer.
+ */
+async function leaderGives(
+  connection: Connection,
+  stream: string,
+  query: MsgRequest,
+): Promise<number | undefined> {
+  const found = await ask(connection, () => connection.jsm.streams.getMessage(stream, query));
+  return found?.seq;
 }
 
 /**
@@ -98,37 +129,16 @@ export async function nothingOf(
 ): Promise<void> {
   if (from > to || !(await isReplicated(connection, stream))) return;
   for (const subject of subjects) {
-    const position = await nextOf(connection, stream, subject, from);
-    if (position <= to) {
-      throw unavailable(`position ${position} is stored, but a replica did not give it`);
-    }
+    // A damaged one, which the leader does not give either, is the census's to find.
+    const query = { seq: from, next_by_subj: subject };
+    const position = (await leaderGives(connection, stream, query)) ?? Infinity;
+    if (position <= to) throw replicaBehind(position);
   }
 }
 
 async function isReplicated(connection: Connection, stream: string): Promise<boolean> {
-  connection.checkUp();
-  try {
-    return (await connection.jsm.streams.info(stream)).config.num_replicas > 1;
-  } catch (error) {
-    throw fromJetStream(error);
-  }
-}
-
-/** Infinity when there is none. */
-async function nextOf(
-  connection: Connection,
-  stream: string,
-  subject: string,
-  from: number,
-): Promise<number> {
-  connection.checkUp();
-  try {
-    const query = { seq: from, next_by_subj: subject };
-    return (await connection.jsm.streams.getMessage(stream, query))?.seq ?? Infinity;
-  } catch (error) {
-    if (!isAnswer(error)) throw unavailable('JetStream did not give a record', error);
-    return Infinity; // A damaged one is the census's to find.
-  }
+  const { config } = await ask(connection, () => connection.jsm.streams.info(stream));
+  return config.num_replicas > 1;
 }
 
 /** How many records from a position on the server would deliver to a reader with these filters. */
@@ -138,25 +148,10 @@ export async function countFrom(
   from: number,
   subjects: readonly string[],
 ): Promise<number> {
-  connection.checkUp();
-  const { consumers } = connection.jsm;
-  try {
-    const { name, num_pending: count } = await consumers.add(stream, {
-      name: `count-${crypto.randomUUID()}`,
-      ack_policy: 'none',
-      deliver_policy: 'by_start_sequence' as never,
-      opt_start_seq: from,
-      filter_subjects: [...subjects],
-      mem_storage: true,
-      num_replicas: 1,
-      inactive_threshold: 5000 * MS_TO_NS,
-    });
-    await consumers.delete(stream, name);
-    return count;
-  } catch (error) {
-    if (apiCode(error) === API_ERROR.streamNotFound) {
-      throw new MeshError('NotFound', `the stream ${stream} is gone`, {}, error);
-    }
-    throw unavailable('JetStream did not count', error);
-  }
+  const { num_pending: count } = await probeConsumer(connection, stream, {
+    deliver_policy: 'by_start_sequence' as never,
+    opt_start_seq: from,
+    filter_subjects: [...subjects],
+  });
+  return count;
 }

@@ -1,7 +1,9 @@
 import type { Msg, Subscription } from '@nats-io/nats-core';
-import { MeshError, unavailable } from '@eventmesh/errors';
-import { API_ERROR, apiCode, fromJetStream, type Connection } from './connection.ts';
+import { API_ERROR, apiCode } from './api-error.ts';
+import { ask } from './ask.ts';
+import type { Connection } from './connection.ts';
 import { deliveryOf, statusCode } from './raw-message.ts';
+import { streamGone } from './streams.ts';
 
 export interface Delivered {
   readonly position: number;
@@ -57,10 +59,10 @@ export class StreamPull {
 
   /** @throws MeshError NotFound when the stream is gone, Unavailable otherwise. */
   static async open(connection: Connection, options: PullOptions): Promise<StreamPull> {
-    connection.checkUp();
     const { stream, from, subjects, headersOnly = false } = options;
-    try {
-      const info = await connection.jsm.consumers.add(stream, {
+    const add = () =>
+      connection.jsm.consumers.add(stream, {
+        // A new name for each attempt: one that was given to a dead server stays there.
         name: `read-${crypto.randomUUID()}`,
         ack_policy: 'none',
         deliver_policy: 'by_start_sequence' as never,
@@ -71,12 +73,12 @@ export class StreamPull {
         mem_storage: true,
         num_replicas: 1,
       });
+    try {
+      const info = await ask(connection, add);
       return new StreamPull(connection, options, info.name, info.num_pending);
     } catch (error) {
-      if (apiCode(error) === API_ERROR.streamNotFound) {
-        throw new MeshError('NotFound', `the stream ${stream} is gone`, {}, error);
-      }
-      throw unavailable(fromJetStream(error).message, error);
+      if (apiCode(error) === API_ERROR.streamNotFound) throw streamGone(stream, error);
+      throw error;
     }
   }
 
@@ -132,16 +134,14 @@ export class StreamPull {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#offLost();
     this.#connection.pulls.delete(this);
     this.#subscription.unsubscribe();
     if (!this.#connection.up) return;
-    try {
-      await this.#connection.jsm.consumers.delete(this.#options.stream, this.#consumer);
-    } catch {
-      // It goes by itself after its time of inactivity, or went with the server.
-    }
+    // If this is not heard, it goes by itself after its time of inactivity, or went with the server.
+    const { consumers } = this.#connection.jsm;
+    void consumers.delete(this.#options.stream, this.#consumer).catch(() => undefined);
   }
 
   #pull(due: boolean): void {

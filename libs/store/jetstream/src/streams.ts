@@ -1,6 +1,9 @@
-import type { StreamConfig, StreamInfo } from '@nats-io/jetstream';
+import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from '@nats-io/jetstream';
+import { MeshError } from '@eventmesh/errors';
 import { unknownLog, type LogSpec, type PartitionInfo } from '@eventmesh/store-api';
-import { API_ERROR, apiCode, fromJetStream, type Connection } from './connection.ts';
+import { API_ERROR, apiCode } from './api-error.ts';
+import { ask } from './ask.ts';
+import type { Connection } from './connection.ts';
 import { logToken } from './subjects.ts';
 
 const MS_TO_NS = 1_000_000;
@@ -48,15 +51,11 @@ export async function ensureStream(
 ): Promise<StreamInfo> {
   const { streams } = connection.jsm;
   try {
-    return await streams.update(config.name, config);
+    return await ask(connection, () => streams.update(config.name, config));
   } catch (error) {
-    if (apiCode(error) !== API_ERROR.streamNotFound) throw fromJetStream(error);
+    if (apiCode(error) !== API_ERROR.streamNotFound) throw error;
   }
-  try {
-    return await streams.add(config);
-  } catch (error) {
-    throw fromJetStream(error);
-  }
+  return ask(connection, () => streams.add(config));
 }
 
 export interface StreamRange {
@@ -67,14 +66,13 @@ export interface StreamRange {
 
 /** @throws MeshError NotFound when there is no such stream. */
 export async function streamRange(connection: Connection, stream: string): Promise<StreamRange> {
-  connection.checkUp();
   try {
-    const { state } = await connection.jsm.streams.info(stream);
+    const { state } = await ask(connection, () => connection.jsm.streams.info(stream));
     const first = state.messages === 0 ? state.last_seq + 1 : state.first_seq;
     return { first, last: state.last_seq, bytes: state.bytes };
   } catch (error) {
     if (apiCode(error) === API_ERROR.streamNotFound) throw unknownLog(stream);
-    throw fromJetStream(error);
+    throw error;
   }
 }
 
@@ -92,21 +90,44 @@ export async function positionAtTime(
   stream: string,
   timeMs: number,
 ): Promise<number> {
-  connection.checkUp();
+  const { delivered } = await probeConsumer(connection, stream, {
+    deliver_policy: 'by_start_time' as never,
+    opt_start_time: new Date(Math.max(0, timeMs)).toISOString(),
+  });
+  return delivered.stream_seq + 1;
+}
+
+/**
+ * What the server says of a consumer made only for that.
+ *
+ * @throws MeshError NotFound when there is no such stream.
+ */
+export async function probeConsumer(
+  connection: Connection,
+  stream: string,
+  config: Partial<ConsumerConfig>,
+): Promise<ConsumerInfo> {
   const { consumers } = connection.jsm;
-  try {
-    const info = await consumers.add(stream, {
-      name: `seek-${crypto.randomUUID()}`,
+  const add = () =>
+    consumers.add(stream, {
+      ...config,
+      // A new name for each attempt: one that was given to a dead server stays there.
+      name: `probe-${crypto.randomUUID()}`,
       ack_policy: 'none',
-      deliver_policy: 'by_start_time' as never,
-      opt_start_time: new Date(Math.max(0, timeMs)).toISOString(),
       mem_storage: true,
       num_replicas: 1,
       inactive_threshold: 5000 * MS_TO_NS,
     });
-    await consumers.delete(stream, info.name);
-    return info.delivered.stream_seq + 1;
+  try {
+    const info = await ask(connection, add);
+    // It goes by itself when this is not heard.
+    void consumers.delete(stream, info.name).catch(() => undefined);
+    return info;
   } catch (error) {
-    throw fromJetStream(error);
+    if (apiCode(error) === API_ERROR.streamNotFound) throw streamGone(stream, error);
+    throw error;
   }
 }
+
+export const streamGone = (stream: string, cause: unknown): MeshError =>
+  new MeshError('NotFound', `the stream ${stream} is gone`, {}, cause);
