@@ -81,8 +81,14 @@ export class TestSite {
   }
 
   /** Starts it, on the folder and the port that it had before. */
-  async up(): Promise<void> {
+  up(): Promise<void> {
+    return this.upAfter(() => Promise.resolve());
+  }
+
+  /** Starts it again when something was done to its control state. */
+  async upAfter(work: (kv: Kv) => Promise<void>): Promise<void> {
     this.#kv = await this.#openKv(this.#dir.path);
+    await work(this.#kv);
     const first = await this.replica(this.#port);
     this.#port = first.port;
     this.#client = first.client;

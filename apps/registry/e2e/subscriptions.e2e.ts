@@ -71,6 +71,9 @@ describe('subscriptions', () => {
     const all = [...first.subscriptions, ...rest.subscriptions].map(({ name }) => name);
     expect(all).toEqual(['crud-1', 'crud-2', 'crud-3']);
     expect(rest.nextPageToken).toBe('');
+    await expect(
+      site.client.listSubscriptions({ tenant: 'other', pageToken: first.nextPageToken }),
+    ).rejects.toMatchObject({ code: 'InvalidArgument', details: { field: 'page_token' } });
     for (const name of all) await site.client.deleteSubscription({ tenant: 'acme', name });
     await expect(
       site.client.deleteSubscription({ tenant: 'acme', name: 'crud-1' }),

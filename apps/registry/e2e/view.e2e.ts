@@ -160,6 +160,48 @@ describe('the view of the registry', () => {
     await until(view, () => view.subscriptions.size === 2);
   });
 
+  it('keeps a member whose lease ended while the registry was away, and lets one go that stays away', async () => {
+    const west = await started('west', []);
+    const view = await joined(west, 'emesher-a');
+    const back = await west.client.join({
+      member: { id: 'back', kind: Member_Kind.EMESHER },
+      ttlMs: 60_000n,
+    });
+    const gone = await west.client.join({
+      member: { id: 'gone', kind: Member_Kind.EMESHER },
+      ttlMs: 60_000n,
+    });
+    await until(view, () => view.members.has('back') && view.members.has('gone'));
+    const left: string[] = [];
+    view.onChange((change) => {
+      if (change.type === 'member' && change.current === undefined) left.push(change.id);
+    });
+    await west.down();
+    await until(view, () => !view.connected);
+    await west.upAfter(async (kv) => {
+      for (const { leaseId } of [back, gone]) await kv.lease(leaseId, 60_000).revoke();
+    });
+    await until(view, () => view.connected);
+    await west.client.join({ member: { id: 'back', kind: Member_Kind.EMESHER }, ttlMs: 60_000n });
+    await until(view, () => left.length > 0);
+    expect(left).toEqual(['gone']);
+    expect([...view.members.keys()].sort()).toEqual(['back', 'emesher-a']);
+  });
+
+  it('goes on with what it owned under a new lease when nobody owned it in between', async () => {
+    const west = await started('west', []);
+    const view = await joined(west, 'emesher-a', 1000);
+    expect(await view.acquire('name')).toBe(1n);
+    const lost = view.leaseId;
+    await west.client.leave({ leaseId: lost });
+    await until(view, () => view.leaseState === 'held' && view.leaseId !== lost);
+    expect(await view.acquire('name', 1n)).toBe(1n);
+    await expect(view.acquire('other', 1n)).rejects.toMatchObject({
+      code: 'Aborted',
+      reason: 'EPOCH_ENDED',
+    });
+  });
+
   it('joins anew when its lease was lost, and gets higher epochs then', async () => {
     const west = await started('west', []);
     const view = await joined(west, 'emesher-a', 1000);

@@ -80,13 +80,13 @@ export class Members {
 
   /** Ends a lease with all that hangs on it; one that is gone is no error. */
   async leave(leaseId: string): Promise<void> {
-    const info = await this.#find(leaseId);
+    const info = await this.find(leaseId);
     if (info !== undefined) await this.#parts.kv.lease(leaseId, info.ttlMs).revoke();
   }
 
   /** Whose lease it is. Throws NotFound (LEASE_NOT_FOUND) when it is nobody's. */
   async lease(leaseId: string): Promise<LeaseInfo> {
-    const info = await this.#find(leaseId);
+    const info = await this.find(leaseId);
     if (info === undefined) throw leaseNotFound(leaseId);
     return info;
   }
@@ -96,8 +96,11 @@ export class Members {
     return [...members.values()].map(({ value }) => value);
   }
 
-  /** This replica may lag behind the one that granted the lease, so the store has the last word. */
-  async #find(leaseId: string): Promise<LeaseInfo | undefined> {
+  /**
+   * Whose lease it is, undefined when it is nobody's. This replica may lag behind the one that
+   * granted it, so the store has the last word.
+   */
+  async find(leaseId: string): Promise<LeaseInfo | undefined> {
     if (!isName(leaseId)) throw invalid('lease_id', 'is not the id of a lease');
     const known = this.#parts.state.maps.leases.get(leaseId)?.value;
     if (known !== undefined) return known;

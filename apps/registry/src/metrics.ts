@@ -14,7 +14,7 @@ export const REGISTRY_METRICS = {
   ),
   ownership: counter(
     'eventmesh_registry_ownership_total',
-    'Attempts to take ownership, by outcome: acquired, kept, refused; and released ones.',
+    'Attempts to take ownership, by outcome: acquired, resumed after the lease had ended, kept, refused; and released ones.',
     ['outcome'],
   ),
   interestFilters: gauge(

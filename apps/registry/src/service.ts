@@ -49,8 +49,9 @@ export function registryService(of: RegistryParts): ServiceImpl<typeof RegistryS
       await subscriptions.delete(tenant, name);
       return {};
     },
-    async acquire({ name, memberId, leaseId }) {
-      return { epoch: BigInt(await ownership.acquire(name, memberId, leaseId)) };
+    async acquire({ name, memberId, leaseId, resumeEpoch }) {
+      const epoch = await ownership.acquire(name, memberId, leaseId, Number(resumeEpoch));
+      return { epoch: BigInt(epoch) };
     },
     async release({ name, leaseId }) {
       await ownership.release(name, leaseId);

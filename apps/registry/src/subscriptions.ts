@@ -3,14 +3,13 @@ import { MeshError, invalid } from '@eventmesh/errors';
 import { checkTopicFilter } from '@eventmesh/event';
 import type { KvEntry } from '@eventmesh/kv-api';
 import { SubscriptionSchema, type Subscription } from '@eventmesh/proto-gen/subscriber';
+import { pageOf, pageSizeOf, readPageToken, writePageToken } from '@eventmesh/rpc';
 import type { Advertiser } from './advertiser.ts';
 import { DECODE, key } from './keys.ts';
 import type { Members } from './members.ts';
 import { isName, type Parts } from './parts.ts';
 
 const FILTERS_MAX = 64;
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 1000;
 
 /** The subscriptions of the site: the truth about them is here, their running is the emeshers'. */
 export class Subscriptions {
@@ -88,22 +87,23 @@ export class Subscriptions {
     pageSize: number,
     pageToken: string,
   ): Promise<{ subscriptions: Subscription[]; nextPageToken: string }> {
-    if (pageSize > PAGE_MAX) {
-      throw invalid('page_size', `must be at most ${PAGE_MAX}`, { limit: `${PAGE_MAX} entries` });
-    }
     if (tenant !== '' && !isName(tenant)) throw invalid('tenant', 'is not the name of a tenant');
     const prefix = tenant === '' ? 'subscriptions/' : `subscriptions/${tenant}/`;
-    const after = Buffer.from(pageToken, 'base64url').toString('utf8');
-    if (pageToken !== '' && !after.startsWith(prefix)) {
-      throw invalid('page_token', 'is not one that this list gave');
-    }
-    const page = await this.#parts.kv.range(prefix, {
-      limit: pageSize === 0 ? PAGE_DEFAULT : pageSize,
-      ...(after === '' ? {} : { after }),
+    const after = readPageToken(prefix, pageToken);
+    const limit = pageSizeOf(pageSize);
+    const found = await this.#parts.kv.range(prefix, {
+      limit,
+      ...(after === undefined ? {} : { after }),
     });
+    const page = pageOf(found.entries, limit, {
+      scope: prefix,
+      keyOf: (entry) => entry.key,
+      bytesOf: ({ value }) => value.length,
+    });
+    const rest = found.next === undefined ? '' : writePageToken(prefix, found.next);
     return {
       subscriptions: page.entries.map(read),
-      nextPageToken: page.next === undefined ? '' : Buffer.from(page.next).toString('base64url'),
+      nextPageToken: page.nextPageToken === '' ? rest : page.nextPageToken,
     };
   }
 

@@ -25,6 +25,15 @@ export interface LeaseOptions {
   readonly onError: (error: MeshError) => void;
 }
 
+/** The part of its time after which a lease is renewed. */
+const RENEW_AT = 1 / 5;
+/** Longest time that the registry has for an answer. */
+const CALL_MS_MAX = 5000;
+/** Shortest time that it has to renew a lease. */
+const RENEWAL_MS_MIN = 1000;
+/** Longest pause after a renewal that failed. */
+const RETRY_MS_MAX = 500;
+
 /** Joins as a member, keeps the lease alive, and joins anew when it has ended. */
 export class RegistryLease {
   readonly #options: LeaseOptions;
@@ -53,10 +62,15 @@ export class RegistryLease {
     return this.#leaseId;
   }
 
+  /** Renews now, not in its time. */
+  renew(): void {
+    this.#renewNow.abort();
+  }
+
   /** Tells the registry at once which routing table this member routes by. */
   routesBy(version: bigint): void {
     this.#routingVersion = version;
-    this.#renewNow.abort();
+    this.renew();
   }
 
   /** Leaves, when the registry can be told, and stops. */
@@ -107,7 +121,7 @@ export class RegistryLease {
     const { signal } = this.#closing;
     // A new lease knows nothing of the table yet.
     let told = 0n;
-    let waitMs = ttlMs / 3;
+    let waitMs = ttlMs * RENEW_AT;
     while (!signal.aborted) {
       this.#renewNow = new AbortController();
       if (this.#routingVersion === told) {
@@ -117,10 +131,12 @@ export class RegistryLease {
       const startedAt = performance.now();
       const routingVersion = this.#routingVersion;
       try {
-        await client.keepAlive({ leaseId: this.id, routingVersion }, this.#call());
+        // One that hangs must not take the time in which another one could succeed.
+        const timeoutMs = Math.max(RENEWAL_MS_MIN, Math.min(CALL_MS_MAX, ttlMs / 2));
+        await client.keepAlive({ leaseId: this.id, routingVersion }, this.#call(timeoutMs));
         onContact();
         told = routingVersion;
-        waitMs = ttlMs / 3;
+        waitMs = ttlMs * RENEW_AT;
         this.#confirmed(startedAt, ttlMs);
       } catch (thrown) {
         const error = MeshError.from(thrown);
@@ -131,7 +147,7 @@ export class RegistryLease {
           this.#enter('lost');
           return;
         }
-        await pauseFor(Math.min(ttlMs / 10, 1000), signal);
+        await pauseFor(Math.min(ttlMs / 10, RETRY_MS_MAX), signal);
         waitMs = 0;
       }
     }
@@ -153,7 +169,7 @@ export class RegistryLease {
     this.#options.onState(state, this.#leaseId);
   }
 
-  #call() {
-    return { timeoutMs: 5000, signal: this.#closing.signal };
+  #call(timeoutMs = CALL_MS_MAX) {
+    return { timeoutMs, signal: this.#closing.signal };
   }
 }

@@ -19,6 +19,7 @@ import { InterestTable } from '@eventmesh/routing';
 import type { Client } from '@eventmesh/rpc';
 import type { Logger } from '@eventmesh/telemetry';
 import { RegistryBackoff, pauseFor } from './registry-backoff.ts';
+import { RegistryDepartures } from './registry-departures.ts';
 import { RegistryLease, type LeaseState } from './registry-lease.ts';
 
 /** What changed. State that is read in a listener includes the change. */
@@ -86,6 +87,7 @@ export class RegistryView {
   readonly #closing = new AbortController();
   readonly #backoff: RegistryBackoff;
   readonly #lease: RegistryLease;
+  readonly #departures: RegistryDepartures;
   readonly #watching: Promise<void>;
   #latches = new Set(['snapshot', 'lease']);
   #resolveReady: () => void = () => undefined;
@@ -119,6 +121,7 @@ export class RegistryView {
         this.#emit({ type: 'lease', state, leaseId });
       },
     });
+    this.#departures = new RegistryDepartures(options.ttlMs ?? 5000, (id) => this.#memberLeft(id));
     this.#watching = this.#watch();
   }
 
@@ -182,11 +185,13 @@ export class RegistryView {
   /**
    * Takes ownership of a name and returns its fencing epoch. Throws Aborted (reason OWNED) while
    * another member owns it, Unavailable while there is no lease or no registry.
+   * @param resumeEpoch of what this member owned until its lease ended, to go on with it; 0 (the
+   * default): a new ownership. Throws Aborted (reason EPOCH_ENDED) when it cannot be resumed.
    */
-  async acquire(name: string): Promise<bigint> {
+  async acquire(name: string, resumeEpoch = 0n): Promise<bigint> {
     const memberId = this.#options.member.id ?? '';
-    const leaseId = this.#lease.id;
-    return (await this.#change(this.#client.acquire({ name, memberId, leaseId }))).epoch;
+    const wanted = { name, memberId, leaseId: this.#lease.id, resumeEpoch };
+    return (await this.#change(this.#client.acquire(wanted))).epoch;
   }
 
   async release(name: string): Promise<void> {
@@ -230,6 +235,7 @@ export class RegistryView {
   /** Leaves the site and stops following. The state stays readable. May be called twice. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#departures.close();
     this.#rejectReady(new MeshError('Cancelled', 'the view of the registry is closed'));
     await Promise.all([this.#lease.close(), this.#watching]);
   }
@@ -241,6 +247,7 @@ export class RegistryView {
         const changes = this.#client.watch({ afterRevision: this.#revision }, { signal });
         for await (const change of changes) {
           if (signal.aborted) return;
+          if (!this.#connected && this.#revision > 0n) this.#departures.returned();
           this.#apply(change);
           this.#backoff.reset();
           this.#connect(true);
@@ -273,7 +280,7 @@ export class RegistryView {
         this.#setMember(change.value);
         break;
       case 'memberLeft':
-        this.#deleteMember(change.value);
+        this.#departures.left(change.value);
         break;
       case 'routing':
         this.#setRouting(change.value);
@@ -306,7 +313,7 @@ export class RegistryView {
       left.delete(member.id);
       this.#setMember(member);
     }
-    for (const id of left) this.#deleteMember(id);
+    for (const id of left) this.#departures.left(id);
     if (snapshot.routing !== undefined) this.#setRouting(snapshot.routing);
     this.#release('snapshot');
   }
@@ -327,13 +334,14 @@ export class RegistryView {
 
   #setMember(current: Member): void {
     const { id } = current;
+    this.#departures.here(id);
     const previous = this.#members.get(id);
     if (previous !== undefined && equals(MemberSchema, previous, current)) return;
     this.#members.set(id, current);
     this.#emit({ type: 'member', id, current, previous });
   }
 
-  #deleteMember(id: string): void {
+  #memberLeft(id: string): void {
     const previous = this.#members.get(id);
     if (!this.#members.delete(id)) return;
     this.#emit({ type: 'member', id, current: undefined, previous });
@@ -356,6 +364,11 @@ export class RegistryView {
       return await call;
     } catch (thrown) {
       const error = MeshError.from(thrown);
+      if (error.reason === 'LEASE_NOT_FOUND') {
+        // It says so sooner than the next renewal would have.
+        this.#lease.renew();
+        throw unavailable('the lease of this process has ended; it joins its site again', error);
+      }
       if (error.code !== 'Unavailable' && error.code !== 'DeadlineExceeded') throw error;
       throw unavailable(`the registry is away: ${error.message}`, error);
     }

@@ -6,14 +6,15 @@ import { Member_Kind, type Member } from '@eventmesh/proto-gen/registry';
 import type { Logger } from '@eventmesh/telemetry';
 import { storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import { LocalInterest } from './local-interest.ts';
+import { Ownerships } from './ownerships.ts';
 import { SubscriptionCounts } from './subscription-counts.ts';
 
 export interface DirectoryListener {
   /** A subscription was changed (not: made). */
   changed?(current: Subscription): void;
   deleted?(tenant: string, name: string): void;
-  /** What this emesher owned may be another's by now. */
-  ownershipLost?(): void;
+  /** What this emesher owned under an epoch may be another's by now. */
+  ownershipLost?(name: string, epoch: number): void;
   memberLeft?(id: string): void;
   /** This emesher owns a name from now on, or still. */
   acquired?(name: string): void;
@@ -36,8 +37,7 @@ export class Directory {
   /** Of `subscriptions`. */
   readonly counts = new SubscriptionCounts();
   readonly #listeners = new Set<DirectoryListener>();
-  /** Names that could not be given up; the registry may still keep them for this emesher. */
-  readonly #unreleased = new Set<string>();
+  readonly #owned: Ownerships;
   readonly #forget: () => void;
   #sisters: readonly Member[] = [];
   #version = 1;
@@ -47,6 +47,11 @@ export class Directory {
     this.#view = view;
     this.#logger = logger;
     this.#member = member;
+    this.#owned = new Ownerships({
+      view,
+      logger,
+      onLost: (name, epoch) => this.#tell((listener) => listener.ownershipLost?.(name, epoch)),
+    });
     for (const proto of view.subscriptions.values()) this.#set(storedFromProto(proto));
     this.#findSisters();
     this.#forget = view.onChange((change) => this.#follow(change));
@@ -106,17 +111,14 @@ export class Directory {
   nextHop = (site: string): string | undefined => this.#view.nextHop(site);
 
   /**
-   * Takes ownership of a name and answers its fencing epoch.
+   * Takes ownership of a name and answers its fencing epoch. It stays through the end of the lease
+   * when nobody else owned the name until there is a new one; else `ownershipLost` tells.
+   * @param fenced false: no store refuses what an older owner does, so it is lost with the lease
    * @throws Unavailable: OWNED_ELSEWHERE while another live member owns it, with its address.
    */
-  async acquire(name: string): Promise<number> {
+  async acquire(name: string, fenced = true): Promise<number> {
     try {
-      // A name that was not given up would come back with its old epoch.
-      if (this.#unreleased.has(name)) {
-        await this.#view.release(name);
-        this.#unreleased.delete(name);
-      }
-      const epoch = Number(await this.#view.acquire(name));
+      const epoch = await this.#owned.acquire(name, fenced);
       this.#tell((listener) => listener.acquired?.(name));
       return epoch;
     } catch (thrown) {
@@ -138,13 +140,8 @@ export class Directory {
   }
 
   /** Gives a name up; when the registry is away the lease does it in time. */
-  async release(name: string): Promise<void> {
-    try {
-      await this.#view.release(name);
-    } catch (error) {
-      this.#unreleased.add(name);
-      this.#logger.warn({ err: error, name }, 'could not give up ownership; its lease will end it');
-    }
+  release(name: string): Promise<void> {
+    return this.#owned.release(name);
   }
 
   /** @param expectedRevision 0: whatever is there; -1: must not exist. */
@@ -214,6 +211,7 @@ export class Directory {
 
   close(): void {
     this.#forget();
+    this.#owned.close();
   }
 
   #follow(change: RegistryChange): void {
@@ -224,10 +222,11 @@ export class Directory {
     } else if (change.type === 'member') {
       this.#findSisters();
       if (change.current === undefined) this.#tell((listener) => listener.memberLeft?.(change.id));
-    } else if (change.type === 'lease' && change.state === 'lost') {
-      // The names went with the lease.
-      this.#unreleased.clear();
-      this.#tell((listener) => listener.ownershipLost?.());
+    } else if (change.type === 'lease') {
+      if (change.state === 'lost') this.#owned.lapsed();
+      if (change.state === 'held' && change.leaseId !== undefined) {
+        void this.#owned.confirmed(change.leaseId);
+      }
     }
   }
 
