@@ -1,19 +1,14 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { compileGrants, parseAuthorization, type AuditSink } from '@eventmesh/clients';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Clock } from '@eventmesh/kv-api';
-import {
-  Action,
-  type AclAdminService,
-  type Policy,
-  type UserSchema,
-} from '@eventmesh/proto-gen/acl';
+import { Action, type AclAdminService, type Policy } from '@eventmesh/proto-gen/acl';
 import type { CallContext, RegisterOptions, ServiceImpl } from '@eventmesh/rpc';
+import { adminLists, keyMessage } from './admin-lists.ts';
 import type { Authenticator, Identity } from './authenticator.ts';
 import type { Changes } from './changes.ts';
 import type { Directory } from './directory.ts';
 import { ACTION_NAMES, actionName, checkTenant } from './names.ts';
-import type { KeyRecord, PolicyRecord, UserRecord } from './records.ts';
+import type { PolicyRecord } from './records.ts';
 import { grantsOf } from './service.ts';
 
 export interface AdminParts {
@@ -28,7 +23,7 @@ export interface AdminParts {
 }
 
 /** What an admin call is about, for the decision and the audit. */
-interface Task {
+export interface Task {
   readonly tenant: string;
   /** As in the audit: `put-user`. */
   readonly action: string;
@@ -36,6 +31,13 @@ interface Task {
   /** Reading is audited only when it is refused. */
   readonly reads?: boolean;
 }
+
+/** Runs a task for a caller who may administer its tenant. */
+export type Administration = <T>(
+  ctx: CallContext,
+  task: Task,
+  run: (tenant: string) => Promise<T>,
+) => Promise<T>;
 
 /** The wire side for administrators: each call authenticates, is decided and audited. */
 export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminService> {
@@ -58,11 +60,6 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
         return {};
       }),
 
-    listUsers: ({ tenant }, ctx) =>
-      task(ctx, { tenant, action: 'list-users', resource: 'users', reads: true }, async (of) => ({
-        users: directory.tenant(of).users.map(userMessage),
-      })),
-
     createApiKey: ({ tenant, name, roles, expiresMs }, ctx) =>
       task(ctx, { tenant, action: 'create-api-key', resource: `key:${name}` }, async () => {
         const created = { tenant, name, roles, expiresMs: Number(expiresMs) };
@@ -75,11 +72,6 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
         await changes.revokeApiKey(tenant, id);
         return {};
       }),
-
-    listApiKeys: ({ tenant }, ctx) =>
-      task(ctx, { tenant, action: 'list-api-keys', resource: 'keys', reads: true }, async (of) => ({
-        keys: directory.tenant(of).keys.map(keyMessage),
-      })),
 
     putPolicy: ({ policy }, ctx) =>
       task(ctx, { ...about(policy), action: 'put-policy', resource: line(policy) }, async () => ({
@@ -95,18 +87,6 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
         }),
       ),
 
-    listPolicies: ({ tenant }, ctx) =>
-      task(ctx, { tenant, action: 'list-policies', resource: '*', reads: true }, async (of) => ({
-        policies: directory.tenant(of).policies.map((record) => ({
-          tenant: record.tenant,
-          subject: record.subject,
-          action: ACTION_NAMES[record.action],
-          topicFilter: record.filter,
-          deny: record.deny,
-        })),
-        revision: BigInt(directory.version),
-      })),
-
     assignRole: ({ assignment }, ctx) => {
       const resource = `${assignment?.subject} has ${assignment?.role}`;
       return task(ctx, { ...about(assignment), action: 'assign-role', resource }, async () => ({
@@ -121,16 +101,10 @@ export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminS
       }));
     },
 
-    listRoles: ({ tenant }, ctx) =>
-      task(ctx, { tenant, action: 'list-roles', resource: '*', reads: true }, async (of) => ({
-        assignments: directory
-          .tenant(of)
-          .assignments.map(({ subject, role }) => ({ tenant: of, subject, role })),
-      })),
+    ...adminLists(directory, task),
   };
 }
 
-/** Runs a task for a caller who may administer its tenant, and audits how it ended. */
 const CALLERS = new WeakMap<CallContext, Promise<Identity>>();
 
 /** Who calls; asked for once a call, by the guard, before the message is read. */
@@ -153,13 +127,10 @@ export const adminGuard = (authenticator: Authenticator): RegisterOptions => ({
   },
 });
 
-function administration(parts: AdminParts) {
+/** Runs a task for a caller who may administer its tenant, and audits how it ended. */
+function administration(parts: AdminParts): Administration {
   const { authenticator, audit, clock, directory, member } = parts;
-  return async <T>(
-    ctx: CallContext,
-    task: Task,
-    run: (tenant: string) => Promise<T>,
-  ): Promise<T> => {
+  return async (ctx, task, run) => {
     const caller = await callerOf(authenticator, ctx);
     const tell = (outcome: string, reason: string) => {
       audit({
@@ -227,21 +198,5 @@ function policyRecord(policy: Policy | undefined): Omit<PolicyRecord, 'type'> {
     action: actionName(action, 'policy.action'),
     filter: topicFilter,
     deny,
-  };
-}
-
-function userMessage(user: UserRecord): MessageInitShape<typeof UserSchema> {
-  const { tenant, name, roles, disabled } = user;
-  return { tenant, name, roles: [...roles], disabled };
-}
-
-function keyMessage({ id, tenant, name, roles, expiresMs, createdMs }: KeyRecord) {
-  return {
-    id,
-    tenant,
-    name,
-    roles: [...roles],
-    expiresMs: BigInt(expiresMs),
-    createdMs: BigInt(createdMs),
   };
 }

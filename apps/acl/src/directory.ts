@@ -27,7 +27,7 @@ export interface DirectoryOptions {
   readonly onError: (error: MeshError, key?: string) => void;
 }
 
-/** What one tenant has, by what it is asked for. */
+/** What one tenant has, by what it is asked for; in the order of the keys in the store. */
 interface TenantIndex {
   readonly users: UserRecord[];
   readonly keys: KeyRecord[];
@@ -170,7 +170,9 @@ export class Directory {
 function buildIndex(state: VersionedState<StoredRecord>): Index {
   const tenants = new Map<string, TenantIndex>();
   const brokenTenants = new Set<string | undefined>();
-  for (const [, { value }] of state.entries()) {
+  // Nearly in order already: as loaded, with what has come since at the end.
+  const entries = [...state.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [, { value }] of entries) {
     if (value.type === 'bootstrap') continue;
     if (value.type === 'broken') {
       brokenTenants.add(value.tenant);

@@ -24,6 +24,9 @@ export type Entry =
   | { readonly kind: 'schedule'; readonly value: Schedule; readonly bytes: number }
   | { readonly kind: 'dead-letters'; readonly value: DeadLetterQuota; readonly bytes: number };
 
+/** What an entry of a kind is on the wire. */
+export type ValueOf<K extends Entry['kind']> = Extract<Entry, { readonly kind: K }>['value'];
+
 type PutOperation = Extract<KvOperation, { type: 'put' }>;
 export type PolicyChange = WatchPolicyResponse['change'];
 

@@ -1,4 +1,3 @@
-import { invalid } from '@eventmesh/errors';
 import type { EventType, GovernanceService, Quota, Topic } from '@eventmesh/proto-gen/governance';
 import type { ServiceImpl } from '@eventmesh/rpc';
 import {
@@ -8,17 +7,15 @@ import {
   type GovernanceParts,
   type Task,
 } from './administration.ts';
+import { auditCalls } from './audit-calls.ts';
 import { checkEventType, checkPrincipal, checkQuota, checkTopic, checkType } from './checks.ts';
 import { deadLetterQuotaCalls } from './dead-letter-quota.ts';
 import { putEventType, putQuota, putTopic, quotaKey, topicKey, typeKey } from './entries.ts';
 import { scheduleCalls } from './schedule-service.ts';
 
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 1000;
-
 /** The wire side for administrators and developers. */
 export function governanceService(parts: GovernanceParts): ServiceImpl<typeof GovernanceService> {
-  const { state, audit } = parts;
+  const { state } = parts;
   const task = administration(parts);
   const changes = (tenant: string, action: string, resource: string): Task => ({
     tenant,
@@ -46,8 +43,11 @@ export function governanceService(parts: GovernanceParts): ServiceImpl<typeof Go
         remove(state, topicKey(of, topicFilter), 'topic_filter', `no topic entry "${topicFilter}"`),
       ),
 
-    listTopics: ({ tenant }, ctx) =>
-      task(ctx, reads(tenant, 'list-topics'), async (of) => ({ topics: state.topics(of) })),
+    listTopics: ({ tenant, ...page }, ctx) =>
+      task(ctx, reads(tenant, 'list-topics'), async (of) => {
+        const { values, nextPageToken } = state.page('topic', of, page);
+        return { topics: values, nextPageToken };
+      }),
 
     putEventType: ({ eventType }, ctx) => {
       const { tenant = '', type = '' } = eventType ?? {};
@@ -63,8 +63,11 @@ export function governanceService(parts: GovernanceParts): ServiceImpl<typeof Go
         remove(state, typeKey(of, checkType(type, 'type')), 'type', `no event type "${type}"`),
       ),
 
-    listEventTypes: ({ tenant }, ctx) =>
-      task(ctx, reads(tenant, 'list-event-types'), async (of) => ({ eventTypes: state.types(of) })),
+    listEventTypes: ({ tenant, ...page }, ctx) =>
+      task(ctx, reads(tenant, 'list-event-types'), async (of) => {
+        const { values, nextPageToken } = state.page('type', of, page);
+        return { eventTypes: values, nextPageToken };
+      }),
 
     putQuota: ({ quota }, ctx) =>
       task(ctx, changes(quota?.tenant ?? '', 'put-quota', quota?.principal ?? ''), async () => {
@@ -79,27 +82,16 @@ export function governanceService(parts: GovernanceParts): ServiceImpl<typeof Go
         return remove(state, key, 'principal', `no quota of "${principal}"`);
       }),
 
-    listQuotas: ({ tenant }, ctx) =>
-      task(ctx, reads(tenant, 'list-quotas'), async (of) => ({ quotas: state.quotas(of) })),
+    listQuotas: ({ tenant, ...page }, ctx) =>
+      task(ctx, reads(tenant, 'list-quotas'), async (of) => {
+        const { values, nextPageToken } = state.page('quota', of, page);
+        return { quotas: values, nextPageToken };
+      }),
 
     ...deadLetterQuotaCalls(state, task),
 
     ...scheduleCalls(state, task, parts.now),
 
-    listAudit: ({ tenant, afterSequence, pageSize }, ctx) =>
-      task(ctx, reads(tenant, 'list-audit'), async (of) => {
-        if (pageSize > PAGE_MAX) {
-          throw invalid('page_size', `is ${pageSize}`, { limit: `${PAGE_MAX} entries` });
-        }
-        if (afterSequence < 0n) throw invalid('after_sequence', 'must be 0 or more');
-        const limit = pageSize === 0 ? PAGE_DEFAULT : pageSize;
-        return { entries: await audit.list(of, Number(afterSequence), limit, ctx.signal) };
-      }),
-
-    verifyAudit: (_, ctx) =>
-      task(ctx, reads(parts.operatorTenant, 'verify-audit'), async () => {
-        const { intact, brokenSequence, entries } = await audit.verify(ctx.signal);
-        return { intact, brokenSequence: BigInt(brokenSequence), entries: BigInt(entries) };
-      }),
+    ...auditCalls(parts, task),
   };
 }

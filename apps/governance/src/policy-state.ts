@@ -10,15 +10,8 @@ import {
   type Mirrored,
   type VersionedState,
 } from '@eventmesh/kv-api';
-import {
-  PolicySnapshotSchema,
-  type DeadLetterQuota,
-  type EventType,
-  type PolicySnapshot,
-  type Quota,
-  type Schedule,
-  type Topic,
-} from '@eventmesh/proto-gen/governance';
+import { PolicySnapshotSchema, type PolicySnapshot } from '@eventmesh/proto-gen/governance';
+import { pageOfSorted, type PageRequest } from '@eventmesh/rpc';
 import {
   changeOf,
   decodeEntry,
@@ -26,6 +19,7 @@ import {
   withRevision,
   type Entry,
   type PolicyChange,
+  type ValueOf,
 } from './entries.ts';
 import { ENTRIES_PER_TENANT_MAX, POLICY_BYTES_MAX, TENANT_BYTES_MAX } from './limits.ts';
 
@@ -102,31 +96,31 @@ export class PolicyState {
     return Buffer.compare(encodeEntry(found), operation.value) === 0;
   }
 
-  topics(tenant?: string): Topic[] {
-    return this.#all('topic', tenant) as Topic[];
-  }
-
-  types(tenant?: string): EventType[] {
-    return this.#all('type', tenant) as EventType[];
-  }
-
-  quotas(tenant?: string): Quota[] {
-    return this.#all('quota', tenant) as Quota[];
-  }
-
-  schedules(tenant?: string): Schedule[] {
-    return this.#all('schedule', tenant) as Schedule[];
-  }
-
-  deadLetterQuotas(): DeadLetterQuota[] {
-    return this.#all('dead-letters', undefined) as DeadLetterQuota[];
+  /** A page of the entries of one kind of a tenant, by key. @throws MeshError InvalidArgument. */
+  page<K extends Entry['kind']>(kind: K, tenant: string, request: PageRequest) {
+    const found: { readonly key: string; readonly entry: Mirrored<Entry> }[] = [];
+    for (const [key, entry] of this.#state.entries()) {
+      const { value } = entry;
+      if (value.kind === kind && value.value.tenant === tenant) found.push({ key, entry });
+    }
+    found.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const { entries, nextPageToken } = pageOfSorted(found, request, {
+      scope: `${kind} of ${tenant}`,
+      keyOf: ({ key }) => key,
+      bytesOf: ({ entry }) => entry.value.bytes,
+    });
+    const values = entries.map(({ entry }) => withRevision(entry.value, entry.modRevision).value);
+    return { values: values as ValueOf<K>[], nextPageToken };
   }
 
   snapshot(): PolicySnapshot {
-    const [topics, eventTypes, quotas] = [this.topics(), this.types(), this.quotas()];
-    const [schedules, deadLetterQuotas] = [this.schedules(), this.deadLetterQuotas()];
-    const parts = { topics, eventTypes, quotas, schedules, deadLetterQuotas };
-    return create(PolicySnapshotSchema, parts);
+    return create(PolicySnapshotSchema, {
+      topics: this.#all('topic'),
+      eventTypes: this.#all('type'),
+      quotas: this.#all('quota'),
+      schedules: this.#all('schedule'),
+      deadLetterQuotas: this.#all('dead-letters'),
+    });
   }
 
   /** The changes after a version, or undefined when they are not all known any more. */
@@ -146,14 +140,12 @@ export class PolicyState {
     });
   }
 
-  #all(kind: Entry['kind'], tenant: string | undefined): Entry['value'][] {
+  #all<K extends Entry['kind']>(kind: K): ValueOf<K>[] {
     const found: Entry['value'][] = [];
     for (const [, { value, modRevision }] of this.#state.entries()) {
-      if (value.kind !== kind) continue;
-      if (tenant !== undefined && value.value.tenant !== tenant) continue;
-      found.push(withRevision(value, modRevision).value);
+      if (value.kind === kind) found.push(withRevision(value, modRevision).value);
     }
-    return found;
+    return found as ValueOf<K>[];
   }
 
   #remember(changes: readonly MirrorChange<Entry>[], version: number): void {

@@ -83,11 +83,14 @@ export function scheduleCalls(
         return remove(state, key, 'name', `no schedule "${name}"`);
       }),
 
-    listSchedules: ({ tenant }, ctx) =>
+    listSchedules: ({ tenant, ...page }, ctx) =>
       task(
         ctx,
         { tenant, action: 'list-schedules', resource: '*', needs: 'inspect' },
-        async (of) => ({ schedules: state.schedules(of) }),
+        async (of) => {
+          const { values, nextPageToken } = state.page('schedule', of, page);
+          return { schedules: values, nextPageToken };
+        },
       ),
 
     previewSchedule: ({ tenant, cron, timeZone, afterMs, count }, ctx) =>

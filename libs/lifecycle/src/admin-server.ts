@@ -4,6 +4,9 @@ import { MeshError } from '@eventmesh/errors';
 import type { Metrics } from '@eventmesh/telemetry';
 import type { Readiness } from './readiness.ts';
 
+/** Probes and scrapers need few; more are closed at once. */
+const CONNECTIONS_MAX = 256;
+
 /**
  * /livez, /readyz and /metrics on a port of their own, so that a busy data port cannot starve them.
  * Liveness never fails from load: it only says that the event loop turns.
@@ -39,6 +42,7 @@ export class AdminServer {
         response.end('try /livez, /readyz or /metrics\n');
       }
     });
+    this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.headersTimeout = 10_000;
     this.#server.requestTimeout = 30_000;
   }

@@ -95,9 +95,13 @@ export async function runService<E extends Entry<ServiceConfig>>(
     const server = new RpcServer(service.router, {
       host: config.grpc.host,
       port: config.grpc.port,
+      connectionsMax: config.grpc.connectionsMax,
+      unfinishedBytesMax: config.grpc.unfinishedBytesMax,
       streamsMax: config.grpc.streamsMax,
       firstMessageMs: config.grpc.firstMessage,
       ...(config.grpc.tls === undefined ? {} : { tls: tlsFiles(config.grpc.tls) }),
+      log: host.host.log,
+      metrics: host.host.metrics,
       onError: (path, error) => logFailedCall(host.host.log, path, error),
     });
     await server.start();

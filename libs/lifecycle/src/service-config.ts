@@ -6,6 +6,7 @@ import {
   port,
   secret,
   section,
+  size,
   text,
   type ConfigOf,
 } from '@eventmesh/config';
@@ -44,6 +45,15 @@ export const serviceConfig = (grpcPort: number, streamsMax = 1000) =>
       host: text('Address to listen on.', { default: '127.0.0.1' }),
       port: port('Port of the gRPC server.', grpcPort),
       advertise: optional(text('host:port that others reach it under. Default: where it listens.')),
+      connectionsMax: integer('Connections at a time; more are closed at once.', {
+        min: 1,
+        max: 1_000_000,
+        default: 10_000,
+      }),
+      unfinishedBytesMax: size(
+        'Bytes of messages that have come in part, of all calls together; beyond it calls are refused.',
+        { default: '64MiB', min: '17MiB', max: '64GiB' },
+      ),
       streamsMax: integer(
         'Calls that one connection may have open; its client keeps further ones.',
         {

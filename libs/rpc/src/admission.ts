@@ -1,6 +1,7 @@
 import { MeshError } from '@eventmesh/errors';
 import type { Metadata, ServerInterceptingCall, ServerInterceptor } from '@grpc/grpc-js';
-import { closeAfterStatus, limitMessages } from './grpc-inside.ts';
+import type { MessageBudget } from '@eventmesh/telemetry';
+import { closeAfterStatus, limitMessages, watchUnfinished } from './grpc-inside.ts';
 import { MESSAGE_BYTES_MAX } from './options.ts';
 import type { CallContext, Route } from './service.ts';
 import { toStatus } from './status.ts';
@@ -13,6 +14,8 @@ export interface AdmissionOptions {
   /** Longest wait for the first complete message of a call, in ms. */
   readonly firstMessageMs: number;
   readonly draining: AbortSignal;
+  /** What all calls together may keep of messages that have not come whole. */
+  readonly budget: MessageBudget;
   /** Told of a call that is refused before its handler has heard of it; never throws. */
   readonly onRefused: (route: Route, ctx: CallContext, error: MeshError) => void;
 }
@@ -54,6 +57,7 @@ export class Admission {
   #stand(route: Route, call: InnerCall, listener: Listener): void {
     const gone = new AbortController();
     let timer: NodeJS.Timeout | undefined;
+    let unseen: CallContext | undefined;
     const { onReceiveMetadata, onReceiveMessage, onReceiveHalfClose, onCancel } = listener;
     const refuse = (error: MeshError, ctx?: CallContext) => {
       if (gone.signal.aborted) return;
@@ -62,12 +66,18 @@ export class Admission {
       call.sendStatus(toStatus(error));
       closeAfterStatus(call);
     };
+    const hold = this.#options.budget.share((error) => {
+      drop();
+      refuse(error, unseen);
+    });
+    const drop = watchUnfinished(call, hold);
     const admit = (metadata: Metadata, ctx: CallContext) => {
       // A handler that starts now would never be told that the caller is gone.
       if (gone.signal.aborted) return;
+      // The handler of a call of one message starts with it, that of a stream right now.
+      unseen = isStream(route) ? undefined : ctx;
       if (route.needsMessage) {
         const { firstMessageMs } = this.#options;
-        const unseen = isStream(route) ? undefined : ctx;
         timer = setTimeout(() => refuse(noMessage(firstMessageMs), unseen), firstMessageMs);
       }
       onReceiveMetadata.call(listener, metadata);
@@ -95,6 +105,7 @@ export class Admission {
     };
     listener.onCancel = () => {
       clearTimeout(timer);
+      hold(0);
       if (!gone.signal.aborted) gone.abort(new MeshError('Cancelled', 'the caller is gone'));
       onCancel.call(listener);
     };

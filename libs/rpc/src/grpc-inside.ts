@@ -1,10 +1,24 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import { Server } from 'node:net';
 import { MeshError } from '@eventmesh/errors';
 
-/** The two parts of a call of grpc-js that it has no name for in its interface. */
+/** What puts a message together of the pieces it comes in. */
+interface Decoder {
+  maxReadMessageLength: number;
+  readPartialMessage: Buffer[];
+  readonly readMessageSize: number;
+  /** What is to come of the message that has begun; 0 between two messages. */
+  readonly readMessageRemaining: number;
+  /** Takes what has come and gives the messages that are whole by it. */
+  write(data: Buffer): Buffer[];
+}
+
+/** The parts of a call of grpc-js that it has no name for in its interface. */
 interface Inside {
   readonly stream: ServerHttp2Stream;
-  readonly decoder: { maxReadMessageLength: number };
+  readonly decoder: Decoder;
+  /** Whether the status goes behind messages that have been sent. */
+  readonly wantTrailers: boolean;
 }
 
 /**
@@ -16,11 +30,50 @@ export function limitMessages(call: object, bytes: number): void {
 }
 
 /**
+ * Tells at each change how many bytes are kept of a message that has not come whole.
+ *
+ * @returns what drops them, and whatever comes later.
+ */
+export function watchUnfinished(call: object, told: (bytes: number) => void): () => void {
+  const { decoder } = insideOf(call);
+  const write = decoder.write.bind(decoder);
+  let kept = 0;
+  let dropped = false;
+  const drop = () => {
+    dropped = true;
+    decoder.readPartialMessage = [];
+    decoder.write = () => [];
+  };
+  decoder.write = (data) => {
+    const messages = write(data);
+    const { readMessageRemaining } = decoder;
+    const bytes = readMessageRemaining === 0 ? 0 : decoder.readMessageSize - readMessageRemaining;
+    // grpc-js keeps the pieces of a message until the next one begins.
+    if (bytes === 0) decoder.readPartialMessage = [];
+    if (bytes !== kept) told((kept = bytes));
+    return dropped ? [] : messages;
+  };
+  return drop;
+}
+
+/** The servers below a server of grpc-js that listens, one for each address. */
+export function listenersOf(server: object): Server[] {
+  const listeners: unknown = 'http2Servers' in server ? server.http2Servers : undefined;
+  const found = listeners instanceof Map ? [...listeners.keys()] : [];
+  if (found.length > 0 && found.every((each) => each instanceof Server)) return found;
+  throw new MeshError('Internal', 'this version of grpc-js keeps its listeners elsewhere');
+}
+
+/**
  * Closes what a caller would leave open: after a status grpc-js waits for the caller to end its
  * side, and keeps what has come of its message as long as that takes.
  */
 export function closeAfterStatus(call: object): void {
-  insideOf(call).stream.close(constants.NGHTTP2_NO_ERROR);
+  const { stream, wantTrailers } = insideOf(call);
+  const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
+  // Node sends trailers in the next turn after they were asked for.
+  if (wantTrailers) stream.once('wantTrailers', () => setImmediate(close));
+  else close();
 }
 
 function insideOf(call: object): Inside {
@@ -30,7 +83,9 @@ function insideOf(call: object): Inside {
 
 const hasInside = (call: object): call is Inside =>
   'stream' in call &&
+  'wantTrailers' in call &&
   'decoder' in call &&
   typeof call.decoder === 'object' &&
   call.decoder !== null &&
-  'maxReadMessageLength' in call.decoder;
+  'maxReadMessageLength' in call.decoder &&
+  'readMessageRemaining' in call.decoder;

@@ -15,3 +15,17 @@ export { ERROR_DOMAIN, fromFailure, toFailure } from './status.ts';
 export { addStandardServices } from './health.ts';
 export { MESSAGE_BYTES_MAX, type ServerTlsFiles, type TlsFiles } from './options.ts';
 export { AsyncQueue } from './async-queue.ts';
+export {
+  PAGE_BYTES_MAX,
+  PAGE_SIZE_DEFAULT,
+  PAGE_SIZE_MAX,
+  everyEntry,
+  pageOf,
+  pageOfSorted,
+  pageSizeOf,
+  readPageToken,
+  writePageToken,
+  type Listing,
+  type Page,
+  type PageRequest,
+} from './paging.ts';

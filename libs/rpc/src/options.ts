@@ -21,6 +21,12 @@ export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024 + 64 * 1024;
 /** Calls that one connection may have open at a time, unless the server is told otherwise. */
 export const STREAMS_MAX = 1000;
 
+/** Connections that a server has at a time, unless it is told otherwise. */
+export const CONNECTIONS_MAX = 10_000;
+
+/** Bytes that a server keeps of messages that have not come whole, unless it is told otherwise. */
+export const UNFINISHED_BYTES_MAX = 64 * 1024 * 1024;
+
 /** Longest wait for the first complete message of a call, in ms. */
 export const FIRST_MESSAGE_MS = 10_000;
 

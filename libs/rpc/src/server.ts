@@ -10,13 +10,18 @@ import {
   type UntypedServiceImplementation,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { Connections, MessageBudget, type Logger, type Metrics } from '@eventmesh/telemetry';
 import { Admission } from './admission.ts';
+import { listenersOf } from './grpc-inside.ts';
 import { invokeAdmitted, invokeRefused } from './interceptors.ts';
 import { Malformed, tolerant } from './malformed.ts';
+import { RPC_METRICS } from './metrics.ts';
 import {
   CHANNEL_OPTIONS,
+  CONNECTIONS_MAX,
   FIRST_MESSAGE_MS,
   STREAMS_MAX,
+  UNFINISHED_BYTES_MAX,
   serverCredentials,
   type ServerTlsFiles,
 } from './options.ts';
@@ -32,6 +37,14 @@ export interface RpcServerOptions {
   /** 0 takes a free port, to be read back from `port`. */
   readonly port: number;
   readonly tls?: ServerTlsFiles;
+  /** Connections at a time; the next one is closed at once. Default 10,000. */
+  readonly connectionsMax?: number;
+  /**
+   * Bytes of messages that have come in part, of all calls together; beyond it the calls that keep
+   * the most for the longest are refused as ResourceExhausted (UNFINISHED_MESSAGES). At least the
+   * largest message. Default 64 MiB: 500 busy publishers are each halfway through a frame of 256 KiB.
+   */
+  readonly unfinishedBytesMax?: number;
   /** Calls that one connection may have open at a time; a client keeps further ones. Default 1,000. */
   readonly streamsMax?: number;
   /**
@@ -41,6 +54,10 @@ export interface RpcServerOptions {
   readonly firstMessageMs?: number;
   /** Told of every failed call whose cause is worth a log line; never throws. */
   readonly onError?: (path: string, error: MeshError) => void;
+  /** Where connections and unfinished messages are counted. Default: nowhere. */
+  readonly metrics?: Metrics;
+  /** Told, at most once a minute, that connections are refused. Default: nobody is. */
+  readonly log?: Pick<Logger, 'warn'>;
 }
 
 type AnyCall =
@@ -54,6 +71,9 @@ export class RpcServer {
   readonly #router: Router;
   readonly #options: RpcServerOptions;
   readonly #admission: Admission;
+  readonly #connections: Connections;
+  /** What to call when the server is gone. */
+  readonly #unmeasure: () => void;
   readonly #server: Server;
   readonly #draining = new AbortController();
   #port = 0;
@@ -61,7 +81,24 @@ export class RpcServer {
   constructor(router: Router, options: RpcServerOptions) {
     this.#router = router;
     this.#options = options;
+    const { metrics, log } = options;
+    this.#connections = new Connections({
+      server: 'grpc',
+      max: options.connectionsMax ?? CONNECTIONS_MAX,
+      key: 'grpc.connectionsMax',
+      metrics,
+      log,
+    });
+    const live = metrics?.use(RPC_METRICS);
+    const budget = new MessageBudget({
+      max: options.unfinishedBytesMax ?? UNFINISHED_BYTES_MAX,
+      field: 'request',
+      onRefused: () => live?.unfinishedRefused.inc(),
+    });
+    this.#unmeasure =
+      metrics?.measure(RPC_METRICS.unfinished, () => budget.bytes) ?? (() => undefined);
     this.#admission = new Admission({
+      budget,
       routes: router.routes,
       firstMessageMs: options.firstMessageMs ?? FIRST_MESSAGE_MS,
       draining: this.#draining.signal,
@@ -103,6 +140,7 @@ export class RpcServer {
         }
       });
     });
+    for (const listener of listenersOf(this.#server)) this.#connections.watch(listener);
   }
 
   /** Refuses new calls, tells streams to end, and cuts what is left after the deadline. */
@@ -118,11 +156,13 @@ export class RpcServer {
     const clean = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     await Promise.race([clean, late]);
     clearTimeout(timer);
+    this.#unmeasure();
   }
 
   stop(): void {
     this.#draining.abort();
     this.#server.forceShutdown();
+    this.#unmeasure();
   }
 
   #definitions() {

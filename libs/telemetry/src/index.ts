@@ -1,5 +1,8 @@
+export { Connections, type ConnectionBounds } from './connections.ts';
+export { MessageBudget, type MessageBudgetOptions } from './message-budget.ts';
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
 export {
+  CONNECTION_METRICS,
   Metrics,
   counter,
   gauge,

@@ -149,3 +149,15 @@ function sameLabels(a: Record<string, string>, b: Readonly<Record<string, string
 export const TRACING_METRICS = {
   spans: queueGauge('eventmesh_spans_waiting', 'Spans that wait for the collector.'),
 } as const;
+
+/** Connections of the servers of a process. */
+export const CONNECTION_METRICS = Object.freeze({
+  open: gauge('eventmesh_connections', 'Connections that are open, by server (grpc, http).', [
+    'server',
+  ]),
+  refused: counter(
+    'eventmesh_connections_refused_total',
+    'Connections closed at once because there were as many as may be, by server (grpc, http).',
+    ['server'],
+  ),
+});

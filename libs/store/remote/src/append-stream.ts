@@ -23,7 +23,9 @@ export type AppendLimits = Required<
 >;
 
 interface Work {
-  readonly batch: AppendBatch;
+  /** Until it is sent: then only the number of its records is kept. */
+  batch: AppendBatch | undefined;
+  readonly count: number;
   readonly bytes: number;
   readonly resolve: (receipt: AppendReceipt) => void;
   readonly reject: (error: MeshError) => void;
@@ -84,7 +86,8 @@ export class AppendStream {
       const key = `${batch.partition}/${batch.log}`;
       let lane = this.#lanes.get(key);
       if (lane === undefined) this.#lanes.set(key, (lane = { queue: [], inFlight: 0 }));
-      lane.queue.push({ batch, bytes, resolve, reject });
+      const count = batch.records.length;
+      lane.queue.push({ batch, count, bytes, resolve, reject });
       if (lane.inFlight < framesInFlightMax) this.#send(lane);
     });
   }
@@ -109,12 +112,7 @@ export class AppendStream {
       const requestId = ++this.#nextId;
       lane.inFlight++;
       this.#frames.set(requestId, { lane, works, deadline: Date.now() + appendTimeoutMs });
-      this.#open().push(
-        encodeAppend(
-          requestId,
-          works.map(({ batch }) => batch),
-        ),
-      );
+      this.#open().push(encodeAppend(requestId, works.map(takeBatch)));
     }
   }
 
@@ -208,17 +206,23 @@ function outcomeUnknown(cause: unknown): MeshError {
   );
 }
 
+/** Encoded, a batch is needed no more: frames may be long on their way. */
+function takeBatch(work: Work): AppendBatch {
+  const batch = work.batch as AppendBatch;
+  work.batch = undefined;
+  return batch;
+}
+
 function takeFrame(lane: Lane): Work[] {
   const works: Work[] = [];
   let records = 0;
   let bytes = 0;
   for (const work of lane.queue) {
-    const { batch } = work;
-    const alone = batch.producer !== undefined;
-    const more = batch.records.length;
+    const { batch, count: more } = work;
+    const alone = batch?.producer !== undefined;
     const [first] = works;
     if (first !== undefined) {
-      if (!sameSession(first.batch.session, batch.session)) break;
+      if (!sameSession(first.batch?.session, batch?.session)) break;
       if (alone || bytes + work.bytes > FRAME_BYTES || records + more > FRAME_RECORDS_MAX) break;
     }
     works.push(work);
@@ -241,8 +245,8 @@ function splitReceipt(works: readonly Work[], whole: AppendReceipt): void {
   }
   let from = 0;
   let at = 0;
-  for (const { batch, resolve } of works) {
-    const to = from + batch.records.length;
+  for (const { count, resolve } of works) {
+    const to = from + count;
     const duplicates: number[] = [];
     for (; at < whole.duplicates.length && (whole.duplicates[at] as number) < to; at++) {
       duplicates.push((whole.duplicates[at] as number) - from);

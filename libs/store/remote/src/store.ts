@@ -1,6 +1,12 @@
 import { MeshError, invalid } from '@eventmesh/errors';
 import { EventStoreService } from '@eventmesh/proto-gen/store';
-import { createClient, type Client, type Transport } from '@eventmesh/rpc';
+import {
+  PAGE_SIZE_MAX,
+  createClient,
+  everyEntry,
+  type Client,
+  type Transport,
+} from '@eventmesh/rpc';
 import {
   checkAppendBatch,
   checkCursorId,
@@ -123,7 +129,16 @@ class RemoteStore implements EventStore {
 
   async listLogs(): Promise<LogInfo[]> {
     this.#checkOpen();
-    return (await this.#client.listLogs({}, RETRY)).logs.map(logFromWire);
+    const pages = everyEntry(async (pageToken) => {
+      const { logs, nextPageToken } = await this.#client.listLogs(
+        { pageSize: PAGE_SIZE_MAX, pageToken },
+        RETRY,
+      );
+      return { entries: logs, nextPageToken };
+    });
+    const found: LogInfo[] = [];
+    for await (const log of pages) found.push(logFromWire(log));
+    return found;
   }
 
   async append(batch: AppendBatch): Promise<AppendReceipt> {
