@@ -5,6 +5,15 @@ import type { KeyQueue } from './key-queue.ts';
 import type { Leases } from './leases.ts';
 import type { ParkedKey } from './parked-key.ts';
 import { DueHeap, Fifo } from './queues.ts';
+import type { RetryPace } from './retry-pace.ts';
+
+export interface BacklogParts {
+  readonly ordered: boolean;
+  readonly leases: Leases;
+  readonly pace: RetryPace;
+  /** A key whose other events wait in the log has one less in memory. */
+  readonly eased: (parked: ParkedKey) => void;
+}
 
 /**
  * The events that are held: all that was offered and is not settled, and which of them comes next.
@@ -14,20 +23,23 @@ import { DueHeap, Fifo } from './queues.ts';
  */
 export class Backlog {
   readonly #leases: Leases;
+  readonly #pace: RetryPace;
   readonly #order: KeyOrder;
   readonly #ready = new Fifo<Entry>();
   /** What comes again, ahead of what was never delivered. */
   readonly #again = new Fifo<Entry>();
+  /** Due again, and held back by the pace of retries: goes first when there is room for it. */
+  readonly #paced = new Fifo<Entry>();
   readonly #later = new DueHeap<Entry>();
   #held = 0;
   #heldBytes = 0;
-  /** A key whose other events wait in the log has one less in memory. */
   readonly #eased: (parked: ParkedKey) => void;
 
-  constructor(ordered: boolean, leases: Leases, eased: (parked: ParkedKey) => void) {
-    this.#order = new KeyOrder(ordered);
-    this.#leases = leases;
-    this.#eased = eased;
+  constructor(parts: BacklogParts) {
+    this.#order = new KeyOrder(parts.ordered);
+    this.#leases = parts.leases;
+    this.#pace = parts.pace;
+    this.#eased = parts.eased;
   }
 
   get held(): number {
@@ -43,6 +55,16 @@ export class Backlog {
     return this.#heldBytes;
   }
 
+  /** What waits for the end of a delay. */
+  get delayed(): number {
+    return this.#later.size;
+  }
+
+  /** What is due again and waits until the pace of retries allows it. */
+  get paced(): number {
+    return this.#paced.size;
+  }
+
   /** When a delay is over next, in ms. */
   get nextDue(): number | undefined {
     return this.#later.nextDue;
@@ -50,6 +72,7 @@ export class Backlog {
 
   /** What is neither out nor given up; some of it twice. */
   *values(): Generator<Entry> {
+    yield* this.#paced.values();
     yield* this.#again.values();
     yield* this.#ready.values();
     yield* this.#later.values();
@@ -102,6 +125,15 @@ export class Backlog {
     if (key !== undefined) this.#order.join(entry, key);
     entry.queued = true;
     this.#ready.push(entry);
+  }
+
+  /** The same with an event that must not go out before a time. */
+  addLater(entry: Entry, key: KeyQueue | undefined, dueMs: number, nowMs: number): void {
+    if (key !== undefined) {
+      this.#order.join(entry, key);
+      if (key.first === entry) key.sinceMs = nowMs;
+    }
+    this.wait(entry, dueMs);
   }
 
   /** It is settled. */
@@ -157,14 +189,23 @@ export class Backlog {
     for (let entry = later.popDue(nowMs); entry; entry = later.popDue(nowMs)) this.ready(entry);
   }
 
-  /** Takes out the next event that its key lets go. */
+  /** Takes out the next event that its key and the pace of retries let go. */
   take(): Entry | undefined {
     for (;;) {
-      const entry = this.#again.shift() ?? this.#ready.shift();
+      const entry = this.#nextPaced() ?? this.#again.shift() ?? this.#ready.shift();
       if (entry === undefined) return undefined;
+      if (this.heldBack(entry)) continue;
       entry.queued = false;
       if (entry.key === undefined || entry.key.mayGo(entry)) return entry;
     }
+  }
+
+  /** Holds a retry back for which the pace has no room now. */
+  heldBack(entry: Entry): boolean {
+    if (entry.failures === 0 || this.#hasRoom) return false;
+    entry.queued = true;
+    this.#paced.push(entry);
+    return true;
   }
 
   /** Puts back what was taken last: it comes next again. */
@@ -178,6 +219,14 @@ export class Backlog {
     const { next } = key;
     if (next === undefined || next.queued || key.waitsForCredit || !key.mayGo(next)) return;
     this.#enqueue(next);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#leases.retries < this.#pace.window;
+  }
+
+  #nextPaced(): Entry | undefined {
+    return this.#paced.size > 0 && this.#hasRoom ? this.#paced.shift() : undefined;
   }
 
   #enqueue(entry: Entry): void {

@@ -1,6 +1,6 @@
 import { varintLength, type RecordView } from '@eventmesh/event';
 import { markOf, orderedKey } from './key-id.ts';
-import { MARK_BYTES, type PartitionState } from './state.ts';
+import { MARK_BYTES, firstDueMs, type PartitionState } from './state.ts';
 
 /** Both ends included. */
 export interface PositionRange {
@@ -47,7 +47,7 @@ export function isParked(
 export function packedBytes(
   floor: number,
   settled: readonly PositionRange[],
-  { failures, parked }: PartitionState,
+  { failures, delays, parked }: PartitionState,
 ): number {
   let bytes = 0;
   let before = floor;
@@ -58,6 +58,13 @@ export function packedBytes(
   before = floor;
   for (const [position, count] of failures) {
     bytes += varintLength(Math.max(0, position - before)) + varintLength(count);
+    before = position;
+  }
+  before = floor;
+  const delaysFrom = firstDueMs(delays);
+  for (const [position, dueMs] of delays) {
+    bytes += varintLength(Math.max(0, position - before));
+    bytes += varintLength(Math.ceil(dueMs) - delaysFrom);
     before = position;
   }
   before = floor;

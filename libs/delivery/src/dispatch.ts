@@ -82,7 +82,7 @@ export class Dispatch {
     for (const key of taker.waitingKeys) {
       const { next } = key;
       key.stopWaiting();
-      if (next === undefined || !key.mayGo(next)) continue;
+      if (next === undefined || !key.mayGo(next) || backlog.heldBack(next)) continue;
       if (this.#admits(next, now)) return next;
       if (!this.#blocked) continue;
       key.waitForCredit();

@@ -36,6 +36,7 @@ function setUp(
     heldBytesMax: 1_000_000,
     parkedKeysMax: 10,
     cursorBytesMax: 1000,
+    retryWindow: 16,
   });
   engine.openPartition(0, 1);
   const pump = (consumer = 'c') =>
@@ -211,12 +212,19 @@ describe('failures', () => {
       heldBytesMax: 1000,
       parkedKeysMax: 10,
       cursorBytesMax: 1000,
+      retryWindow: 16,
     });
     const [cursor] = engine.takeCursors(true);
     next.openPartition(0, 1, cursor?.settled, cursor?.state);
     next.attach('c');
     next.credit('c', 1);
     next.offer(0, 1, record(1));
+    // Its delay goes on, too.
+    clock.now += 999;
+    next.tick();
+    expect(next.pump()).toEqual([]);
+    clock.now += 1;
+    next.tick();
     expect(next.pump()[0]?.deliveries[0]?.entry.failures).toBe(1);
     expect(next.counters.considered).toBe(1);
   });
@@ -307,6 +315,7 @@ describe('the books', () => {
       heldBytesMax: 1000,
       parkedKeysMax: 10,
       cursorBytesMax: 1000,
+      retryWindow: 16,
     });
     next.openPartition(0, cursor?.floor ?? 0, cursor?.settled, cursor?.state);
     expect(next.partition(0).countedUpTo).toBe(6);

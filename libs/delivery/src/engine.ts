@@ -1,45 +1,16 @@
 import type { RecordView } from '@eventmesh/event';
-import { Backlog } from './backlog.ts';
-import { Burials } from './burials.ts';
-import { Consumers } from './consumers.ts';
-import { sumCounters, type Counters } from './counters.ts';
-import { Dispatch, type Assignment } from './dispatch.ts';
-import type { Entry } from './entry.ts';
-import { stuckKey, type StuckKey } from './key-order.ts';
-import { Leases } from './leases.ts';
-import { Offers } from './offers.ts';
-import { Parking } from './parking.ts';
+import type { Backlog } from './backlog.ts';
+import type { Consumers } from './consumers.ts';
 import type { PartitionCursor, PositionRange } from './cursor.ts';
-import { PartitionProgress } from './progress.ts';
-import { Settling, type Settle } from './settling.ts';
+import type { Assignment, Dispatch } from './dispatch.ts';
+import { engineParts, type EngineOptions } from './engine-parts.ts';
+import { EngineView } from './engine-view.ts';
+import type { Entry } from './entry.ts';
+import type { Leases } from './leases.ts';
+import type { Offers } from './offers.ts';
+import type { Parking } from './parking.ts';
+import type { Settle, Settling } from './settling.ts';
 import type { PartitionState } from './state.ts';
-import type { SubscriptionSpec } from './subscription.ts';
-
-export interface EngineOptions {
-  readonly spec: SubscriptionSpec;
-  /** Ownership epoch; becomes part of every delivery id. */
-  readonly epoch: number;
-  /** Milliseconds; wall clock, since expiry is absolute. */
-  readonly now: () => number;
-  /** 0 to 1. */
-  readonly random: () => number;
-  /** Asked at each delivery, on the concrete topic; undefined: cannot be told now, so hold. */
-  readonly mayReceive: (topic: string) => boolean | undefined;
-  /** Matched events held in memory, ready or in flight, before reading must pause. */
-  readonly heldMax: number;
-  readonly heldBytesMax: number;
-  /** Most keys of which events wait in the log, so that others can go on; 0: none. */
-  readonly parkedKeysMax: number;
-  /** Bytes of a partition's cursor, as it is packed, from which on reading pauses. */
-  readonly cursorBytesMax: number;
-}
-
-/**
- * What keeps a subscription from reading though a consumer would take more: `memory` is full of
- * events of which each is out, tried again, or being buried; as many `keys` as may be are parked;
- * or the `cursor` of a partition is as large as it may be.
- */
-export type Stopped = 'memory' | 'keys' | 'cursor';
 
 /**
  * The state machine of one subscription: what is ready, who has credit, what is out until when, what
@@ -50,108 +21,29 @@ export type Stopped = 'memory' | 'keys' | 'cursor';
  * caller stops offering while `saturated`. Events of a parked key (see `Parking`) are not in memory,
  * and are offered again when `wantedFrom` says so.
  */
-export class DeliveryEngine {
-  readonly #options: EngineOptions;
-  readonly #progress = new Map<number, PartitionProgress>();
+export class DeliveryEngine extends EngineView {
+  readonly #now: () => number;
   readonly #consumers: Consumers;
   readonly #leases: Leases;
   readonly #backlog: Backlog;
-  readonly #burials = new Burials();
   readonly #settling: Settling;
   readonly #dispatch: Dispatch;
   readonly #parking: Parking;
   readonly #offers: Offers;
-  #cursorsFull = false;
   #paused: boolean;
 
   constructor(options: EngineOptions) {
-    const { spec, epoch, random, mayReceive } = options;
-    const { parkedKeysMax: keysMax, heldMax, heldBytesMax } = options;
-    const { inFlightMax } = spec;
-    const leases = new Leases(epoch, spec.ackTimeoutMs);
-    const backlog = new Backlog(spec.ordered, leases, (key) => this.#parking.eased(key));
-    const consumers = new Consumers(inFlightMax);
-    const settling = new Settling({ spec, random, backlog, leases, burials: this.#burials });
-    this.#options = options;
-    this.#leases = leases;
-    this.#backlog = backlog;
-    this.#consumers = consumers;
-    this.#settling = settling;
-    this.#parking = new Parking({ keysMax, heldMax, heldBytesMax, backlog });
-    this.#offers = new Offers({ now: options.now, backlog, settling, parking: this.#parking });
-    this.#dispatch = new Dispatch({
-      inFlightMax,
-      mayReceive,
-      backlog,
-      consumers,
-      leases,
-      settling,
-    });
-    this.#paused = spec.paused;
-  }
-
-  /** The books over all partitions. */
-  get counters(): Counters {
-    return sumCounters([...this.#progress.values()].map(({ counters }) => counters));
-  }
-
-  /** Matched and not settled, in memory or parked. */
-  get held(): number {
-    return this.#backlog.held + this.#parking.events;
-  }
-
-  /** Those of them that are not in memory. */
-  get parkedEvents(): number {
-    return this.#parking.events;
-  }
-
-  get parkedKeys(): number {
-    return this.#parking.keys;
-  }
-
-  /** Bytes of their events. */
-  get heldBytes(): number {
-    return this.#backlog.heldBytes;
-  }
-
-  get consumers(): number {
-    return this.#consumers.size;
-  }
-
-  get inFlight(): number {
-    return this.#leases.size;
-  }
-
-  /** Matched events that were not tried yet: nobody had credit, or their turn has not come. */
-  get untried(): number {
-    return this.#backlog.untried;
-  }
-
-  /** Enough is held: offer no more until this is false again. */
-  get saturated(): boolean {
-    return this.#cursorsFull || this.#parking.isFullOf('new');
-  }
-
-  /** Of the largest cursor that was written last. */
-  get cursorBytes(): number {
-    return Math.max(0, ...[...this.#progress.values()].map(({ cursorBytes }) => cursorBytes));
-  }
-
-  /** Undefined while reading goes on, and while it waits for the consumers alone. */
-  get stopped(): Stopped | undefined {
-    if (this.#cursorsFull) return 'cursor';
-    if (!this.saturated || !this.#dispatch.starved) return undefined;
-    return this.#parking.isFull ? 'keys' : 'memory';
-  }
-
-  /** An event waits because nobody can tell whether it may go out. */
-  get blocked(): boolean {
-    return this.#dispatch.blocked;
-  }
-
-  /** Keys that wait behind an event that is out, retried or being buried; the longest wait first. */
-  stuckKeys(max: number): StuckKey[] {
-    return this.#backlog.stuckKeys(max, this.#options.now());
+    const parts = engineParts(options);
+    super(parts, options.now);
+    this.#now = options.now;
+    this.#consumers = parts.consumers;
+    this.#leases = parts.leases;
+    this.#backlog = parts.backlog;
+    this.#settling = parts.settling;
+    this.#dispatch = parts.dispatch;
+    this.#parking = parts.parking;
+    this.#offers = parts.offers;
+    this.#paused = options.spec.paused;
   }
 
   /** Starts a partition at its cursor. */
@@ -161,23 +53,9 @@ export class DeliveryEngine {
     settled: readonly PositionRange[] = [],
     state?: PartitionState,
   ): void {
-    this.#progress.set(partition, new PartitionProgress(partition, floor, settled, state));
-  }
-
-  partition(partition: number): PartitionProgress {
-    const progress = this.#progress.get(partition);
-    if (progress === undefined) throw new Error(`partition ${partition} is not open`);
-    return progress;
-  }
-
-  /** What is matched and not settled at a position, to look at. Searches all that is held. */
-  find(partition: number, position: number): Readonly<Entry> | undefined {
-    for (const entries of [this.#leases.values(), this.#backlog.values(), this.#burials.values()]) {
-      for (const entry of entries) {
-        if (entry.position === position && entry.partition === partition) return entry;
-      }
-    }
-    return undefined;
+    this.parts.partitions.open(partition, floor, settled, state);
+    // Of events that failed nobody knows of a success since.
+    this.parts.pace.failed(state?.failures.length ?? 0);
   }
 
   /** A record that topic and filters match. Positions of a partition rise. */
@@ -213,15 +91,6 @@ export class DeliveryEngine {
     matches: (record: RecordView) => boolean,
   ): number {
     return this.#offers.offerAgain(this.partition(partition), from, upTo, records, matches);
-  }
-
-  /** The key of an event that is parked: who holds it up, and how many wait before and behind. */
-  parkedAt(partition: number, position: number, record: RecordView): StuckKey | undefined {
-    const key = this.#backlog.findKey(record);
-    const { progress, from = Infinity } = key?.parked ?? {};
-    if (key === undefined || progress?.partition !== partition) return undefined;
-    if (position < from || position >= progress.next) return undefined;
-    return stuckKey(key, this.#options.now());
   }
 
   /**
@@ -265,7 +134,7 @@ export class DeliveryEngine {
   /** Assigns what is ready to consumers with credit, at most `max` events. */
   pump(max = Infinity): Assignment[] {
     if (this.#paused) return [];
-    const assignments = this.#dispatch.round(this.#options.now(), max);
+    const assignments = this.#dispatch.round(this.#now(), max);
     if (this.#dispatch.starved && this.saturated) this.#parking.makeRoom();
     return assignments;
   }
@@ -281,16 +150,7 @@ export class DeliveryEngine {
     outcome: Settle,
     settled: (entry: Entry) => void = () => undefined,
   ): number[] {
-    const refused: number[] = [];
-    const now = this.#options.now();
-    // A release recalls what is behind it in its key, so of several the last one goes first.
-    const order = outcome.kind === 'release' && this.#options.spec.ordered ? ids.toReversed() : ids;
-    for (const id of order) {
-      const lease = this.#leases.find(id);
-      if (lease === undefined || lease.consumer.name !== name) refused.push(id);
-      else if (this.#settling.settle(lease, outcome, now)) settled(lease.entry);
-    }
-    return refused;
+    return this.#settling.settleAll(name, ids, outcome, this.#now(), settled);
   }
 
   /**
@@ -298,24 +158,12 @@ export class DeliveryEngine {
    * newest of them, the oldest first. Ids that were not given out here bring nothing else with them.
    */
   upTo(name: string, ids: readonly number[]): number[] {
-    const leases = this.#leases;
-    let newest: number | undefined;
-    for (const id of ids) {
-      if (!leases.issued(id)) continue;
-      if (newest === undefined || leases.notAfter(newest, id)) newest = id;
-    }
-    const all = new Set(ids);
-    if (newest === undefined) return [...all];
-    for (const { id } of this.#consumers.find(name)?.out ?? []) {
-      if (!leases.notAfter(id, newest)) break;
-      all.add(id);
-    }
-    return [...all].sort((a, b) => (a === b ? 0 : leases.notAfter(a, b) ? -1 : 1));
+    return this.#leases.upTo(ids, this.#consumers.find(name)?.out ?? []);
   }
 
   /** Leases that ran out count as failures; delayed events that are due become ready. */
   tick(): void {
-    const now = this.#options.now();
+    const now = this.#now();
     this.#settling.runOut(now);
     this.#backlog.wakeDue(now);
   }
@@ -324,14 +172,14 @@ export class DeliveryEngine {
   get nextDue(): number | undefined {
     const lease = this.#leases.first?.endMs ?? Infinity;
     const { nextDue: later = Infinity } = this.#backlog;
-    const { nextDue: letter = Infinity } = this.#burials;
+    const { nextDue: letter = Infinity } = this.parts.burials;
     const next = Math.min(lease, later, letter);
     return next === Infinity ? undefined : next;
   }
 
   /** Events to be written to the dead letters; each then goes to `retire`, or back by `revive`. */
   takeDead(): readonly Entry[] {
-    return this.#burials.take(this.#options.now());
+    return this.parts.burials.take(this.#now());
   }
 
   /** The dead letter is durable (or the policy is to drop): only now is the source settled. */
@@ -339,13 +187,13 @@ export class DeliveryEngine {
     const { counters } = entry.progress;
     if (outcome === 'dead-lettered') counters.deadLettered++;
     else counters.dropped++;
-    this.#burials.end(entry);
-    this.#backlog.remove(entry, this.#options.now());
+    this.parts.burials.end(entry);
+    this.#backlog.remove(entry, this.#now());
   }
 
   /** The dead letter could not be written: the event is held, and given by `takeDead` again. */
   revive(entry: Entry, delayMs: number): void {
-    this.#burials.postpone(entry, this.#options.now() + delayMs);
+    this.parts.burials.postpone(entry, this.#now() + delayMs);
   }
 
   /**
@@ -353,15 +201,7 @@ export class DeliveryEngine {
    * written less often, and left out unless `all` are asked for.
    */
   takeCursors(all: boolean): PartitionCursor[] {
-    const out: PartitionCursor[] = [];
-    const now = this.#options.now();
-    let full = false;
-    for (const progress of this.#progress.values()) {
-      if (progress.dirty && (all || progress.isDue(now))) out.push(progress.take(now));
-      full ||= progress.cursorBytes >= this.#options.cursorBytesMax;
-    }
-    this.#cursorsFull = full;
-    return out;
+    return this.parts.partitions.takeCursors(all, this.#now());
   }
 
   /** A cursor could not be written. */

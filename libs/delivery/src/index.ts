@@ -11,7 +11,9 @@ export {
   type SubscriptionSpec,
 } from './subscription.ts';
 export type { Assignment } from './dispatch.ts';
-export { DeliveryEngine, type EngineOptions, type Stopped } from './engine.ts';
+export { DeliveryEngine } from './engine.ts';
+export type { EngineOptions } from './engine-parts.ts';
+export type { Stopped, Waiting } from './engine-view.ts';
 export type { Settle } from './settling.ts';
 export { NO_COUNTS, sumCounters, type Counters } from './counters.ts';
 export type { Entry } from './entry.ts';
@@ -19,6 +21,7 @@ export type { StuckKey } from './key-order.ts';
 export { PartitionProgress } from './progress.ts';
 export { isSettledBy, type PartitionCursor, type PositionRange } from './cursor.ts';
 export { RELEASE_DELAY_MS_MAX, retryDelayMs } from './retry.ts';
+export { RETRY_WINDOW } from './retry-pace.ts';
 export { decodeState, encodeState, type PartitionState } from './state.ts';
 export { REPLAY_RATE_MAX, checkReplay, type ReplayOptions } from './replay.ts';
 export { START_FORMS, startFromText, timeFromText } from './start-text.ts';

@@ -9,6 +9,8 @@ export class Lease {
   readonly id: number;
   readonly entry: Entry;
   readonly consumer: Consumer;
+  /** Of an event that had failed before. */
+  readonly isRetry: boolean;
   endMs: number;
   before: Lease | undefined = undefined;
   behind: Lease | undefined = undefined;
@@ -17,6 +19,7 @@ export class Lease {
     this.id = id;
     this.entry = entry;
     this.consumer = consumer;
+    this.isRetry = entry.failures > 0;
     this.endMs = endMs;
   }
 }
@@ -37,6 +40,7 @@ export class Leases {
   #first: Lease | undefined = undefined;
   #last: Lease | undefined = undefined;
   #sequence = 0;
+  #retries = 0;
 
   constructor(epoch: number, durationMs: number) {
     this.#base = (epoch % EPOCH_SPAN) * SEQUENCE_SPAN;
@@ -45,6 +49,11 @@ export class Leases {
 
   get size(): number {
     return this.#byId.size;
+  }
+
+  /** How many of them are of events that had failed before. */
+  get retries(): number {
+    return this.#retries;
   }
 
   find(id: number): Lease | undefined {
@@ -67,6 +76,7 @@ export class Leases {
     const lease = new Lease(id, entry, consumer, nowMs + this.#durationMs);
     entry.lease = lease;
     this.#byId.set(id, lease);
+    if (lease.isRetry) this.#retries++;
     this.#append(lease);
     return lease;
   }
@@ -80,6 +90,7 @@ export class Leases {
   /** Its id is stale from now on. */
   end(lease: Lease): void {
     this.#byId.delete(lease.id);
+    if (lease.isRetry) this.#retries--;
     this.#unlink(lease);
     lease.entry.lease = undefined;
   }
@@ -105,6 +116,22 @@ export class Leases {
   issued(id: number): boolean {
     if (id < this.#base || id >= this.#base + SEQUENCE_SPAN) return false;
     return this.notAfter(id, this.#base + this.#sequence);
+  }
+
+  /** These ids, and of what is `out`, in the order of its ids, all that is not after the newest one. */
+  upTo(ids: readonly number[], out: Iterable<Lease>): number[] {
+    let newest: number | undefined;
+    for (const id of ids) {
+      if (!this.issued(id)) continue;
+      if (newest === undefined || this.notAfter(newest, id)) newest = id;
+    }
+    const all = new Set(ids);
+    if (newest === undefined) return [...all];
+    for (const { id } of out) {
+      if (!this.notAfter(id, newest)) break;
+      all.add(id);
+    }
+    return [...all].sort((a, b) => (a === b ? 0 : this.notAfter(a, b) ? -1 : 1));
   }
 
   /** Whether of two ids given out here the first one is the older, or the same. */

@@ -67,9 +67,12 @@ export class Offers {
   #hold(entry: Entry, key: KeyQueue | undefined): void {
     const { now, backlog, settling } = this.#parts;
     const { progress, position, record } = entry;
-    if (record.expiryMs === 0 || record.expiryMs > now()) {
+    const nowMs = now();
+    if (record.expiryMs === 0 || record.expiryMs > nowMs) {
       backlog.hold(entry);
-      backlog.add(entry, key);
+      const dueMs = progress.dueMs(position, nowMs);
+      if (dueMs > nowMs) backlog.addLater(entry, key, dueMs, nowMs);
+      else backlog.add(entry, key);
       return;
     }
     if (key !== undefined) {

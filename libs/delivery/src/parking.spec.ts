@@ -20,6 +20,7 @@ function setUp(more: Partial<EngineOptions> & { inFlightMax?: number } = {}) {
     heldBytesMax: 1_000_000,
     parkedKeysMax: 10,
     cursorBytesMax: 1_000_000,
+    retryWindow: 16,
     ...options,
   });
   engine.openPartition(0, 1);

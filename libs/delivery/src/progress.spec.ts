@@ -70,9 +70,28 @@ describe('the progress of a partition', () => {
     }
   });
 
+  it('keeps when something may go out until then, and for a day at most', () => {
+    const progress = restart(1, []);
+    for (const position of [1, 2, 3]) progress.open(position);
+    progress.delayed(1, 5000);
+    progress.delayed(2, 9000);
+    progress.delayed(3, 9000);
+    progress.settle(3);
+    const { state } = progress.take(4999);
+    expect(state.delays).toEqual([
+      [1, 5000],
+      [2, 9000],
+    ]);
+    const again = restart(1, [], decodeState(encodeState(state)));
+    expect([1, 2, 3].map((position) => again.dueMs(position, 4999))).toEqual([5000, 9000, 0]);
+    // A clock that was far ahead, or has been set back since.
+    expect(again.dueMs(2, -86_400_000)).toBe(0);
+    expect(progress.take(5000).state.delays).toEqual([[2, 9000]]);
+  });
+
   it('keeps no failures of what is settled or gone', () => {
     const failures = [1, 2, 3, 9].map((position) => [position, 1] as const);
-    const state = { counters: NO_COUNTS, failures, parked: [], parkedEvents: 0 };
+    const state = { counters: NO_COUNTS, failures, delays: [], parked: [], parkedEvents: 0 };
     const progress = restart(1, [], state);
     progress.open(1);
     progress.open(2);
@@ -99,7 +118,7 @@ describe('the progress of a partition', () => {
   it('tells events of a parked key by the key, over one restart and in the middle of the next', () => {
     const mark = markOf('a\0k');
     const parked = [{ mark, from: 6 }];
-    const state = { counters: NO_COUNTS, failures: [], parked, parkedEvents: 3 };
+    const state = { counters: NO_COUNTS, failures: [], delays: [], parked, parkedEvents: 3 };
     const first = { floor: 2, settled: [{ from: 3, to: 10 }] };
     const settledBy = (cursor: typeof first, kept: PartitionState, position: number, key: string) =>
       isSettledBy(cursor, kept, position, record(key));
@@ -130,6 +149,7 @@ describe('the state in a cursor', () => {
     const states = fc.record({
       failures: rising(Number.MAX_SAFE_INTEGER).map((all) => all.map((at) => [at, at] as const)),
       parked: rising(2 ** 40).map((all) => all.map((from) => ({ mark: markOf(`${from}`), from }))),
+      delays: rising(2 ** 40).map((all) => all.map((at) => [at, 1e12 + (at % 9e7)] as const)),
       parkedEvents: fc.nat(),
     });
     fc.assert(
@@ -145,6 +165,7 @@ describe('the state in a cursor', () => {
     expect(decodeState(Buffer.from(JSON.stringify(old)))).toEqual({
       counters: old.counters,
       failures: [],
+      delays: [],
       parked: [],
       parkedEvents: 0,
       start: 5,

@@ -1,6 +1,7 @@
 import type { RecordView } from '@eventmesh/event';
 import { NO_COUNTS, type Counters } from './counters.ts';
 import { isParked, packedBytes, type PartitionCursor, type PositionRange } from './cursor.ts';
+import { RETRY_DELAY_MS_MAX } from './retry.ts';
 import type { ParkedMark, PartitionState } from './state.ts';
 
 /** A key of which only the first events are in memory, as far as the progress has to know. */
@@ -52,6 +53,8 @@ export class PartitionProgress {
   #stillParked: number;
   /** Failures of unsettled positions, and of those that reading has not come to since the restart. */
   readonly #failures: Map<number, number>;
+  /** When those positions are due that wait for a delay, or waited for one, in ms. */
+  readonly #dues: Map<number, number>;
   #dirty = false;
   #bytes = 0;
   #takenMs = 0;
@@ -68,6 +71,7 @@ export class PartitionProgress {
     this.#upTo = floor - 1;
     this.#restored = [...settled];
     this.#failures = new Map(state?.failures);
+    this.#dues = new Map(state?.delays);
     this.#wereParked = new Map(state?.parked.map(({ mark, from }) => [mark, from]));
     this.#stillParked = state?.parkedEvents ?? 0;
     this.start = state === undefined ? floor : state.start;
@@ -141,6 +145,7 @@ export class PartitionProgress {
     const was = this.#open.delete(position) || this.#openAgain.delete(position);
     if (was) this.#dirty = true;
     if (this.#failures.size > 0) this.#failures.delete(position);
+    if (this.#dues.size > 0) this.#dues.delete(position);
     return was;
   }
 
@@ -152,6 +157,20 @@ export class PartitionProgress {
   failed(position: number, failures: number): void {
     this.#failures.set(position, failures);
     this.#dirty = true;
+  }
+
+  /** It is not to go out before a time. */
+  delayed(position: number, dueMs: number): void {
+    this.#dues.set(position, dueMs);
+    this.#dirty = true;
+  }
+
+  /**
+   * When a position may go out, as the last owner has said; 0: at once. By the wall clock, so early
+   * or late by as much as clocks differ, and never later than any delay may be.
+   */
+  dueMs(position: number, nowMs: number): number {
+    return Math.min(this.#dues.get(position) ?? 0, nowMs + RETRY_DELAY_MS_MAX);
   }
 
   get floor(): number {
@@ -180,7 +199,7 @@ export class PartitionProgress {
       after = position + 1;
     }
     this.#takeTail(after, settled);
-    const state = this.#state();
+    const state = this.#state(nowMs);
     this.#bytes = packedBytes(floor, settled, state);
     this.#takenMs = nowMs;
     return { partition: this.partition, floor, settled, state };
@@ -205,7 +224,7 @@ export class PartitionProgress {
     if (tail !== undefined) settled.push(tail);
   }
 
-  #state(): PartitionState {
+  #state(nowMs: number): PartitionState {
     const parked = this.#marks();
     let parkedEvents = Math.max(0, this.#stillParked);
     let unlisted = 0;
@@ -216,8 +235,14 @@ export class PartitionProgress {
     const considered = this.counters.considered - this.openCount - unlisted;
     const { start } = this;
     const counters = { ...this.counters, considered };
-    const failures = this.#failuresRising(parked[0]?.from ?? Infinity);
-    return { counters, failures, parked, parkedEvents, ...(start === undefined ? {} : { start }) };
+    const parkedFrom = parked[0]?.from ?? Infinity;
+    const failures = this.#unsettledRising(this.#failures, parkedFrom);
+    for (const [position, dueMs] of this.#dues) {
+      if (dueMs <= nowMs) this.#dues.delete(position);
+    }
+    const delays = this.#unsettledRising(this.#dues, parkedFrom);
+    const kept = { counters, failures, delays, parked, parkedEvents };
+    return start === undefined ? kept : { ...kept, start };
   }
 
   /** By rising position: the keys that are parked, and those that reading has not come to yet. */
@@ -234,18 +259,19 @@ export class PartitionProgress {
     return [...marks].map(([mark, from]) => ({ mark, from })).sort((a, b) => a.from - b.from);
   }
 
-  #failuresRising(parkedFrom: number): [number, number][] {
-    const failures: [number, number][] = [];
-    for (const [position, count] of this.#failures) {
+  /** What is known of positions, as it is to be kept; the rest is forgotten. */
+  #unsettledRising(all: Map<number, number>, parkedFrom: number): [number, number][] {
+    const kept: [number, number][] = [];
+    for (const [position, what] of all) {
       const known = position > this.#upTo || position >= parkedFrom;
       if (known || this.#open.has(position) || this.#openAgain.has(position)) {
-        failures.push([position, count]);
+        kept.push([position, what]);
       } else {
         // Passed without being opened: expired from the store, or not matched any more.
-        this.#failures.delete(position);
+        all.delete(position);
       }
     }
-    return failures.sort(([a], [b]) => a - b);
+    return kept.sort(([a], [b]) => a - b);
   }
 
   /** A failed write, or books that have changed: the progress has to be written again. */

@@ -1,6 +1,9 @@
 import type { RecordView } from '@eventmesh/event';
 import type { RetryPolicy } from './subscription.ts';
 
+/** Longest delay of a retry policy, in ms: a day. No event waits longer for its next try. */
+export const RETRY_DELAY_MS_MAX = 86_400_000;
+
 /** Longest delay that a consumer may ask for when it releases an event, in ms: half a day. */
 export const RELEASE_DELAY_MS_MAX = 43_200_000;
 

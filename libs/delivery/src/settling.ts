@@ -4,6 +4,7 @@ import type { Consumer } from './consumers.ts';
 import type { Entry } from './entry.ts';
 import type { KeyQueue } from './key-queue.ts';
 import type { Lease, Leases } from './leases.ts';
+import type { RetryPace } from './retry-pace.ts';
 import { RELEASE_DELAY_MS_MAX, exhausted, retryDelayMs, tooOld } from './retry.ts';
 import type { SubscriptionSpec } from './subscription.ts';
 
@@ -21,6 +22,7 @@ export interface SettlingParts {
   readonly backlog: Backlog;
   readonly leases: Leases;
   readonly burials: Burials;
+  readonly pace: RetryPace;
 }
 
 /**
@@ -35,8 +37,28 @@ export class Settling {
     this.#parts = parts;
   }
 
+  /** Deliveries of a consumer; `settled` hears of each that is done with. Answers those refused. */
+  settleAll(
+    name: string,
+    ids: readonly number[],
+    outcome: Settle,
+    now: number,
+    settled: (entry: Entry) => void,
+  ): number[] {
+    const { leases, spec } = this.#parts;
+    const refused: number[] = [];
+    // A release recalls what is behind it in its key, so of several the last one goes first.
+    const order = outcome.kind === 'release' && spec.ordered ? ids.toReversed() : ids;
+    for (const id of order) {
+      const lease = leases.find(id);
+      if (lease === undefined || lease.consumer.name !== name) refused.push(id);
+      else if (this.#settle(lease, outcome, now)) settled(lease.entry);
+    }
+    return refused;
+  }
+
   /** Whether that was the end of the event, as far as its consumer is concerned. */
-  settle(lease: Lease, outcome: Settle, now: number): boolean {
+  #settle(lease: Lease, outcome: Settle, now: number): boolean {
     const { entry } = lease;
     switch (outcome.kind) {
       case 'renew':
@@ -48,6 +70,7 @@ export class Settling {
       case 'accept':
         this.#land(entry);
         entry.progress.counters.delivered++;
+        this.#parts.pace.succeeded();
         this.#parts.backlog.remove(entry, now);
         return true;
       case 'reject':
@@ -118,8 +141,9 @@ export class Settling {
 
   /** A delivery has failed: it comes again after a delay, or is given up. */
   #fail(entry: Entry, reason: string, now: number): void {
-    const { spec, random } = this.#parts;
+    const { spec, random, pace } = this.#parts;
     entry.failures++;
+    pace.failed();
     entry.progress.failed(entry.position, entry.failures);
     if (this.#buryOld(entry, reason, now)) return;
     const delay = retryDelayMs(spec.retry, entry.failures, random);
@@ -145,6 +169,7 @@ export class Settling {
   #comeAgain(entry: Entry, dueMs: number): void {
     this.#land(entry);
     entry.key?.comeBack(entry, this.#land);
+    entry.progress.delayed(entry.position, dueMs);
     this.#parts.backlog.wait(entry, dueMs);
   }
 

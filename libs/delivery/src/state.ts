@@ -17,6 +17,8 @@ export interface PartitionState {
   readonly counters: Counters;
   /** Failures of events that are not settled: position and count, by rising position. */
   readonly failures: readonly (readonly [position: number, count: number])[];
+  /** When events that are not settled may go out, ms since the epoch, by rising position. */
+  readonly delays: readonly (readonly [position: number, dueMs: number])[];
   /** By rising position. Their events in the settled ranges are not settled. */
   readonly parked: readonly ParkedMark[];
   /** How many those are. */
@@ -37,21 +39,27 @@ interface Head {
   /** How many follow. */
   readonly failures: number;
   readonly parked: number;
+  readonly delays?: number;
+  /** The first one of them, ms since the epoch. */
+  readonly delaysFrom?: number;
   readonly parkedEvents: number;
 }
 
 /** JSON for what is small, a NUL, and packed numbers for what may be many. */
 export function encodeState(state: PartitionState): Uint8Array {
-  const { counters, start, failures, parked, parkedEvents } = state;
+  const { counters, start, failures, delays, parked, parkedEvents } = state;
+  const delaysFrom = firstDueMs(delays);
   const head: Head = {
     counters,
     ...(start === undefined ? {} : { start }),
     failures: failures.length,
     parked: parked.length,
+    ...(delays.length === 0 ? {} : { delays: delays.length, delaysFrom }),
     parkedEvents,
   };
   const text = Buffer.from(`${JSON.stringify(head)}\0`);
-  const many = failures.length * PAIR_BYTES_MAX + parked.length * (MARK_BYTES + PAIR_BYTES_MAX);
+  const pairs = failures.length + parked.length + delays.length;
+  const many = pairs * PAIR_BYTES_MAX + parked.length * MARK_BYTES;
   const out = Buffer.alloc(text.length + many);
   let at = text.copy(out);
   let before = 0;
@@ -66,7 +74,20 @@ export function encodeState(state: PartitionState): Uint8Array {
     at = writeVarint(out, at, from - before);
     before = from;
   }
+  before = 0;
+  for (const [position, dueMs] of delays) {
+    at = writeVarint(out, at, position - before);
+    at = writeVarint(out, at, Math.ceil(dueMs) - delaysFrom);
+    before = position;
+  }
   return out.subarray(0, at);
+}
+
+/** They are packed as what they are behind this, in whole ms. */
+export function firstDueMs(delays: PartitionState['delays']): number {
+  let first = Infinity;
+  for (const [, dueMs] of delays) first = Math.min(first, Math.ceil(dueMs));
+  return first;
 }
 
 /** The state in a cursor; undefined for a cursor that has none yet. */
@@ -75,26 +96,27 @@ export function decodeState(bytes: Uint8Array): PartitionState | undefined {
   const end = bytes.indexOf(0);
   const text = end < 0 ? bytes : bytes.subarray(0, end);
   const head = JSON.parse(new TextDecoder().decode(text)) as Partial<Head>;
-  const { counters, start, parkedEvents = 0 } = head;
+  const { counters, start, parkedEvents = 0, delaysFrom = 0 } = head;
   const reader = new WireReader(asBuffer(bytes), text.length + 1);
   return {
     counters: { ...NO_COUNTS, ...counters },
-    failures: readFailures(reader, head.failures),
+    failures: readPairs(reader, head.failures),
     parked: readParked(reader, head.parked),
+    delays: readPairs(reader, head.delays).map(([at, since]) => [at, since + delaysFrom]),
     parkedEvents,
     ...(typeof start === 'number' ? { start } : {}),
   };
 }
 
-/** Of an earlier build's state `count` is no number, and its failures begin anew. */
-function readFailures(reader: WireReader, count: unknown): [number, number][] {
-  const failures: [number, number][] = [];
+/** By position. Of an earlier build's state `count` is no number, and they begin anew. */
+function readPairs(reader: WireReader, count: unknown): [number, number][] {
+  const pairs: [number, number][] = [];
   let before = 0;
   for (let left = typeof count === 'number' ? count : 0; left > 0; left--) {
     before += reader.varint();
-    failures.push([before, reader.varint()]);
+    pairs.push([before, reader.varint()]);
   }
-  return failures;
+  return pairs;
 }
 
 function readParked(reader: WireReader, count = 0): ParkedMark[] {

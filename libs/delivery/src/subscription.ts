@@ -1,6 +1,7 @@
 import { invalid } from '@eventmesh/errors';
 import { checkTopicFilter } from '@eventmesh/event';
 import { compileFilters, type FilterSpec } from '@eventmesh/filter';
+import { RETRY_DELAY_MS_MAX } from './retry.ts';
 
 export type DeliveryClass = 'durable' | 'direct';
 
@@ -11,7 +12,7 @@ export type SubscriptionMode = 'shared' | 'exclusive' | 'broadcast';
 export type Start =
   | { readonly kind: 'latest' }
   | { readonly kind: 'earliest' }
-  /** First event stored at or after, ms since the epoch. */
+  /** First event stored at or after, ms since the epoch; a time that has not come is refused. */
   | { readonly kind: 'time'; readonly timeMs: number }
   | { readonly kind: 'position'; readonly partition: number; readonly position: number }
   /** Behind this event. */
@@ -128,7 +129,6 @@ export function checkSubscription(input: SubscriptionInput): SubscriptionSpec {
   return spec;
 }
 
-const RETRY_DELAY_MS_MAX = 86_400_000;
 const RETRY_AGE_MS_MAX = 2_592_000_000;
 const RETRY_DELAYS_MAX = 64;
 

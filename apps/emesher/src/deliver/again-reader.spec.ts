@@ -41,6 +41,7 @@ async function parked(read: (options: ReadOptions) => ReturnType<EventStore['rea
     spec: checkSubscription({ name: 's', topicFilters: ['#'], ordered: true }),
     ...{ epoch: 1, now: () => 1000, random: () => 0, mayReceive: () => true },
     ...{ heldMax: 32, heldBytesMax: 1_000_000, parkedKeysMax: 10, cursorBytesMax: 1_000_000 },
+    retryWindow: 16,
   });
   engine.openPartition(0, 1);
   engine.attach('slow');

@@ -4,7 +4,7 @@ import type { Directory } from '../control/directory.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
 import type { CallerSession } from '../session.ts';
 import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
-import { ownershipName } from './runners.ts';
+import { ownershipName, subscriptionKey } from './runners.ts';
 import { sameSpec } from './same-spec.ts';
 import { Turns } from './turns.ts';
 
@@ -31,7 +31,7 @@ export class DirectGroups {
       const current = this.#directory.subscriptions.get(key);
       if (current === undefined) throw deletedError(subscription.name);
       if (current.mode !== 'broadcast' && !this.#owned.has(key)) {
-        await this.#directory.acquire(ownershipName(current));
+        await this.#directory.acquire(ownershipName(current), false);
         this.#owned.set(key, current);
       }
       if (current.mode === 'exclusive' && this.#direct.consumers(current) > 0) {
@@ -61,12 +61,13 @@ export class DirectGroups {
     this.#direct.end({ tenant, name }, deletedError(name));
   }
 
-  /** The lease is gone: another emesher may own all this by now. */
-  moved(): void {
-    for (const [key, subscription] of this.#owned) {
-      this.#owned.delete(key);
-      this.#direct.end(subscription, movedError(subscription.name));
-    }
+  /** Another emesher may own it by now. */
+  moved(owned: string): void {
+    const key = subscriptionKey(owned);
+    const subscription = this.#owned.get(key);
+    if (subscription === undefined) return;
+    this.#owned.delete(key);
+    this.#direct.end(subscription, movedError(subscription.name));
   }
 
   async #left(key: string, subscription: Subscription): Promise<void> {

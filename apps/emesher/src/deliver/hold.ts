@@ -1,11 +1,10 @@
-import type { DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
+import type { DeliverySink, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 
 /** A consumer's place at a subscription where that runs: on this emesher, or through another one. */
 export interface Hold {
   credit(events: number, bytes: number): void;
-  /** Answers the ids that are known to be refused; others may be told late, to the sink. */
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): readonly number[];
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled;
   /** Idempotent; nothing is called any more when it resolves. */
   detach(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type { Logs } from '../logs.ts';
 import { isMoved } from './hold.ts';
 import { startFloors, writeFloors } from './own-cursors.ts';
 import { ownershipName } from './runners.ts';
+import { checkStartTime } from './start-position.ts';
 
 export interface MakeDeps {
   readonly directory: Directory;
@@ -25,6 +26,7 @@ export async function makeSubscription(
   subscription: Subscription,
 ): Promise<{ readonly subscription: Subscription; readonly interestVersion: bigint }> {
   const { directory } = deps;
+  checkStartTime(subscription.start, subscription.createdMs);
   // A broadcast is consumed through its parts, and has no progress of its own.
   const { deliveryClass, mode, ephemeral, tenant, name } = subscription;
   const progresses = deliveryClass === 'durable' && mode !== 'broadcast' && !ephemeral;

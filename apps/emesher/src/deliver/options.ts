@@ -1,4 +1,5 @@
 import { integer, size } from '@eventmesh/config';
+import { RETRY_WINDOW } from '@eventmesh/delivery';
 
 /** Bounds of what waits on the way to consumers; part of the delivery section. */
 export const deliveryQueues = {
@@ -37,5 +38,9 @@ export const progressBounds = {
   cursorBytesMax: size(
     'Bytes that the progress of one subscription in one partition takes in the store, from which on its reading stops until some events are settled.',
     { default: '512KiB', min: '16KiB', max: '640KiB' },
+  ),
+  retryWindow: integer(
+    'Failures of one subscription in a row, without a success, that count as an outage; then no more than so many events that have failed are out at a time, one more after each success and one less after each failure. First deliveries are not held back. At or above inFlightMax of a subscription nothing is.',
+    { min: 1, max: 65_536, default: RETRY_WINDOW },
   ),
 } as const;

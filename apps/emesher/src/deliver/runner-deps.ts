@@ -14,6 +14,7 @@ export interface RunnerDeps {
   /** See `delivery` in the configuration. */
   readonly parkedKeysMax: number;
   readonly cursorBytesMax: number;
+  readonly retryWindow: number;
   readonly readAheadBytes: number;
   readonly store: Pick<EventStore, 'read'>;
   readonly logName: (tenant: string) => string;

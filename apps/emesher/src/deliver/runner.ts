@@ -1,4 +1,11 @@
-import type { Delivery, DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
+import type {
+  Delivery,
+  DeliverySink,
+  Gap,
+  LostRange,
+  SettleOutcome,
+  Settled,
+} from '@eventmesh/adapter-api';
 import {
   DeliveryEngine,
   decodeState,
@@ -17,6 +24,7 @@ import {
 } from '@eventmesh/filter';
 import type { Cursor, CursorCommit } from '@eventmesh/store-api';
 import type { Tap, TapHandle } from '../follow/tap.ts';
+import { concerns, lostReason } from '../link/lost-ranges.ts';
 import type { CallerSession } from '../session.ts';
 import { AgainReader } from './again-reader.ts';
 import type { CursorSource } from './cursors.ts';
@@ -40,9 +48,8 @@ export class Runner implements Tap, CursorSource {
   readonly #handles: TapHandle[] = [];
   /** By partition. */
   readonly #again: readonly AgainReader[];
-  /** Gaps that reading met before the first consumer was there. */
-  readonly #untold: { readonly partition: number; readonly from: number; readonly to: number }[] =
-    [];
+  /** Gaps that were met before the first consumer was there. */
+  readonly #untold: Gap[] = [];
   #authority: CallerSession;
   #timer: NodeJS.Timeout | undefined;
   #pumping = false;
@@ -78,6 +85,7 @@ export class Runner implements Tap, CursorSource {
       heldBytesMax: deps.heldBytesMax,
       parkedKeysMax: deps.parkedKeysMax,
       cursorBytesMax: deps.cursorBytesMax,
+      retryWindow: deps.retryWindow,
     });
     for (const [partition, { floor, settled, state }] of cursors.entries()) {
       this.#engine.openPartition(partition, floor, settled, decodeState(state));
@@ -149,7 +157,7 @@ export class Runner implements Tap, CursorSource {
     ids: readonly number[],
     outcome: SettleOutcome,
     cumulative: boolean,
-  ): readonly number[] {
+  ): Settled {
     const all = cumulative ? this.#engine.upTo(consumer, ids) : ids;
     const done: Entry[] = [];
     const refused = this.#engine.settle(consumer, all, outcome, (entry) => done.push(entry));
@@ -157,7 +165,7 @@ export class Runner implements Tap, CursorSource {
     this.#buryDead();
     this.#resumeReading();
     this.#schedulePump();
-    return refused;
+    return { refused, count: all.length - refused.length };
   }
 
   pause(paused: boolean): void {
@@ -187,8 +195,15 @@ export class Runner implements Tap, CursorSource {
 
   gap(partition: number, from: number, to: number): void {
     this.#engine.advance(partition, to, 0);
-    if (this.#sinks.size === 0) this.#untold.push({ partition, from, to });
-    for (const sink of this.#sinks.values()) sink.gap({ partition, from, to });
+    this.#tellGap({ partition, from, to });
+  }
+
+  /** Events are lost that had these positions, at which there are other ones, or will be. */
+  lost(range: LostRange): void {
+    const { partition, from, to } = range;
+    const { start, next } = this.#engine.partition(partition);
+    if (!concerns(range, start ?? next, next)) return;
+    this.#tellGap({ partition, from, to, reason: lostReason(range) });
   }
 
   /** Records that are of no use to it are told of late: now. */
@@ -225,6 +240,11 @@ export class Runner implements Tap, CursorSource {
     for (const reader of this.#again) reader.close();
     if (reason !== undefined) for (const sink of this.#sinks.values()) sink.ended(reason);
     this.#sinks.clear();
+  }
+
+  #tellGap(gap: Gap): void {
+    if (this.#sinks.size === 0) this.#untold.push(gap);
+    for (const sink of this.#sinks.values()) sink.gap(gap);
   }
 
   #matches(partition: number, record: RecordView): boolean {

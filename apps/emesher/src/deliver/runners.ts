@@ -1,9 +1,10 @@
-import type { DeliverySink } from '@eventmesh/adapter-api';
+import type { DeliverySink, LostRange } from '@eventmesh/adapter-api';
 import type { Directory } from '../control/directory.ts';
 import type { Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Followers } from '../follow/followers.ts';
+import type { LostRanges } from '../link/lost-ranges.ts';
 import type { Logs } from '../logs.ts';
 import type { CallerSession } from '../session.ts';
 import type { Cursors } from './cursors.ts';
@@ -20,6 +21,8 @@ export interface RunnersDeps {
   readonly directory: Directory;
   readonly followers: Followers;
   readonly cursors: Cursors;
+  /** What was lost of the site's own logs. */
+  readonly lost: Pick<LostRanges, 'of'>;
   readonly runner: Omit<RunnerDeps, 'onFenced'>;
   readonly ownerSession: (subscription: Subscription) => Promise<CallerSession>;
   /** A subscription does not run here any more. */
@@ -146,10 +149,17 @@ export class Runners {
     });
   }
 
-  /** The lease is gone: another emesher may own all this by now. */
-  async moved(): Promise<void> {
-    const all = [...this.#runners.values()];
-    await Promise.all(all.map((runner) => this.#fenced(runner)));
+  /** A log of this site was found to have lost events. */
+  lost(tenant: string, range: LostRange): void {
+    for (const runner of this.#runners.values()) {
+      if (runner.subscription.tenant === tenant) runner.lost(range);
+    }
+  }
+
+  /** Another emesher may own it by now. */
+  async moved(owned: string, epoch: number): Promise<void> {
+    const runner = this.#runners.get(subscriptionKey(owned));
+    if (runner?.epoch === epoch) await this.#fenced(runner);
   }
 
   async stop(reason: MeshError): Promise<void> {
@@ -205,6 +215,7 @@ export class Runners {
       { ...this.#deps.runner, onFenced: (fenced) => void this.#fenced(fenced) },
       found,
     );
+    for (const range of await this.#deps.lost.of(tenant)) runner.lost(range);
     if (!ephemeral) cursors.add(runner);
     runner.start((tap) =>
       found.map(({ floor }, partition) => followers.of(tenant, partition).attach(tap, floor)),
@@ -261,5 +272,11 @@ function freeName(wanted: string, runner: Runner): string {
   return name;
 }
 
+const OWNED = 'subscription/';
+
 export const ownershipName = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
-  `subscription/${tenant}/${name}`;
+  `${OWNED}${tenant}/${name}`;
+
+/** `tenant/name` of what is owned; empty for what is no subscription. */
+export const subscriptionKey = (owned: string): string =>
+  owned.startsWith(OWNED) ? owned.slice(OWNED.length) : '';

@@ -21,6 +21,24 @@ export async function startPositions(
   return Promise.all(partitions.map((info) => startPosition(store, log, info, start)));
 }
 
+/** How far ahead a time may be that is taken as now, in ms: clocks differ. */
+const AHEAD_MS_MAX = 5000;
+
+/**
+ * Nobody knows yet which position a time will have that has not come; beginning at the end instead
+ * would deliver what was not asked for.
+ *
+ * @throws InvalidArgument (`start.timeMs`) when a start is more than 5 s ahead of the clock here.
+ */
+export function checkStartTime(start: Start, nowMs: number): void {
+  if (start.kind !== 'time' || start.timeMs <= nowMs + AHEAD_MS_MAX) return;
+  const time = new Date(start.timeMs).toISOString();
+  throw invalid('start.timeMs', `${time} has not come; begin at latest, then`, {
+    limit: `at most now, ${new Date(nowMs).toISOString()}`,
+    reason: 'START_IN_FUTURE',
+  });
+}
+
 /** What begins beyond the end would pass over events that are stored later, without a word. */
 function checkPosition(
   partitions: readonly PartitionInfo[],

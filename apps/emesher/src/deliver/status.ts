@@ -31,10 +31,13 @@ export async function subscriptionStatus(
       parked: parkedEvents,
       parkedKeys,
       stopped: stopped ?? '',
+      ...runner.engine.waiting,
     };
   }
   let lag = 0;
   let epoch = 0;
+  let delayed = 0;
+  let nextDueMs = 0;
   const counters: Counters[] = [];
   for (const { partition, last } of partitions) {
     const cursor = await deps.store.loadCursor({
@@ -50,6 +53,11 @@ export async function subscriptionStatus(
     if (state === undefined) continue;
     lag += state.parkedEvents;
     counters.push(state.counters);
+    for (const [, dueMs] of state.delays) {
+      if (dueMs <= Date.now()) continue;
+      delayed++;
+      if (nextDueMs === 0 || dueMs < nextDueMs) nextDueMs = dueMs;
+    }
   }
   return {
     // What was looked at and not settled before a restart is looked at again, so without a running
@@ -64,5 +72,9 @@ export async function subscriptionStatus(
     parked: 0,
     parkedKeys: 0,
     stopped: '',
+    delayed,
+    nextDueMs,
+    paced: 0,
+    retryWindow: 0,
   };
 }

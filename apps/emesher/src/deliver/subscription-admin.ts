@@ -15,11 +15,13 @@ import {
 } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { Action } from '@eventmesh/proto-gen/acl';
+import { pageOf, readPageToken } from '@eventmesh/rpc';
 import type { SiteBooks } from '../peer/site-books.ts';
 import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
 import { makeSubscription } from './make-subscription.ts';
+import { checkStartTime } from './start-position.ts';
 import { sameSpec } from './same-spec.ts';
 import { SubscriptionQuota, type SubscriptionQuotaDeps } from './subscription-quota.ts';
 
@@ -55,15 +57,21 @@ export class SubscriptionAdmin implements SubscriptionsPort {
 
   async list(session: Session, page: { readonly size: number; readonly token: string }) {
     const caller = callerOf(session);
+    const { tenant } = caller.principal;
+    const scope = `subscriptions of ${tenant}`;
+    const after = readPageToken(scope, page.token, 'token') ?? '';
     const mine = [...this.#deps.directory.subscriptions.values()]
-      .filter((each) => each.tenant === caller.principal.tenant && mayManage(caller, each))
-      .filter(({ name }) => name > page.token)
+      .filter((each) => each.tenant === tenant && mayManage(caller, each))
+      .filter(({ name }) => name > after)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    const shown = mine.slice(0, page.size);
-    return {
-      items: await this.#withStatus(shown),
-      nextToken: mine.length > shown.length ? (shown.at(-1)?.name ?? '') : '',
-    };
+    // One more tells whether there is another page.
+    const found = await this.#withStatus(mine.slice(0, page.size + 1));
+    const { entries, nextPageToken } = pageOf(found, page.size, {
+      scope,
+      keyOf: ({ subscription }) => subscription.name,
+      bytesOf: (one) => Buffer.byteLength(JSON.stringify(one)),
+    });
+    return { items: entries, nextToken: nextPageToken };
   }
 
   async update(session: Session, input: SubscriptionInput): Promise<Subscription> {
@@ -86,8 +94,9 @@ export class SubscriptionAdmin implements SubscriptionsPort {
   }
 
   async seek(session: Session, name: string, start: Start): Promise<Subscription> {
-    const { changes, directory } = this.#deps;
+    const { changes, directory, now } = this.#deps;
     const there = this.find(callerOf(session), name);
+    checkStartTime(start, now());
     if (there.deliveryClass === 'direct') {
       throw new MeshError(
         'FailedPrecondition',

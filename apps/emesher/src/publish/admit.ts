@@ -8,7 +8,7 @@ import { inboxClass } from '../request/inbox-address.ts';
 import { parseTraceparent } from '@eventmesh/telemetry';
 import { latePolicyToWire } from '../schedule/late.ts';
 import { denied, type CallerSession } from '../session.ts';
-import { dueTime, expiry } from './times.ts';
+import { dueTime, expiry, tellExpiry } from './times.ts';
 import type { ResolvedTopic, Resolver } from './resolve.ts';
 
 /** An event that passed every check at the gate. */
@@ -64,7 +64,7 @@ export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem
   takeQuota(deps, session, event);
   const inside = event.text('traceparent');
   return {
-    event,
+    event: tellExpiry(event, item, expiryMs),
     resolved,
     key: event.text('partitionkey') ?? '',
     expiryMs,

@@ -151,7 +151,7 @@ export class DirectSwitch {
         this.#schedule(lane);
       },
       // There is nothing to settle: an event of the direct class was done with when it was handed over.
-      settle: () => [],
+      settle: (ids) => ({ refused: [], count: ids.length }),
       detach: () => {
         this.#leave(lane, consumer);
         return Promise.resolve();

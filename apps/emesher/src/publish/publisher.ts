@@ -12,6 +12,7 @@ import type { Timers } from '../schedule/timers.ts';
 import type { CallerSession } from '../session.ts';
 import { admit, type AdmitDeps, type Admitted } from './admit.ts';
 import type { DirectSwitch } from './direct.ts';
+import type { ResolvedTopic } from './resolve.ts';
 import { ProducerLanes, checkProducer, checkSequence } from './producer-lanes.ts';
 import { startPublishSpan, tracedBytes, type PublishSpan } from './spans.ts';
 
@@ -26,17 +27,31 @@ export interface PublisherDeps extends AdmitDeps {
   readonly tracing: Tracing;
 }
 
-/** Events of one partition on their way to the store, with their places in the answer. */
+/**
+ * Events of one partition on their way to the store. Many are, for as long as a commit takes: of each
+ * it keeps no more than the receipt and the books need.
+ */
 interface Group {
   readonly log: string;
   readonly partition: number;
-  readonly records: AppendRecord[];
-  readonly admitted: Admitted[];
-  readonly places: number[];
+  /** Until they are handed over. */
+  records: AppendRecord[];
+  readonly events: Sent[];
   /** Numbers by a producer; empty without one. */
   readonly sequences: number[];
   /** Open until the store has answered; empty while nothing is traced. */
   readonly spans: PublishSpan[];
+}
+
+/** An event that is on its way to the store. */
+interface Sent {
+  /** In the call, and so in its answer. */
+  readonly place: number;
+  readonly id: string;
+  readonly source: string;
+  readonly bytes: number;
+  readonly resolved: ResolvedTopic;
+  readonly deliverAtMs: number;
 }
 
 /** What one call publishes. */
@@ -74,32 +89,42 @@ export class Publisher {
   async publish(
     session: CallerSession,
     items: readonly PublishItem[],
-    { atomic = false, producer }: PublishOptions = {},
+    options: PublishOptions = {},
   ): Promise<(Receipt | MeshError)[]> {
-    const started = performance.now();
-    if (producer !== undefined) checkProducer(producer);
+    if (options.producer !== undefined) checkProducer(options.producer);
     const { tenant } = session.principal;
-    const outcomes = new Array<Receipt | MeshError>(items.length);
-    const partitions = this.#deps.logs.partitions(tenant) ?? (await this.#openLog(tenant));
+    const partitions = this.#deps.logs.partitions(tenant);
+    // Nothing waits here that would keep the items while their records are being stored.
+    if (partitions !== undefined) return this.#publish(session, items, options, partitions);
+    const info = await this.#deps.logs.ensure(tenant);
+    return this.#publish(session, items, options, info.partitions.length);
+  }
+
+  #publish(
+    session: CallerSession,
+    items: readonly PublishItem[],
+    { atomic = false, producer }: PublishOptions,
+    partitions: number,
+  ): Promise<(Receipt | MeshError)[]> {
     const call: Call = {
       session,
       producer,
       partitions,
-      started,
-      outcomes,
+      started: performance.now(),
+      outcomes: new Array<Receipt | MeshError>(items.length),
       timeUs: nowUs(),
       groups: new Map(),
     };
-    for (const [place, item] of items.entries()) this.#gate(call, place, item, atomic);
+    let place = 0;
+    for (const item of items) this.#gate(call, place++, item, atomic);
     const problem = atomic ? this.#atomicProblem(call) : undefined;
-    if (problem !== undefined) return items.map(() => problem);
-    await Promise.all([...call.groups.values()].map((group) => this.#append(call, group)));
-    return outcomes;
+    if (problem !== undefined) return Promise.resolve(items.map(() => problem));
+    return this.#store(call);
   }
 
-  async #openLog(tenant: string): Promise<number> {
-    const info = await this.#deps.logs.ensure(tenant);
-    return info.partitions.length;
+  async #store(call: Call): Promise<(Receipt | MeshError)[]> {
+    await Promise.all([...call.groups.values()].map((group) => this.#append(call, group)));
+    return call.outcomes;
   }
 
   /** Checks an event, hands a direct one over, and encodes any other into a record. */
@@ -115,13 +140,14 @@ export class Publisher {
       if (producer !== undefined) checkSequence(item.sequence ?? 0);
       const group = this.#group(call, admitted);
       group.records.push(this.#record(call, admitted, group.spans));
-      group.admitted.push(admitted);
-      group.places.push(place);
+      const { event, resolved, deliverAtMs } = admitted;
+      const { id, source, bytes } = event;
+      group.events.push({ place, id, source, bytes: bytes.length, resolved, deliverAtMs });
       if (producer !== undefined) group.sequences.push(item.sequence ?? 0);
     } catch (thrown) {
       const error = MeshError.from(thrown);
       outcomes[place] = error;
-      this.#deps.ledger.refused(session.principal, item.topic, item.event, error);
+      this.#deps.ledger.refused(session, item.topic, item.event, error);
     }
   }
 
@@ -133,7 +159,7 @@ export class Publisher {
     let group = groups.get(where);
     if (group === undefined) {
       const log = later ? this.#deps.timers().name(tenant) : this.#deps.logs.name(tenant);
-      const lists = { records: [], admitted: [], places: [], sequences: [], spans: [] };
+      const lists = { records: [], events: [], sequences: [], spans: [] };
       group = { log, partition: later ? 0 : where, ...lists };
       groups.set(where, group);
     }
@@ -202,13 +228,14 @@ export class Publisher {
           (receipt) => this.#receipts(call, group, from, receipt),
           (thrown: unknown) => {
             const error = MeshError.from(thrown);
-            const places = group.places.slice(from, from + APPEND_MAX);
-            for (const place of places) call.outcomes[place] = error;
-            ledger.storeRefused(tenant, places.length, error);
+            const events = group.events.slice(from, from + APPEND_MAX);
+            for (const { place } of events) call.outcomes[place] = error;
+            ledger.storeRefused(tenant, events.length, error);
           },
         ),
       );
     }
+    group.records = [];
     await Promise.all(parts);
     for (const span of group.spans) span.end();
     ledger.publishTime('durable', (performance.now() - call.started) / 1000);
@@ -233,31 +260,26 @@ export class Publisher {
     const duplicates = receipt.duplicates.length === 0 ? undefined : new Set(receipt.duplicates);
     const timeMs = Date.now();
     let bytes = 0;
-    for (const [i, position] of receipt.positions.entries()) {
-      const admitted = group.admitted[from + i];
-      const place = group.places[from + i];
-      if (admitted === undefined || place === undefined) continue;
+    const { durability } = receipt;
+    for (let i = 0; i < receipt.positions.length; i++) {
+      const position = receipt.positions[i] as number;
+      const event = group.events[from + i] as Sent;
+      const { resolved, deliverAtMs } = event;
       const duplicate = duplicates?.has(i) ?? false;
-      const { resolved, deliverAtMs } = admitted;
-      call.outcomes[place] = {
-        site,
-        partition,
-        position,
-        duplicate,
-        durability: receipt.durability,
-        noInterest: !resolved.wanted.durable,
-        destinations: resolved.destinations,
-        // A duplicate comes when the first one is due, and that may be another time.
-        ...(deliverAtMs === 0 || duplicate ? {} : { deliverAtMs }),
-      };
+      const { destinations } = resolved;
+      const noInterest = !resolved.wanted.durable;
+      const stored = { site, partition, position, duplicate, durability, noInterest, destinations };
+      // A duplicate comes when the first one is due, and that may be another time.
+      const later = deliverAtMs !== 0 && !duplicate;
+      call.outcomes[event.place] = later ? { ...stored, deliverAtMs } : stored;
       if (duplicate) continue;
-      bytes += admitted.event.bytes.length;
+      bytes += event.bytes;
       // A scheduled event comes into the books of its topic when it is published.
       if (deliverAtMs !== 0) continue;
-      const { topic, count } = resolved;
+      const { count } = resolved;
       count.events++;
       count.lastTimeMs = timeMs;
-      journal.stored(tenant, partition, position, admitted.event, topic);
+      journal.stored(tenant, partition, position, event);
     }
     const count = receipt.positions.length - receipt.duplicates.length;
     ledger.accepted(tenant, 'durable', count, bytes);

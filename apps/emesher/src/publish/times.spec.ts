@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { EventView, encodeEvent, parseTimestamp, type AttributeValue } from '@eventmesh/event';
-import { dueTime, expiry } from './times.ts';
+import { dueTime, expiry, tellExpiry } from './times.ts';
 
 const NOW = Date.parse('2027-01-01T00:00:00Z');
 const YEAR = 366 * 86_400_000;
@@ -82,6 +82,23 @@ describe('when an event ends', () => {
     ],
   ])('%s', (_, attributes, options, due, end, kept = 0) => {
     expect(expiry(eventWith(attributes), item(options), NOW, due, kept)).toBe(end);
+  });
+
+  it('is told to consumers when the publisher has named its life, and else left as it is', () => {
+    const told = (attributes: Record<string, string>, options: object) => {
+      const event = eventWith(attributes);
+      const end = expiry(event, item(options), NOW, 0, 0);
+      const as = tellExpiry(event, item(options), end);
+      expect([as.id, as.source, as.data]).toEqual([event.id, event.source, event.data]);
+      expect(as === event).toBe(!('expiresAfterMs' in options));
+      return as.text('expirytime');
+    };
+    expect(told({}, { expiresAfterMs: 1250 })).toBe('2027-01-01T00:00:01.250Z');
+    expect(told({ expirytime: '2028-01-01T00:00:00Z' }, { expiresAfterMs: 1000 })).toBe(
+      '2027-01-01T00:00:01Z',
+    );
+    expect(told({ expirytime: '2028-01-01T00:00:00Z' }, {})).toBe('2028-01-01T00:00:00Z');
+    expect(told({}, {})).toBeUndefined();
   });
 
   it('is refused before it is due', () => {

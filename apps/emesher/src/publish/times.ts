@@ -1,6 +1,6 @@
 import type { PublishItem } from '@eventmesh/adapter-api';
 import { invalid } from '@eventmesh/errors';
-import { parseTimestamp, type EventView } from '@eventmesh/event';
+import { EventView, encodeAttribute, encodeEvent, parseTimestamp } from '@eventmesh/event';
 
 /** A hundred years. */
 const LIFE_MS_MAX = 3_155_760_000_000;
@@ -34,6 +34,23 @@ export function expiry(
   return life === 0 ? absolute : earlier(absolute, Math.max(nowMs, deliverAtMs) + life);
 }
 
+/**
+ * The event as consumers get it: one whose publisher has named its life is told to end, as the mesh
+ * has worked it out, by the attribute that CloudEvents has for that. No other event is changed.
+ */
+export function tellExpiry(event: EventView, item: PublishItem, expiryMs: number): EventView {
+  if ((item.expiresAfterMs ?? 0) === 0) return event;
+  const seconds = Math.floor(expiryMs / 1000);
+  const end = { kind: 'timestamp', seconds, nanos: (expiryMs % 1000) * 1_000_000 } as const;
+  if (!event.attributes.has('expirytime')) {
+    return new EventView(Buffer.concat([event.bytes, encodeAttribute('expirytime', end)]));
+  }
+  const { id, source, type, specVersion, data } = event;
+  const attributes = new Map(event.attributes).set('expirytime', end);
+  const parts = { id, source, type, specVersion, attributes };
+  return new EventView(encodeEvent(data === undefined ? parts : { ...parts, data }));
+}
+
 /** The smaller of two bounds, 0 being none. */
 const earlier = (a: number, b: number): number => (a === 0 ? b : b === 0 ? a : Math.min(a, b));
 
@@ -43,12 +60,8 @@ export function dueTime(event: EventView, item: PublishItem, nowMs: number): num
   if (at !== 0 && after !== 0) {
     throw invalid('deliverAfterMs', 'cannot be together with a fixed time');
   }
-  for (const [name, value] of [
-    ['deliverAtMs', at],
-    ['deliverAfterMs', after],
-  ] as const) {
-    if (!(value >= 0)) throw invalid(name, `${value} is out of bounds`, { limit: AHEAD });
-  }
+  checkAhead('deliverAtMs', at);
+  checkAhead('deliverAfterMs', after);
   const attribute = at === 0 && after === 0 ? timeOf(event, 'delivertime') : undefined;
   const due = Math.ceil(attribute ?? (after === 0 ? at : nowMs + after));
   if (due <= nowMs) return 0;
@@ -59,6 +72,10 @@ export function dueTime(event: EventView, item: PublishItem, nowMs: number): num
 }
 
 const AHEAD = 'at most 366 days ahead';
+
+function checkAhead(field: string, value: number): void {
+  if (!(value >= 0)) throw invalid(field, `${value} is out of bounds`, { limit: AHEAD });
+}
 
 /** An attribute that is a time, or the text of one as from an HTTP header; ms since the epoch. */
 function timeOf(event: EventView, name: string): number | undefined {

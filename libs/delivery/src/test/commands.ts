@@ -212,6 +212,7 @@ const spec: fc.Arbitrary<SubscriptionSpec> = fc
 const bounds: fc.Arbitrary<RigBounds> = fc.record({
   heldMax: fc.constantFrom(4, 8, 8),
   parkedKeysMax: fc.constantFrom(0, 1, 100, 100, 100, 100),
+  retryWindow: fc.constantFrom(1, 2, 3, 16),
 });
 
 /** Whatever happens to a subscription of whatever kind, its promises are kept. */

@@ -22,6 +22,8 @@ export interface Out {
   readonly id: number;
   readonly event: NaiveEvent;
   readonly consumer: string;
+  /** Of an event that had failed before. */
+  readonly isRetry: boolean;
   /** When the time of its lease began. */
   sinceMs: number;
 }
@@ -59,7 +61,11 @@ export class Naive {
   /** First position that the books of a partition are about. */
   readonly from: number[];
   /** By partition: the fates and failures that a crash goes back to. */
-  readonly #durable: Pick<NaiveEvent, 'fate' | 'failures'>[][];
+  readonly #durable: Pick<NaiveEvent, 'fate' | 'failures' | 'dueMs'>[][];
+  #leastWindow = 1;
+  /** While retries are slowed down: most events out that have failed before. */
+  slowWindow: number | undefined;
+  #failuresInARow = 0;
 
   constructor(spec: SubscriptionSpec, partitions: number) {
     this.spec = spec;
@@ -114,7 +120,8 @@ export class Naive {
     consumer.events--;
     if (consumer.bytesBounded) consumer.bytes -= event.bytes;
     this.#ids.add(id);
-    this.out.push({ id, event, consumer: to, sinceMs: this.nowMs });
+    assert(event.failures === 0 || this.#hasRoom, `${at}: no room in the window of retries`);
+    this.out.push({ id, event, consumer: to, isRetry: told.failures > 0, sinceMs: this.nowMs });
     assert(this.out.length <= this.spec.inFlightMax, `${at}: more out than allowed`);
   }
 
@@ -157,8 +164,10 @@ export class Naive {
     const out = this.out.find((one) => one.id === id && one.consumer === by);
     if (out === undefined) return false;
     if (verb.kind === 'renew') out.sinceMs = this.nowMs;
-    else if (verb.kind === 'accept') this.#end(out, () => (out.event.fate = 'delivered'));
-    else if (verb.kind === 'reject') this.#end(out, () => (out.event.burying = true));
+    else if (verb.kind === 'accept') {
+      this.#end(out, () => (out.event.fate = 'delivered'));
+      this.#succeeded();
+    } else if (verb.kind === 'reject') this.#end(out, () => (out.event.burying = true));
     else if (verb.delayMs === 0) this.#fail(out);
     else if (this.#tooOld(out.event)) this.#end(out, () => (out.event.burying = true));
     else this.#again(out, verb.delayMs);
@@ -176,11 +185,45 @@ export class Naive {
   #fail(out: Out) {
     const { event } = out;
     event.failures++;
+    this.#failed(1);
     if (event.failures >= this.budget || this.#tooOld(event)) {
       this.#end(out, () => (event.burying = true));
     } else {
       this.#again(out, retryMs(this.spec.retry, event.failures));
     }
+  }
+
+  #failed(events: number) {
+    this.#failuresInARow += events;
+    const least = this.#leastWindow;
+    if (this.slowWindow !== undefined) {
+      this.slowWindow = Math.max(least, this.slowWindow - events);
+    } else if (this.#failuresInARow >= least && least < this.spec.inFlightMax) {
+      this.slowWindow = least;
+    }
+  }
+
+  #succeeded() {
+    this.#failuresInARow = 0;
+    if (this.slowWindow !== undefined) this.slowWindow++;
+    if (this.slowWindow === this.spec.inFlightMax) this.slowWindow = undefined;
+  }
+
+  /** A new owner knows of failures and of no success. */
+  tookOver(leastWindow: number) {
+    this.#leastWindow = leastWindow;
+    this.slowWindow = undefined;
+    this.#failuresInARow = 0;
+    for (const log of this.log) {
+      this.#failed(log.filter(({ fate, failures }) => fate === 'open' && failures > 0).length);
+    }
+  }
+
+  get #hasRoom(): boolean {
+    return (
+      this.slowWindow === undefined ||
+      this.out.filter(({ isRetry }) => isRetry).length < this.slowWindow
+    );
   }
 
   #tooOld({ ingressMs }: NaiveEvent): boolean {
@@ -241,15 +284,17 @@ export class Naive {
       if (settled && event.fate === 'open' && this.#mayBeGone(event)) event.fate = 'expired';
       assert.equal(settled, event.fate !== 'open', `${partition}/${event.position} in the cursor`);
     }
-    this.#durable[partition] = log.map(({ fate, failures }) => ({ fate, failures }));
+    this.#durable[partition] = log.map(({ fate, failures, dueMs }) => ({ fate, failures, dueMs }));
   }
 
   /** The engine has nothing to write about a partition. */
   unchanged(partition: number) {
     for (const event of this.log[partition] ?? []) {
-      const { fate, failures } = this.#durable[partition]?.[event.position - 1] ?? FRESH;
+      const { fate, failures, dueMs } = this.#durable[partition]?.[event.position - 1] ?? FRESH;
       assert(event.fate === fate, `${partition}/${event.position} is ${event.fate}, unwritten`);
       assert(event.failures === failures, `${partition}/${event.position} has failed, unwritten`);
+      const kept = event.dueMs === dueMs || event.dueMs <= this.nowMs || event.fate !== 'open';
+      assert(kept, `${partition}/${event.position} is delayed, unwritten`);
     }
   }
 
@@ -293,7 +338,8 @@ export class Naive {
       if (early || !event.matched || event.fate !== 'open' || expired) continue;
       const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
       const waits = others.some(({ position, burying }) => burying || position < event.position);
-      const free = !waits && !this.#isBusy(event);
+      const slow = event.failures > 0 && !this.#hasRoom;
+      const free = !waits && !slow && !this.#isBusy(event);
       assert(!free, `${event.partition}/${event.position} might go out, and a consumer waits`);
     }
   }
@@ -310,8 +356,9 @@ export class Naive {
     return out || event.burying || event.dueMs > this.nowMs;
   }
 
-  /** The first of its key, or before one that is busy: it stays in memory. */
+  /** The first of its key, before one that is busy, or due without room: it stays in memory. */
   #holdsUp(event: NaiveEvent): boolean {
+    if (event.failures > 0 && !this.#hasRoom) return true;
     const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
     if (others.every(({ position }) => position > event.position)) return true;
     if (this.#isBusy(event)) return true;

@@ -13,6 +13,7 @@ import { RANDOM, type Naive, type NaiveEvent, type Verb } from './naive.ts';
 export interface RigBounds {
   readonly heldMax: number;
   readonly parkedKeysMax: number;
+  readonly retryWindow: number;
 }
 
 /** A cursor as a store keeps it. */
@@ -64,6 +65,7 @@ export class Rig {
       this.engine.attach(name);
       naive.join(name);
     }
+    naive.tookOver(this.#bounds.retryWindow);
     this.engine.pause(this.paused);
     return this.engine;
   }
@@ -217,6 +219,7 @@ export class Rig {
     assert.equal(engine.inFlight, naive.out.length, 'in flight');
     assert(engine.held - engine.parkedEvents <= heldMax, 'held in memory');
     assert(engine.parkedKeys <= parkedKeysMax, 'parked keys');
+    assert.equal(engine.waiting.retryWindow, naive.slowWindow ?? 0, 'window of retries');
     const read = naive.log.map((_, partition) => engine.partition(partition));
     naive.checkBooks(engine.counters, engine.held, read);
     const flows = this.rightsKnown && !this.paused && this.readsAgain;

@@ -17,11 +17,11 @@ const START_MS = 1_000_000;
  * from outside. Commands, with the events of the one partition called by name:
  *
  *     subscription [ordered] [expired] [retry=KIND] [delays=MS,…] [attempts=N] [age=MS] [out=N]
- *                  [held=N] [parked=N]
+ *                  [held=N] [parked=N] [window=N]
  *     publish EVENT… [key=K] [ttl=MS]    join C    leave C    credit C EVENTS [BYTES]
  *     accept|release|reject|renew C EVENT… [delay=MS] [cumulative]
  *     wait MS    letters up|down    rights known|unknown|none    pause    resume
- *     write (the cursor)    crash    stuck    books    cursor    reading
+ *     write (the cursor)    crash    stuck    books    cursor    reading    waiting
  *     reads again off|on    trim EVENT (and all before it)
  */
 export class Scenario {
@@ -38,6 +38,7 @@ export class Scenario {
   #rights: boolean | undefined = true;
   #heldMax = 1000;
   #parkedKeysMax = 100;
+  #retryWindow = 16;
   #readsAgain = true;
   /** First position that is still stored. */
   #first = 1;
@@ -110,6 +111,12 @@ export class Scenario {
       const how = stopped ?? (saturated ? 'waits for consumers' : 'goes on');
       this.#say(`${how}; ${parkedEvents} events of ${parkedKeys} keys parked`);
     },
+    waiting: () => {
+      const { delayed, nextDueMs, paced, retryWindow } = this.#at.waiting;
+      const next = nextDueMs === 0 ? '' : `, the next one for ${nextDueMs - this.#nowMs} ms`;
+      const slow = retryWindow === 0 ? '' : `; ${paced} for room in a window of ${retryWindow}`;
+      this.#say(`${delayed} wait for a delay${next}${slow}`);
+    },
     stuck: () => {
       for (const { key, consumer, heldMs, waiting, parked, failures } of this.#at.stuckKeys(20)) {
         const who = consumer === '' ? 'nobody' : consumer;
@@ -135,6 +142,7 @@ export class Scenario {
     const number = (name: string, otherwise: number) => Number(option(name) ?? otherwise);
     this.#heldMax = number('held', 1000);
     this.#parkedKeysMax = number('parked', 100);
+    this.#retryWindow = number('window', 16);
     const kind = (option('retry') ?? 'exponential') as SubscriptionSpec['retry']['kind'];
     this.#spec = checkSubscription({
       name: 's',
@@ -165,6 +173,7 @@ export class Scenario {
       heldBytesMax: 1_000_000,
       parkedKeysMax: this.#parkedKeysMax,
       cursorBytesMax: 1_000_000,
+      retryWindow: this.#retryWindow,
     });
     const { floor = 1, settled = [], state } = this.#cursor ?? {};
     engine.openPartition(0, floor, settled, state && decodeState(state));
