@@ -3,41 +3,38 @@ import type { GovernanceView } from '@eventmesh/clients';
 import { Action } from '@eventmesh/proto-gen/acl';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../control/directory.ts';
-import type { Runners } from '../deliver/runners.ts';
-import type { Logs } from '../logs.ts';
+import type { LostRanges } from '../link/lost-ranges.ts';
 import type { SiteBooks } from '../peer/site-books.ts';
 import { callerOf, denied, type CallerSession } from '../session.ts';
-import type { Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
-import { checkBooks } from './read-books.ts';
+import { lostFindings } from './lost-findings.ts';
+import type { Inspector } from './memory.ts';
+import { checkBooks, type BooksDeps } from './read-books.ts';
 import { storeView } from './store-view.ts';
 import type { Tracer } from './tracer.ts';
 import type { Why } from './why/why.ts';
 
-export interface InspectDeps {
+export interface InspectDeps extends BooksDeps {
   readonly directory: Directory;
   readonly ledger: Ledger;
-  readonly journal: Journal;
-  readonly runners: Runners;
   readonly books: Pick<SiteBooks, 'of'>;
-  readonly logs: Logs;
   readonly store: EventStore;
   readonly tracer: Tracer;
   readonly why: Why;
   readonly policies: GovernanceView;
   readonly site: string;
+  readonly lost: Pick<LostRanges, 'of'>;
 }
 
 /** Looking without touching, for whoever has the right to `inspect`. */
 export function createInspectPort(deps: InspectDeps): InspectPort {
   return {
     async trace(session, eventId, source) {
-      const caller = inspector(session, 'trace');
-      return deps.tracer.trace(caller.principal.tenant, eventId, source);
+      return deps.tracer.trace(inspector(session, 'trace'), eventId, source);
     },
 
     async sites(session) {
-      const { tenant } = inspector(session, 'sites').principal;
+      const { tenant } = allowed(session, 'sites').principal;
       const topology = await deps.directory.topology();
       return {
         site: topology.site,
@@ -54,11 +51,12 @@ export function createInspectPort(deps: InspectDeps): InspectPort {
           nextHop,
           cost,
         })),
+        lost: await deps.lost.of(tenant),
       };
     },
 
     async ledger(session) {
-      const { tenant } = inspector(session, 'ledger').principal;
+      const { tenant } = inspector(session, 'ledger');
       // What a broadcast has done its parts have done.
       const mine = [...deps.directory.subscriptions.values()].filter(
         ({ tenant: of, ephemeral, mode, deliveryClass }) =>
@@ -81,26 +79,35 @@ export function createInspectPort(deps: InspectDeps): InspectPort {
     },
 
     async checkLedger(session) {
-      return checkBooks(deps, inspector(session, 'ledger').principal.tenant);
+      const asks = inspector(session, 'ledger');
+      const { tenant } = asks;
+      const lost = lostFindings(tenant, await deps.lost.of(tenant));
+      return [...(await checkBooks(deps, asks)), ...lost];
     },
 
     async why(session, query) {
-      return deps.why.report(inspector(session, 'why').principal.tenant, query);
+      return deps.why.report(inspector(session, 'why'), query);
     },
 
     async store(session) {
-      const { tenant } = inspector(session, 'store').principal;
+      const { tenant } = allowed(session, 'store').principal;
       return storeView(deps.store, deps.policies, deps.site, tenant);
     },
 
     async topics(session) {
-      const caller = inspector(session, 'topics');
+      const caller = allowed(session, 'topics');
       return deps.ledger.topics(caller.principal.tenant);
     },
   };
 }
 
-function inspector(session: Session, what: string): CallerSession {
+/** Who asks for what the other emeshers of the site are asked for, too. */
+function inspector(session: Session, resource: Inspector['resource']): Inspector {
+  const caller = allowed(session, resource);
+  return { tenant: caller.principal.tenant, caller, resource };
+}
+
+function allowed(session: Session, what: string): CallerSession {
   const caller = callerOf(session);
   if (!caller.grants.can(Action.INSPECT, what)) throw denied('inspect', what);
   return caller;

@@ -9,9 +9,8 @@ import { Why } from './why/why.ts';
 
 export interface InspectionDeps
   extends
-    Omit<InspectDeps, 'tracer' | 'why' | 'policies' | 'journal' | 'runners'>,
-    Omit<ExplainerDeps, 'nextHop' | 'policies' | 'runners'> {
-  readonly runners: InspectDeps['runners'];
+    Omit<InspectDeps, 'tracer' | 'why' | 'policies' | 'logs'>,
+    Omit<ExplainerDeps, 'nextHop' | 'policies' | 'directory'> {
   readonly policies: GovernanceView;
   readonly links: ReadonlyMap<string, LinkClient>;
   readonly logger: Logger;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { NO_COUNTS } from '@eventmesh/delivery';
 import {
+  silenceFindings,
   subscriptionFindings,
   tenantFindings,
   type SubscriptionBooks,
@@ -21,7 +22,8 @@ const tenant: TenantBooks = {
   tenant: 't',
   stored: 12,
   receipts: 12,
-  shared: false,
+  emeshers: 1,
+  others: false,
   lettersWritten: 2,
   lettersCounted: 2,
 };
@@ -67,15 +69,31 @@ describe('reconciling a tenant with the store', () => {
     ['all in order', {}, ['ok', 'ok']],
     ['a receipt without a record', { stored: 11 }, ['difference', 'ok']],
     ['a record without a receipt', { stored: 13 }, ['difference', 'ok']],
-    ['records of other emeshers', { stored: 13, shared: true }, ['unknown', 'ok']],
+    ['records of other emeshers', { stored: 13, others: true }, ['unknown', 'ok']],
     [
-      'a receipt without a record at a shared site',
-      { stored: 11, shared: true },
+      'a receipt without a record, though others have written',
+      { stored: 11, others: true },
       ['difference', 'ok'],
     ],
     ['a dead letter that was never written', { lettersWritten: 1 }, ['ok', 'difference']],
     ['letters of deleted subscriptions', { lettersWritten: 5 }, ['ok', 'ok']],
   ])('%s', (_, more, verdicts) => {
     expect(tenantFindings({ ...tenant, ...more }).map(({ verdict }) => verdict)).toEqual(verdicts);
+  });
+});
+
+describe('books that are not told', () => {
+  it('are a finding of their own, which names who did not tell them', () => {
+    const silent = [{ site: 'west', emesher: 'west-2', reason: 'it did not answer' }];
+    expect(silenceFindings('t', 1, [])).toEqual([]);
+    expect(silenceFindings('t', 1, silent)).toMatchObject([
+      {
+        check: 'emeshers',
+        expected: 2,
+        counted: 1,
+        verdict: 'unknown',
+        detail: expect.stringContaining('west-2 (it did not answer)'),
+      },
+    ]);
   });
 });

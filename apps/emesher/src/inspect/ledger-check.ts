@@ -1,11 +1,11 @@
-import type { LedgerFinding } from '@eventmesh/adapter-api';
+import type { LedgerFinding, SilentEmesher } from '@eventmesh/adapter-api';
 import type { Counters } from '@eventmesh/delivery';
 
 /** The books of a subscription beside what the store says of its progress. */
 export interface SubscriptionBooks {
   readonly tenant: string;
   readonly name: string;
-  readonly counters: Counters;
+  readonly counters: Omit<Counters, 'redelivered' | 'filterErrors'>;
   readonly held: number;
   /** By partition: where its books begin, and how many positions from there it is done with. */
   readonly partitions: readonly {
@@ -68,12 +68,17 @@ function progressFinding({ tenant, name, counters, partitions }: SubscriptionBoo
 
 export interface TenantBooks {
   readonly tenant: string;
-  /** Records that the log has more than when this emesher came to know it. */
+  /** Records that the log has more than when the first of the emeshers came to know it. */
   readonly stored: number;
-  /** Receipts that came back for them: of clients, of links, and of what the mesh itself publishes. */
+  /**
+   * Receipts that came back to the emeshers for them: of clients, of links, and of what the mesh
+   * itself publishes.
+   */
   readonly receipts: number;
-  /** Whether other emeshers of the site write to the log, too. */
-  readonly shared: boolean;
+  /** Emeshers of the site whose receipts these are. */
+  readonly emeshers: number;
+  /** Whether others have written to the log, whose receipts nobody can tell. */
+  readonly others: boolean;
   /** Dead letters ever written, and those that the subscriptions count. */
   readonly lettersWritten: number;
   readonly lettersCounted: number;
@@ -81,19 +86,10 @@ export interface TenantBooks {
 
 /** What was accepted and arrived is in the log; what was given up is among the dead letters. */
 export function tenantFindings(books: TenantBooks): LedgerFinding[] {
-  const { tenant, stored, receipts, shared } = books;
-  const { lettersWritten, lettersCounted } = books;
+  const { tenant, lettersWritten, lettersCounted } = books;
   const surplus = lettersWritten - lettersCounted;
   return [
-    {
-      tenant,
-      subscription: '',
-      check: 'stored',
-      expected: stored,
-      counted: receipts,
-      verdict: receipts === stored ? 'ok' : receipts < stored && shared ? 'unknown' : 'difference',
-      detail: `receipts since this emesher started = new records of the log${storedMeaning(stored, receipts, shared)}`,
-    },
+    storedFinding(books),
     {
       tenant,
       subscription: '',
@@ -111,9 +107,46 @@ export function tenantFindings(books: TenantBooks): LedgerFinding[] {
   ];
 }
 
-function storedMeaning(stored: number, receipts: number, shared: boolean): string {
-  if (receipts === stored) return '';
-  if (receipts > stored) return '; a receipt was given for what the log does not have';
-  if (shared) return '; the other emeshers of the site have written the rest';
-  return '; something was stored whose receipt did not come back, or another emesher has written';
+function storedFinding({ tenant, stored, receipts, emeshers, others }: TenantBooks): LedgerFinding {
+  const whose = emeshers === 1 ? 'this emesher' : `the first of ${emeshers} emeshers`;
+  const verdict =
+    receipts === stored ? 'ok' : receipts < stored && others ? 'unknown' : 'difference';
+  const meaning =
+    receipts === stored
+      ? ''
+      : receipts > stored
+        ? '; a receipt was given for what the log does not have'
+        : others
+          ? '; emeshers that do not answer, have left or have begun again may have written the rest'
+          : '; something was stored whose receipt did not come back';
+  return {
+    tenant,
+    subscription: '',
+    check: 'stored',
+    expected: stored,
+    counted: receipts,
+    verdict,
+    detail: `receipts since ${whose} started = new records of the log${meaning}`,
+  };
+}
+
+/** What of the site could not be compared; nothing when all its emeshers have answered. */
+export function silenceFindings(
+  tenant: string,
+  answered: number,
+  silent: readonly SilentEmesher[],
+): LedgerFinding[] {
+  if (silent.length === 0) return [];
+  const who = silent.map(({ emesher, reason }) => `${emesher} (${reason})`).join('; ');
+  return [
+    {
+      tenant,
+      subscription: '',
+      check: 'emeshers',
+      expected: answered + silent.length,
+      counted: answered,
+      verdict: 'unknown',
+      detail: `not all emeshers of the site have told their books: ${who}; what runs there is compared by its cursors`,
+    },
+  ];
 }

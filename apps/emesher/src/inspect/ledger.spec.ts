@@ -28,6 +28,7 @@ const running = (name: string) => ({
     parkedKeys: 0,
     cursorBytes: 0,
     stopped: undefined,
+    waiting: { delayed: 0, nextDueMs: 0, paced: 0, retryWindow: 0 },
   },
   countersAtStart: { ...NO_COUNTS, delivered: 100 },
 });

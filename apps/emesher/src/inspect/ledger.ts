@@ -1,9 +1,10 @@
-import type { LedgerLine, Principal, TopicView } from '@eventmesh/adapter-api';
+import type { LedgerLine, TopicView } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Counters, Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import { emesherMetrics } from '../metrics.ts';
+import type { CallerSession } from '../session.ts';
 import type { Refusals } from './refusals.ts';
 import type { ServedBy } from './served-by.ts';
 import { tellStuckKeys, type Ordered } from './stuck-keys.ts';
@@ -93,8 +94,15 @@ export class Ledger {
   }
 
   /** A refusal at the gate; those for want of right go to the audit. */
-  refused(principal: Principal, topic: string, event: Uint8Array, error: MeshError): void {
-    this.#refusals.note(principal, topic, event, error);
+  refused(
+    { principal, grants }: Pick<CallerSession, 'principal' | 'grants'>,
+    topic: string,
+    event: Uint8Array,
+    error: MeshError,
+  ): void {
+    const policyRevision = this.#policies.revision;
+    const grantsRevision = Math.max(0, grants.revision);
+    this.#refusals.note(principal, topic, event, error, { policyRevision, grantsRevision });
     this.metrics.refused.inc({ tenant: principal.tenant, code: error.code });
     if (error.code !== 'PermissionDenied') return;
     this.#policies.audit({

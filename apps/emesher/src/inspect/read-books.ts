@@ -1,60 +1,87 @@
-import type { LedgerFinding } from '@eventmesh/adapter-api';
+import type { LedgerFinding, SilentEmesher } from '@eventmesh/adapter-api';
 import { NO_COUNTS, decodeState, sumCounters, type Subscription } from '@eventmesh/delivery';
 import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
 import type { Directory } from '../control/directory.ts';
-import type { Runners } from '../deliver/runners.ts';
 import type { Logs } from '../logs.ts';
-import type { Journal } from './journal.ts';
 import {
+  silenceFindings,
   subscriptionFindings,
   tenantFindings,
   type SubscriptionBooks,
-  type TenantBooks,
 } from './ledger-check.ts';
+import { lastOf, type EmesherBooks, type RunningBooks } from './local-books.ts';
+import type { Inspector } from './memory.ts';
 
 export interface BooksDeps {
-  readonly directory: Directory;
-  readonly journal: Pick<Journal, 'receipts'>;
-  readonly runners: Pick<Runners, 'find'>;
-  readonly logs: Logs;
-  readonly store: EventStore;
+  readonly directory: Pick<Directory, 'subscriptions'>;
+  /** The books at each emesher of the site that tells them, and who does not. */
+  readonly siteBooks: (inspector: Inspector) => Promise<{
+    readonly told: readonly EmesherBooks[];
+    readonly silent: readonly SilentEmesher[];
+  }>;
+  readonly logs: Pick<Logs, 'name'>;
+  readonly store: Pick<EventStore, 'logInfo' | 'loadCursor'>;
 }
 
-/** Reads the counters and what the store has, and compares them. */
-export async function checkBooks(deps: BooksDeps, tenant: string): Promise<LedgerFinding[]> {
-  const { directory, store, logs } = deps;
-  const durable = [...directory.subscriptions.values()].filter(
-    (each) => each.tenant === tenant && each.deliveryClass === 'durable' && !each.ephemeral,
-  );
+/** Reads the counters of the site and what the store has, and compares them. */
+export async function checkBooks(deps: BooksDeps, inspector: Inspector): Promise<LedgerFinding[]> {
+  const { directory, siteBooks, store, logs } = deps;
+  const { tenant } = inspector;
+  // Counters first: what is stored meanwhile must not look like a receipt without a record.
+  const { told, silent } = await siteBooks(inspector);
   const partitions = (await store.logInfo(logs.name(tenant)))?.partitions ?? [];
+  const running = newest(told.flatMap((books) => books.running));
   const all: SubscriptionBooks[] = [];
-  for (const subscription of durable) all.push(await booksOf(deps, subscription, partitions));
-  const counted = all.reduce((sum, { counters }) => sum + counters.deadLettered, 0);
+  for (const each of directory.subscriptions.values()) {
+    if (each.tenant !== tenant || each.deliveryClass !== 'durable' || each.ephemeral) continue;
+    const books = running.get(each.name);
+    if (books === undefined) all.push(await cursorBooks(deps, each, partitions));
+    else all.push(withFirst(tenant, books, partitions));
+  }
+  const letters = await store.logInfo(`dead.${tenant}`);
+  const bases = told.map(({ base }) => base);
+  const others = silent.length > 0 || new Set(bases).size > 1;
   return [
-    ...tenantFindings(await tenantBooks(deps, tenant, counted)),
+    ...silenceFindings(tenant, told.length, silent),
+    ...tenantFindings({
+      tenant,
+      stored: lastOf(partitions) - Math.min(...bases),
+      receipts: told.reduce((sum, { receipts }) => sum + receipts, 0),
+      emeshers: told.length,
+      others: others || told.some(({ othersLeft }) => othersLeft),
+      lettersWritten: lastOf(letters?.partitions ?? []),
+      lettersCounted: all.reduce((sum, { counters }) => sum + counters.deadLettered, 0),
+    }),
     ...all.flatMap(subscriptionFindings),
   ];
 }
 
-/** From the engine when the subscription runs here, else from its cursors. */
-async function booksOf(
-  { runners, store, logs }: BooksDeps,
+/** While a subscription moves two emeshers may tell of it. */
+function newest(all: readonly RunningBooks[]): ReadonlyMap<string, RunningBooks> {
+  return new Map(all.toSorted((a, b) => a.epoch - b.epoch).map((books) => [books.name, books]));
+}
+
+const withFirst = (
+  tenant: string,
+  { name, counters, held, partitions }: RunningBooks,
+  stored: readonly PartitionInfo[],
+): SubscriptionBooks => ({
+  tenant,
+  name,
+  counters,
+  held,
+  partitions: partitions.map((each) => ({
+    ...each,
+    first: stored.find(({ partition }) => partition === each.partition)?.first ?? 0,
+  })),
+});
+
+/** Of a subscription that no emesher runs, or none that answers. */
+async function cursorBooks(
+  { store, logs }: BooksDeps,
   { tenant, name }: Subscription,
   partitions: readonly PartitionInfo[],
 ): Promise<SubscriptionBooks> {
-  const engine = runners.find(tenant, name)?.engine;
-  if (engine !== undefined) {
-    return {
-      tenant,
-      name,
-      counters: engine.counters,
-      held: engine.held,
-      partitions: partitions.map(({ partition, first }) => {
-        const { start, next } = engine.partition(partition);
-        return { partition, start, looked: next - (start ?? next), first };
-      }),
-    };
-  }
   const counters = [NO_COUNTS];
   const read: SubscriptionBooks['partitions'][number][] = [];
   for (const { partition, first } of partitions) {
@@ -74,27 +101,3 @@ async function booksOf(
   }
   return { tenant, name, counters: sumCounters(counters), held: 0, partitions: read };
 }
-
-async function tenantBooks(
-  { directory, journal, store, logs }: BooksDeps,
-  tenant: string,
-  lettersCounted: number,
-): Promise<TenantBooks> {
-  // As the log was when this emesher came to know it, and as it is.
-  const before = (await logs.ensure(tenant)).partitions;
-  // Counters first: what is stored meanwhile must not look like a receipt without a record.
-  const receipts = journal.receipts(tenant);
-  const after = (await store.logInfo(logs.name(tenant)))?.partitions ?? [];
-  const letters = await store.logInfo(`dead.${tenant}`);
-  return {
-    tenant,
-    stored: lastOf(after) - lastOf(before),
-    receipts,
-    shared: directory.sisters.length > 0,
-    lettersWritten: lastOf(letters?.partitions ?? []),
-    lettersCounted,
-  };
-}
-
-const lastOf = (partitions: readonly PartitionInfo[]): number =>
-  partitions.reduce((sum, { last }) => sum + last, 0);

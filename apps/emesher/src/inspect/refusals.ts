@@ -14,7 +14,13 @@ export interface Refusal {
   readonly message: string;
   /** Microseconds since the epoch. */
   readonly timeUs: number;
+  /** By which it was refused; 0 when not known. */
+  readonly policyRevision: number;
+  readonly grantsRevision: number;
 }
+
+/** The rules that were in force. */
+export type Revisions = Pick<Refusal, 'policyRevision' | 'grantsRevision'>;
 
 /** Longest text that is kept of what a caller has sent. */
 const TEXT_LENGTH_MAX = 256;
@@ -35,7 +41,13 @@ export class Refusals {
     this.#now = now;
   }
 
-  note({ tenant, name }: Principal, topic: string, event: Uint8Array, error: MeshError): void {
+  note(
+    { tenant, name }: Principal,
+    topic: string,
+    event: Uint8Array,
+    error: MeshError,
+    { policyRevision, grantsRevision }: Revisions,
+  ): void {
     if (this.#max === 0) return;
     const { id, source } = namesOf(event);
     this.#ring[this.#next] = {
@@ -48,6 +60,8 @@ export class Refusals {
       reason: error.reason ?? '',
       message: cut(error.message),
       timeUs: this.#now(),
+      policyRevision,
+      grantsRevision,
     };
     this.#next = (this.#next + 1) % this.#max;
   }

@@ -24,7 +24,8 @@ const key = (name: string, consumer: string, heldMs: number): StuckKey => ({
   failures: 0,
 });
 
-const IDLE = { parkedEvents: 0, parkedKeys: 0, cursorBytes: 0, stopped: undefined };
+const waiting = { delayed: 0, nextDueMs: 0, paced: 0, retryWindow: 0 };
+const IDLE = { parkedEvents: 0, parkedKeys: 0, cursorBytes: 0, stopped: undefined, waiting };
 
 describe('the metrics of stuck keys', () => {
   it('say who holds which, leave out what is merely out, and forget what got unstuck', async () => {
@@ -32,7 +33,8 @@ describe('the metrics of stuck keys', () => {
     const live = metrics.use(emesherMetrics);
     const keys = [key('x', 'c', 30_000), key('y', 'c', 20_000), key('z', '', 10_000)];
     const stopped = 'keys' as const;
-    const more = { parkedEvents: 70, parkedKeys: 2, cursorBytes: 300, stopped };
+    const slow = { delayed: 5, nextDueMs: 99, paced: 4, retryWindow: 17 };
+    const more = { parkedEvents: 70, parkedKeys: 2, cursorBytes: 300, stopped, waiting: slow };
     const engine = { ...more, stuckKeys: () => [...keys, key('fine', 'd', 9000)] };
     const value = (name: string, labels: object) =>
       metrics.value(`eventmesh_subscription_${name}`, {
@@ -49,9 +51,13 @@ describe('the metrics of stuck keys', () => {
     expect(await value('parked_keys', {})).toBe(2);
     expect(await value('cursor_bytes', {})).toBe(300);
     expect(await value('stopped', { by: 'keys' })).toBe(1);
+    expect(await value('delayed', {})).toBe(5);
+    expect(await value('paced', {})).toBe(4);
+    expect(await value('retry_window', {})).toBe(17);
     tellStuckKeys(live, []);
     expect(await value('parked', {})).toBe(0);
     expect(await value('stopped', { by: 'keys' })).toBe(0);
+    expect(await value('retry_window', {})).toBe(0);
     expect(await value('stuck_keys', { consumer: 'c' })).toBe(0);
   });
 

@@ -1,4 +1,4 @@
-import type { Stopped, StuckKey, Subscription } from '@eventmesh/delivery';
+import type { Stopped, StuckKey, Subscription, Waiting } from '@eventmesh/delivery';
 import type { LiveMetrics } from '@eventmesh/telemetry';
 import type { emesherMetrics } from '../metrics.ts';
 
@@ -14,7 +14,15 @@ const STUCK_KEYS_NAMED_MAX = 10;
 
 type StuckKeyMetrics = Pick<
   LiveMetrics<typeof emesherMetrics>,
-  'stuckKeys' | 'stuckKeySeconds' | 'parked' | 'parkedKeys' | 'cursorBytes' | 'stopped'
+  | 'stuckKeys'
+  | 'stuckKeySeconds'
+  | 'parked'
+  | 'parkedKeys'
+  | 'cursorBytes'
+  | 'stopped'
+  | 'delayed'
+  | 'paced'
+  | 'retryWindow'
 >;
 
 export interface Ordered {
@@ -25,6 +33,7 @@ export interface Ordered {
     readonly parkedKeys: number;
     readonly cursorBytes: number;
     readonly stopped: Stopped | undefined;
+    readonly waiting: Waiting;
   };
 }
 
@@ -36,6 +45,9 @@ export function tellStuckKeys(metrics: StuckKeyMetrics, running: Iterable<Ordere
   metrics.parkedKeys.reset();
   metrics.cursorBytes.reset();
   metrics.stopped.reset();
+  metrics.delayed.reset();
+  metrics.paced.reset();
+  metrics.retryWindow.reset();
   for (const { subscription, engine } of running) {
     const { tenant, name } = subscription;
     const labelled = { tenant, subscription: name };
@@ -43,6 +55,10 @@ export function tellStuckKeys(metrics: StuckKeyMetrics, running: Iterable<Ordere
     metrics.parkedKeys.set(labelled, engine.parkedKeys);
     metrics.cursorBytes.set(labelled, engine.cursorBytes);
     if (engine.stopped !== undefined) metrics.stopped.set({ ...labelled, by: engine.stopped }, 1);
+    const { delayed, paced, retryWindow } = engine.waiting;
+    metrics.delayed.set(labelled, delayed);
+    metrics.paced.set(labelled, paced);
+    if (retryWindow > 0) metrics.retryWindow.set(labelled, retryWindow);
     const all = engine.stuckKeys(STUCK_KEYS_COUNTED_MAX);
     const stuck = all.filter(({ heldMs }) => heldMs >= STUCK_AFTER_MS);
     for (const { consumer } of stuck) {

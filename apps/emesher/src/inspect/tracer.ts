@@ -1,28 +1,20 @@
-import type { TraceStep } from '@eventmesh/adapter-api';
+import type { Trace, TraceStep } from '@eventmesh/adapter-api';
 import type { TraceStep as WireStep } from '@eventmesh/proto-gen/link';
-import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { LinkClient } from '../link/link-client.ts';
-import type { Logs } from '../logs.ts';
 import { ASK_TIMEOUT_MS, askAround } from './ask-around.ts';
-import { readRecord } from './find-event.ts';
-import type { Journal } from './journal.ts';
+import { readCopies, type Copy, type FindDeps } from './find-event.ts';
+import type { Inquiry, Inspector } from './memory.ts';
+import { silentFromWire } from './why/wire.ts';
 
-export interface TracerDeps {
-  readonly site: string;
-  readonly journal: Journal;
-  readonly store: EventStore;
-  readonly logs: Logs;
+export interface TracerDeps extends Pick<FindDeps, 'site' | 'store' | 'logs'> {
+  /** Begins an inspection at all emeshers of the site. */
+  readonly inquire: (inspector: Inspector) => Inquiry;
   readonly logger: Logger;
   readonly links: ReadonlyMap<string, LinkClient>;
 }
 
-export interface Trace {
-  readonly steps: readonly TraceStep[];
-  readonly unreachableSites: readonly string[];
-}
-
-/** Where an event went: this site's part from the journal and the store, the rest by asking on. */
+/** Where an event went: this site's part from its emeshers and the store, the rest by asking on. */
 export class Tracer {
   readonly #deps: TracerDeps;
 
@@ -31,38 +23,53 @@ export class Tracer {
   }
 
   async trace(
-    tenant: string,
+    inspector: Inspector,
     id: string,
     source: string | undefined,
     visited: readonly string[] = [],
   ): Promise<Trace> {
-    const { site, journal, links, logger } = this.#deps;
-    const steps: TraceStep[] = [];
-    for (const known of journal.find(tenant, id, source)) {
-      steps.push(await this.#accepted(known), ...journal.steps(known));
-    }
+    const { site, links, logger } = this.#deps;
+    const own = await this.#here(inspector, id, source);
     const { answers, unreachable } = await askAround(
       links,
       [...visited, site],
       logger,
-      (link, seen) => this.#ask(link, tenant, id, source, seen),
+      (link, seen) => this.#ask(link, inspector.tenant, id, source, seen),
       (answer) => answer.steps.map((step) => step.site),
     );
-    steps.push(...answers.flatMap((answer) => answer.steps));
-    const further = answers.flatMap((answer) => answer.unreachableSites);
+    const all = [own, ...answers];
+    const further = all.flatMap((answer) => answer.unreachableSites);
     return {
-      steps: distinct(steps),
+      steps: distinct(all.flatMap((answer) => answer.steps)),
       unreachableSites: [...new Set([...unreachable, ...further])],
+      silentEmeshers: all.flatMap((answer) => answer.silentEmeshers),
     };
   }
 
-  async #accepted(known: ReturnType<Journal['find']>[number]): Promise<TraceStep> {
-    const { site, store, logs } = this.#deps;
-    const { tenant, partition, position, source, topic } = known;
+  async #here(inspector: Inspector, id: string, source: string | undefined): Promise<Trace> {
+    const { site, inquire } = this.#deps;
+    const inquiry = inquire(inspector);
+    const { places } = await inquiry.recall(id, source);
+    const event = { tenant: inspector.tenant, id, source };
+    const copies = await readCopies(this.#deps, event, places);
+    const { steps } = await inquiry.locate(copies, { stepsOnly: true });
+    const told = copies.flatMap((copy) => {
+      const { partition, position, source: from, topic } = copy;
+      const about = { site, source: from, topic };
+      const own = steps.filter(
+        (step) => step.partition === partition && step.position === position,
+      );
+      return [this.#accepted(copy), ...own.map((step) => ({ ...about, ...step }))];
+    });
+    return { steps: told, unreachableSites: [], silentEmeshers: inquiry.silent };
+  }
+
+  #accepted({ record, partition, position, source, topic }: Copy): TraceStep {
+    const { site } = this.#deps;
     const place = { site, subject: topic, partition, position, source, topic };
-    const record = await readRecord(store, logs.name(tenant), partition, position);
     if (record === undefined) {
-      return { ...place, step: 'accepted', timeUs: 0, detail: 'no longer in the store' };
+      const detail = 'no longer in the store; known by a fingerprint of its id';
+      return { ...place, step: 'accepted', timeUs: 0, detail };
     }
     const to = record.destinations.length === 0 ? 'nobody else' : record.destinations.join(', ');
     return {
@@ -80,13 +87,14 @@ export class Tracer {
     source: string | undefined,
     visited: string[],
   ): Promise<Trace> {
-    const { steps, unreachableSites } = await link.client.trace(
+    const { steps, unreachableSites, silentEmeshers } = await link.client.trace(
       { tenant, eventId, source: source ?? '', visited },
       { timeoutMs: ASK_TIMEOUT_MS },
     );
     return {
       steps: steps.map(fromWire),
       unreachableSites,
+      silentEmeshers: silentEmeshers.map(silentFromWire),
     };
   }
 }

@@ -13,18 +13,21 @@ import { PeerService, type ApplyRequest, type DirectRequest } from '@eventmesh/p
 import type { Router, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto, storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import type { DeadChanges } from '../dead/changes.ts';
+import { lostRangeFromWire, type LostRanges } from '../link/lost-ranges.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
 import type { Replays } from '../replay/replays.ts';
 import { serveAttach, type AttachServiceDeps } from './attach-service.ts';
+import { inspectCalls, type InspectServiceDeps } from './inspect-service.ts';
 import type { SiteBooks } from './site-books.ts';
 import type { SiteChanges } from './site-changes.ts';
 
-export interface PeerServiceDeps extends AttachServiceDeps {
+export interface PeerServiceDeps extends AttachServiceDeps, InspectServiceDeps {
   readonly direct: DirectSwitch;
   readonly changes: SiteChanges;
   readonly books: SiteBooks;
   readonly dead: { readonly changes: DeadChanges };
   readonly replays: Replays;
+  readonly lost: Pick<LostRanges, 'told'>;
   /** Hands a record to the links of this emesher. */
   readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => unknown;
 }
@@ -72,8 +75,13 @@ export function addPeerService(
         const moved = await changes.seekHere(there, startFromProto(needed('start', start)));
         return { subscription: subscriptionToProto(moved) };
       },
+      async tellLost({ tenant, partition, range }) {
+        deps.lost.told(tenant, lostRangeFromWire(partition, needed('range', range)));
+        return {};
+      },
       ...deadLetterCalls(deps),
       ...replayCalls(deps),
+      ...inspectCalls(deps),
     },
     bearerGuard(token),
   );

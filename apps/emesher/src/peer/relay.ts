@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Delivery, DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
+import type { Delivery, DeliverySink, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import type { AttachRequestSchema, OpenSchema } from '@eventmesh/proto-gen/peer';
 import { Settle_Outcome } from '@eventmesh/proto-gen/subscriber';
@@ -81,11 +81,11 @@ class RelayStream implements Hold {
   }
 
   /** The owner tells later what it refuses. */
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): readonly number[] {
-    if (this.#over) return ids;
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {
+    if (this.#over) return { refused: ids, count: 0 };
     const value = { ids: ids.map(BigInt), cumulative, ...settleToWire(outcome) };
     this.#send({ message: { case: 'settle', value } });
-    return [];
+    return { refused: [], count: cumulative ? undefined : ids.length };
   }
 
   async detach(): Promise<void> {
@@ -140,8 +140,8 @@ class RelayStream implements Hold {
     } else if (message.case === 'settleRefused') {
       this.#sink.refused(message.value.ids.map(Number));
     } else if (message.case === 'gap') {
-      const { partition, fromPosition, toPosition } = message.value;
-      this.#sink.gap({ partition, from: Number(fromPosition), to: Number(toPosition) });
+      const { partition, fromPosition, toPosition, reason } = message.value;
+      this.#sink.gap({ partition, from: Number(fromPosition), to: Number(toPosition), reason });
     }
   }
 

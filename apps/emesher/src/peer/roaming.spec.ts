@@ -1,6 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
-import type { Delivery, DeliverySink } from '@eventmesh/adapter-api';
+import type { Delivery, DeliverySink, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { movedError, type Hold } from '../deliver/hold.ts';
 import { Roaming } from './roaming.ts';
@@ -22,9 +22,9 @@ class Owner implements Hold {
     this.bytes += bytes;
   }
 
-  settle(ids: readonly number[]): readonly number[] {
+  settle(ids: readonly number[]): Settled {
     this.settled.push(...ids);
-    return [];
+    return { refused: [], count: ids.length };
   }
 
   detach(): Promise<void> {
@@ -139,7 +139,10 @@ describe('a hold that moves from owner to owner', () => {
     const away = new MeshError('Unavailable', 'the registry is away');
     const { roaming, owner } = await roam((attempt) => (attempt === 0 ? undefined : away));
     owner().sink.ended(movedError('work'));
-    expect(roaming.settle([1, 2], { kind: 'accept' }, false)).toEqual([1, 2]);
+    expect(roaming.settle([1, 2], { kind: 'accept' }, false)).toEqual({
+      refused: [1, 2],
+      count: 0,
+    });
     await roaming.detach();
   });
 

@@ -1,4 +1,4 @@
-import type { Delivery, DeliverySink, SettleOutcome } from '@eventmesh/adapter-api';
+import type { Delivery, DeliverySink, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { isMoved, type Hold, type TakeHold } from '../deliver/hold.ts';
 
@@ -66,8 +66,8 @@ export class Roaming {
     else this.#hold?.credit(events, bytes);
   }
 
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): readonly number[] {
-    return this.#hold?.settle(ids, outcome, cumulative) ?? ids;
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {
+    return this.#hold?.settle(ids, outcome, cumulative) ?? { refused: ids, count: 0 };
   }
 
   async detach(): Promise<void> {

@@ -120,8 +120,16 @@ function sum(parts: readonly SubscriptionStatus[]): SubscriptionStatus {
     parked: add(({ parked }) => parked),
     parkedKeys: add(({ parkedKeys }) => parkedKeys),
     stopped: parts.find(({ stopped }) => stopped !== '')?.stopped ?? '',
+    delayed: add(({ delayed }) => delayed),
+    nextDueMs: earliest(parts.map(({ nextDueMs }) => nextDueMs)),
+    paced: add(({ paced }) => paced),
+    retryWindow: earliest(parts.map(({ retryWindow }) => retryWindow)),
   };
 }
+
+/** The least of some numbers of which 0 means none. */
+const earliest = (all: readonly number[]): number =>
+  all.reduce((least, one) => (one !== 0 && (least === 0 || one < least) ? one : least), 0);
 
 /** As many as one subscription tells. */
 const STUCK_KEYS_MAX = 20;

@@ -32,9 +32,9 @@ export class SiteChanges {
     deps.directory.listen({
       changed: (current) => void this.applyHere(current),
       deleted: (tenant, name) => void this.discardHere(tenant, name),
-      ownershipLost: () => {
-        deps.groups.moved();
-        void deps.runners.moved();
+      ownershipLost: (owned, epoch) => {
+        deps.groups.moved(owned);
+        void deps.runners.moved(owned, epoch);
       },
     });
   }

@@ -24,6 +24,10 @@ export function statusFromWire(status: WireStatus): SubscriptionStatus {
     parked: Number(status.parked),
     parkedKeys: status.parkedKeys,
     stopped: status.stopped,
+    delayed: Number(status.delayed),
+    nextDueMs: Number(status.nextDueMs),
+    paced: Number(status.paced),
+    retryWindow: status.retryWindow,
   };
 }
 

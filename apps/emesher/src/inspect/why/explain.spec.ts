@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { TraceStep } from '@eventmesh/adapter-api';
 import { SUBSCRIPTION_DEFAULTS, type Subscription } from '@eventmesh/delivery';
 import { NO_HANDLING, type RecordView } from '@eventmesh/event';
+import type { EventStep } from '../journal.ts';
 import { explain } from './explain.ts';
 import type { Facts, HeldEvent } from './facts.ts';
 import { nearestFilter } from './nearest-filter.ts';
@@ -55,16 +55,13 @@ const held = (more: Partial<HeldEvent>): Facts['place'] => ({
   ahead: 0,
   ...more,
 });
-const step = (name: string, detail = '', timeUs = 5): TraceStep => ({
-  site: 'west',
+const step = (name: string, detail = '', timeUs = 5): EventStep => ({
   timeUs,
   step: name,
   subject: 'billing',
   detail,
   partition: 0,
   position: 7,
-  source: '/s',
-  topic: 'orders/eu',
 });
 const STUCK = {
   topic: 'orders/eu',
@@ -149,6 +146,11 @@ describe('why', () => {
       { state: 'burying' },
     ],
     ['it waits for credit', { place: held({}) }, { state: 'ready' }],
+    [
+      'it has failed and is due',
+      { place: held({ failures: 3 }) },
+      { state: 'ready', reason: expect.stringContaining('room in the window of retries') },
+    ],
     [
       'acl cannot tell',
       { place: held({}), receives: undefined },

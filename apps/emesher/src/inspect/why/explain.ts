@@ -1,6 +1,7 @@
-import type { TraceStep, WhyAnswer } from '@eventmesh/adapter-api';
+import type { WhyAnswer } from '@eventmesh/adapter-api';
 import type { Stopped, StuckKey } from '@eventmesh/delivery';
 import { topicMatches } from '@eventmesh/event';
+import type { EventStep } from '../journal.ts';
 import type { Facts, HeldEvent } from './facts.ts';
 import { nearestFilter } from './nearest-filter.ts';
 
@@ -54,7 +55,7 @@ function ended({ steps }: Facts): Verdict | undefined {
 }
 
 /** `to NAME`, as deliveries are noted. */
-const consumerOf = (step: TraceStep | undefined): string => step?.detail.replace(/^to /, '') ?? '';
+const consumerOf = (step: EventStep | undefined): string => step?.detail.replace(/^to /, '') ?? '';
 
 /** Matched and not settled. */
 function held({ subscription, receives, steps, nowMs }: Facts, place: HeldEvent): Verdict {
@@ -80,7 +81,9 @@ function held({ subscription, receives, steps, nowMs }: Facts, place: HeldEvent)
   if (receives === undefined) {
     return verdict('ready', 'held: acl cannot tell whether its owner may receive it', more);
   }
-  return verdict('ready', 'waits for a consumer with credit', more);
+  const room =
+    failures === 0 ? '' : ', or for room in the window of retries (delivery.retryWindow)';
+  return verdict('ready', `waits for a consumer with credit${room}`, more);
 }
 
 /** Behind others of its key, and not in memory. */

@@ -1,22 +1,30 @@
-import type { TraceStep, WhyAnswer, WhyQuery, WhySearch } from '@eventmesh/adapter-api';
+import type { SilentEmesher, WhyAnswer, WhyQuery, WhySearch } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import { NO_HANDLING, topicMatches } from '@eventmesh/event';
+import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../../control/directory.ts';
+import type { Logs } from '../../logs.ts';
 import type { CallerSession } from '../../session.ts';
 import { findCopies, type Copy, type FindDeps } from '../find-event.ts';
-import type { Refusals } from '../refusals.ts';
+import type { EventPlace } from '../journal.ts';
+import type { Inquiry, Inspector, Located } from '../memory.ts';
+import type { Refusal } from '../refusals.ts';
 import { answerOf, type KnownCopy } from './answers.ts';
 import { explain } from './explain.ts';
+import type { Place } from './facts.ts';
 import { filterProblem } from './filter-problem.ts';
 import { linkAnswers, type LinkDeps } from './link-answers.ts';
-import { placeOf, type PlaceDeps } from './place.ts';
+import { storedPlace, type PlaceDeps, type Stored } from './place.ts';
 import { scheduledAnswers } from './scheduled.ts';
 
 export interface ExplainerDeps extends FindDeps, PlaceDeps, LinkDeps {
-  readonly directory: Directory;
-  readonly refusals: Refusals;
+  readonly store: EventStore;
+  readonly logs: Logs;
+  readonly directory: Pick<Directory, 'subscriptions'>;
+  /** Begins an inspection at all emeshers of the site. */
+  readonly inquire: (inspector: Inspector) => Inquiry;
   readonly policies: Pick<GovernanceView, 'revision'>;
   /** The rights that a subscription's deliveries are checked against. */
   readonly ownerSession: (subscription: Subscription) => Promise<CallerSession>;
@@ -27,6 +35,7 @@ export interface SiteAnswer {
   readonly answers: readonly WhyAnswer[];
   readonly searches: readonly WhySearch[];
   readonly copies: readonly KnownCopy[];
+  readonly silentEmeshers: readonly SilentEmesher[];
 }
 
 /** What an owner may receive now. */
@@ -44,21 +53,32 @@ export class Explainer {
   }
 
   /** @param known What the sites that were asked before know of the event. */
-  async explain(tenant: string, query: WhyQuery, known: readonly KnownCopy[]): Promise<SiteAnswer> {
-    const { eventId, source } = query;
-    const { copies, searches } = await findCopies(this.#deps, tenant, eventId, source);
-    const wanted = this.#subscriptions(tenant, query.subscription);
-    const answers = query.subscription === undefined ? this.#refused(tenant, eventId, source) : [];
+  async explain(
+    inspector: Inspector,
+    { eventId: id, source, subscription }: WhyQuery,
+    known: readonly KnownCopy[],
+  ): Promise<SiteAnswer> {
+    const { tenant } = inspector;
+    const inquiry = this.#deps.inquire(inspector);
+    const { places, refusals } = await inquiry.recall(id, source);
+    const event = { tenant, id, source };
+    const { copies, searches } = await findCopies(this.#deps, event, places);
+    const located = await inquiry.locate(copies, { subscription });
+    const wanted = this.#subscriptions(tenant, subscription);
+    const answers = subscription === undefined ? refusals.map((each) => this.#refused(each)) : [];
     // What was scheduled is published under its id when its time has come.
     if (copies.length === 0) {
-      answers.push(...(await scheduledAnswers(this.#deps, tenant, eventId, source)));
+      answers.push(...(await scheduledAnswers(this.#deps, tenant, id, source)));
     }
-    for (const copy of copies) answers.push(...(await this.#ofCopy(tenant, copy, wanted, query)));
+    for (const copy of copies) {
+      answers.push(...(await this.#ofCopy(copy, wanted, subscription, at(located, copy))));
+    }
     const missing = known.filter(({ source: from }) =>
       copies.every((copy) => copy.source !== from),
     );
     for (const each of missing) answers.push(...wanted.map((one) => this.#notHere(one, each)));
-    return { answers, searches, copies: copies.flatMap((copy) => this.#told(copy)) };
+    const told = copies.flatMap((copy) => this.#told(copy));
+    return { answers, searches, copies: told, silentEmeshers: inquiry.silent };
   }
 
   #subscriptions(tenant: string, name: string | undefined): readonly Subscription[] {
@@ -67,61 +87,60 @@ export class Explainer {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  #refused(tenant: string, id: string, source: string | undefined): WhyAnswer[] {
-    const { site, refusals, policies } = this.#deps;
-    return refusals.find(tenant, id, source).map((refusal) =>
-      answerOf({
-        site,
-        subject: 'publish',
-        state: 'refused',
-        reason: `${refusal.code} (${refusal.reason}) to ${refusal.principal}: ${refusal.message}`,
-        source: refusal.source,
-        topic: refusal.topic,
-        timeUs: refusal.timeUs,
-        policyRevisionNow: policies.revision,
-      }),
-    );
+  #refused(refusal: Refusal): WhyAnswer {
+    const { site, policies } = this.#deps;
+    const { code, reason, principal, message, source, topic, timeUs } = refusal;
+    return answerOf({
+      site,
+      subject: 'publish',
+      state: 'refused',
+      reason: `${code} (${reason}) to ${principal}: ${message}`,
+      source,
+      topic,
+      timeUs,
+      policyRevision: refusal.policyRevision,
+      policyRevisionNow: policies.revision,
+      grantsRevision: refusal.grantsRevision,
+    });
   }
 
   async #ofCopy(
-    tenant: string,
     copy: Copy,
     wanted: readonly Subscription[],
-    query: WhyQuery,
+    asked: string | undefined,
+    located: Located,
   ): Promise<WhyAnswer[]> {
-    const steps = this.#deps.journal.steps({ ...copy, tenant, id: query.eventId });
     const only = copy.record?.handling.onlySubscription ?? '';
     // A redriven dead letter is about one subscription; the others have their answer already.
-    const about = query.subscription !== undefined || only === '';
+    const about = asked !== undefined || only === '';
     const subscriptions = about ? wanted : wanted.filter(({ name }) => name === only);
-    const answers = subscriptions.map((one) => this.#ofSubscription(one, copy, steps));
-    if (query.subscription !== undefined) return Promise.all(answers);
-    return [...(await Promise.all(answers)), ...linkAnswers(this.#deps, tenant, copy, steps)];
+    const answers = await Promise.all(
+      subscriptions.map((one) => this.#ofSubscription(one, copy, located)),
+    );
+    if (asked !== undefined) return answers;
+    return [...answers, ...linkAnswers(this.#deps, copy, located.steps, located.links)];
   }
 
   async #ofSubscription(
     subscription: Subscription,
     copy: Copy,
-    allSteps: readonly TraceStep[],
+    located: Located,
   ): Promise<WhyAnswer> {
-    const { site, policies, now, logs, store } = this.#deps;
-    const { tenant, name } = subscription;
+    const { site, policies, now } = this.#deps;
+    const { name } = subscription;
     const { partition, position, source, topic, record } = copy;
-    const steps = allSteps.filter(({ subject }) => subject === name);
+    const steps = located.steps.filter(({ subject }) => subject === name);
     const place = { site, subject: name, source, topic, partition, position };
     if (record === undefined) {
       const accepted = steps.some(({ step, detail }) => step === 'settled' && detail === 'accept');
-      const reason = 'no longer in the store: dropped by age, by size or by hand';
-      return answerOf({ ...place, state: accepted ? 'delivered' : 'gone', reason });
+      return answerOf({ ...place, state: accepted ? 'delivered' : 'gone', reason: GONE });
     }
-    const info = await store.logInfo(logs.name(tenant));
-    const last = info?.partitions.find((each) => each.partition === partition)?.last ?? position;
     const rights = await this.#rights(subscription);
     const verdict = explain({
       subscription,
       record,
       position,
-      place: await placeOf(this.#deps, subscription, { partition, position, record, last }),
+      place: await this.#place(subscription, { partition, position, record }, located),
       steps,
       receives: rights.mayReceive(topic),
       filterProblem: filterProblem(subscription.filters, record.event),
@@ -137,6 +156,22 @@ export class Explainer {
       grantsRevision: admitted.grantsRevision,
       grantsRevisionNow: rights.revision,
     });
+  }
+
+  /** By the emesher that runs the subscription, the newest owner's word; else by its cursor. */
+  async #place(
+    subscription: Subscription,
+    stored: Omit<Stored, 'last'>,
+    { standings }: Located,
+  ): Promise<Place> {
+    const own = standings.filter((each) => each.subscription === subscription.name);
+    const [newest] = own.sort((a, b) => b.epoch - a.epoch);
+    if (newest !== undefined) return newest.place;
+    const { store, logs } = this.#deps;
+    const { partition, position } = stored;
+    const info = await store.logInfo(logs.name(subscription.tenant));
+    const last = info?.partitions.find((each) => each.partition === partition)?.last ?? position;
+    return storedPlace(this.#deps, subscription, { ...stored, last });
   }
 
   /** As at a delivery: who is not known any more may nothing, and nobody can tell while acl is away. */
@@ -176,4 +211,20 @@ export class Explainer {
     const { originSite, destinations, ingressTimeUs } = record;
     return [{ source, topic, originSite, destinations, ingressTimeUs }];
   }
+}
+
+const GONE =
+  'no longer in the store: dropped by age, by size or by hand; what is remembered of it is by a ' +
+  'fingerprint of its id, which nothing can be compared with any more';
+
+/** What is known of one copy. */
+function at({ steps, standings, links, more }: Located, copy: EventPlace): Located {
+  const here = ({ partition, position }: EventPlace) =>
+    partition === copy.partition && position === copy.position;
+  return {
+    steps: steps.filter(here),
+    standings: standings.filter(here),
+    links: links.filter(here),
+    more,
+  };
 }

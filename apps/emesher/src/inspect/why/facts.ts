@@ -1,6 +1,6 @@
-import type { TraceStep } from '@eventmesh/adapter-api';
 import type { Stopped, StuckKey, Subscription } from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
+import type { EventStep } from '../journal.ts';
 
 /** Where a stored event stands for a subscription. */
 export type Place =
@@ -42,7 +42,7 @@ export interface Facts {
   readonly position: number;
   readonly place: Place;
   /** What is remembered of the event and this subscription, oldest first. */
-  readonly steps: readonly TraceStep[];
+  readonly steps: readonly EventStep[];
   /** Whether its owner may receive the topic now; undefined while acl cannot tell. */
   readonly receives: boolean | undefined;
   /** The filter that says no, in words; undefined when all say yes. */

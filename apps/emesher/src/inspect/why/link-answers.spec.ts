@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { TraceStep } from '@eventmesh/adapter-api';
 import { decodeRecord, encodeRecord } from '@eventmesh/event';
+import type { EventStep } from '../journal.ts';
 import { linkAnswers } from './link-answers.ts';
 
 const record = decodeRecord(
@@ -18,27 +18,23 @@ const record = decodeRecord(
   ),
 );
 const copy = { partition: 0, position: 7, source: '/s', topic: 'a', record };
-const step = (name: string): TraceStep => ({
-  site: 'west',
+const step = (name: string): EventStep => ({
   timeUs: 5,
   step: name,
   subject: 'hub',
   detail: '',
   partition: 0,
   position: 7,
-  source: '/s',
-  topic: 'a',
 });
-const answers = (steps: readonly TraceStep[], up: boolean, held: boolean) =>
+const answers = (steps: readonly EventStep[], up: boolean, held: boolean) =>
   linkAnswers(
-    {
-      site: 'west',
-      nextHop: (site) => (site === 'lost' ? undefined : 'hub'),
-      linkPlace: () => ({ up, held }),
-    },
-    't',
+    { site: 'west', nextHop: (site) => (site === 'lost' ? undefined : 'hub') },
     copy,
     steps,
+    [
+      { partition: 0, position: 7, to: 'other', up: !up, held: !held },
+      { partition: 0, position: 7, to: 'hub', up, held },
+    ],
   );
 
 describe('an event on the links of a site', () => {

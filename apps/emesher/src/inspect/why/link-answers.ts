@@ -1,27 +1,25 @@
-import type { TraceStep, WhyAnswer } from '@eventmesh/adapter-api';
+import type { WhyAnswer } from '@eventmesh/adapter-api';
 import type { Copy } from '../find-event.ts';
+import type { EventStep } from '../journal.ts';
+import type { OnLink } from '../memory.ts';
 import { answerOf } from './answers.ts';
 
 export interface LinkDeps {
   readonly site: string;
   readonly nextHop: (site: string) => string | undefined;
-  /** Whether the link to a neighbour is open from here, and has a position on its way. */
-  readonly linkPlace: (
-    to: string,
-    tenant: string,
-    partition: number,
-    position: number,
-  ) => { readonly up: boolean; readonly held: boolean };
 }
 
-/** How far an event has come on each link that leads to one of its destinations. */
+/**
+ * How far an event has come on each link that leads to one of its destinations.
+ *
+ * @param steps Of this event, oldest first.
+ */
 export function linkAnswers(
-  deps: LinkDeps,
-  tenant: string,
+  { site, nextHop }: LinkDeps,
   { record, partition, position, source, topic }: Copy,
-  steps: readonly TraceStep[],
+  steps: readonly EventStep[],
+  links: readonly OnLink[],
 ): WhyAnswer[] {
-  const { site, nextHop, linkPlace } = deps;
   const behind = new Map<string | undefined, string[]>();
   for (const destination of record?.destinations ?? []) {
     const hop = nextHop(destination);
@@ -34,7 +32,10 @@ export function linkAnswers(
       const reason = `there is no route to ${to} now; it is kept for when there is`;
       return answerOf({ ...known, subject: `link to ${to}`, state: 'on-link', reason });
     }
-    const { up, held } = linkPlace(hop, tenant, partition, position);
+    // One emesher of the site has the link; the others say nothing of it.
+    const there = links.filter((each) => each.to === hop);
+    const up = there.some((each) => each.up);
+    const held = there.some((each) => each.held);
     const own = steps.filter(({ subject }) => subject === hop);
     const last = own.findLast(({ step }) => LINK_STEPS.has(step));
     const more = { ...known, subject: `link to ${hop}`, timeUs: last?.timeUs ?? 0 };

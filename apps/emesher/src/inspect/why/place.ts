@@ -1,14 +1,18 @@
-import { decodeState, isSettledBy, type Entry, type Subscription } from '@eventmesh/delivery';
+import {
+  decodeState,
+  isSettledBy,
+  type DeliveryEngine,
+  type Entry,
+  type Subscription,
+} from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
 import type { Cursor, EventStore } from '@eventmesh/store-api';
-import type { Runners } from '../../deliver/runners.ts';
 import type { Logs } from '../../logs.ts';
 import type { HeldEvent, Place } from './facts.ts';
 
 export interface PlaceDeps {
-  readonly runners: Pick<Runners, 'find'>;
-  readonly store: EventStore;
-  readonly logs: Logs;
+  readonly store: Pick<EventStore, 'loadCursor'>;
+  readonly logs: Pick<Logs, 'name'>;
 }
 
 /** A stored event whose place is asked for. */
@@ -20,27 +24,31 @@ export interface Stored {
   readonly last: number;
 }
 
-/** Where an event stands: by the engine when the subscription runs here, else by its cursor. */
-export async function placeOf(
-  { runners, store, logs }: PlaceDeps,
+/** Where an event stands by the engine that runs the subscription. */
+export function runningPlace(
+  engine: Pick<DeliveryEngine, 'find' | 'parkedAt' | 'partition' | 'consumers' | 'stopped'>,
+  subscription: Subscription,
+  { partition, position, record, last }: Stored,
+): Place {
+  const entry = engine.find(partition, position);
+  if (entry !== undefined) return { kind: 'held', ...held(entry) };
+  const stuck = engine.parkedAt(partition, position, record);
+  if (stuck !== undefined) return { kind: 'parked', stuck };
+  const { next, start } = engine.partition(partition);
+  if (position >= next) {
+    const { consumers, stopped } = engine;
+    return { kind: 'unread', lag: last + 1 - next, consumers, stopped };
+  }
+  return beforeStart(subscription, record, { partition, position, start }) ?? { kind: 'settled' };
+}
+
+/** Where an event stands by the cursor of a subscription, while no emesher that answers runs it. */
+export async function storedPlace(
+  { store, logs }: PlaceDeps,
   subscription: Subscription,
   { partition, position, record, last }: Stored,
 ): Promise<Place> {
   const { tenant, name } = subscription;
-  const runner = runners.find(tenant, name);
-  if (runner !== undefined) {
-    const { engine } = runner;
-    const entry = engine.find(partition, position);
-    if (entry !== undefined) return { kind: 'held', ...held(entry) };
-    const stuck = engine.parkedAt(partition, position, record);
-    if (stuck !== undefined) return { kind: 'parked', stuck };
-    const { next, start } = engine.partition(partition);
-    if (position >= next) {
-      const { consumers, stopped } = engine;
-      return { kind: 'unread', lag: last + 1 - next, consumers, stopped };
-    }
-    return beforeStart(subscription, record, { partition, position, start }) ?? { kind: 'settled' };
-  }
   const cursor = await store.loadCursor({ log: logs.name(tenant), partition, subscription: name });
   const start = cursor === undefined ? undefined : startOf(cursor);
   const before = beforeStart(subscription, record, { partition, position, start });
@@ -51,7 +59,7 @@ export async function placeOf(
   }
   const parked = state?.parkedEvents ?? 0;
   const lag = cursor === undefined ? last : last + 1 - cursor.floor - settledAbove(cursor) + parked;
-  // Another emesher of the site may run it; its consumers are not known here.
+  // An emesher that does not answer may run it; its consumers are not known here.
   return { kind: 'unread', lag, consumers: undefined };
 }
 

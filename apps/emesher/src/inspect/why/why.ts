@@ -3,6 +3,7 @@ import { MeshError } from '@eventmesh/errors';
 import type { Logger } from '@eventmesh/telemetry';
 import type { LinkClient } from '../../link/link-client.ts';
 import { ASK_TIMEOUT_MS, askAround } from '../ask-around.ts';
+import type { Inspector } from '../memory.ts';
 import type { KnownCopy } from './answers.ts';
 import type { Explainer, SiteAnswer } from './explainer.ts';
 import { fromWire, toWire } from './wire.ts';
@@ -27,13 +28,9 @@ export class Why {
   }
 
   /** @throws NotFound when no site has the subscription that is asked for. */
-  async report(tenant: string, query: WhyQuery): Promise<WhyReport> {
-    const { answers, searches, unreachableSites, copies } = await this.around(
-      tenant,
-      query,
-      [],
-      [],
-    );
+  async report(inspector: Inspector, query: WhyQuery): Promise<WhyReport> {
+    const { copies, ...report } = await this.around(inspector, query, [], []);
+    const { answers, unreachableSites } = report;
     const { subscription } = query;
     if (subscription !== undefined && copies.length > 0 && answers.length === 0) {
       const away =
@@ -42,25 +39,25 @@ export class Why {
         field: 'subscription',
       });
     }
-    return { answers, searches, unreachableSites };
+    return report;
   }
 
   /** @param visited Sites that have answered already, with what they know of the event. */
   async around(
-    tenant: string,
+    inspector: Inspector,
     query: WhyQuery,
     visited: readonly string[],
     known: readonly KnownCopy[],
   ): Promise<WhyAround> {
     const { site, explainer, links, logger } = this.#deps;
-    const own = await explainer.explain(tenant, query, known);
+    const own = await explainer.explain(inspector, query, known);
     const copies = [...known, ...own.copies];
     const { answers, unreachable } = await askAround(
       links,
       [...visited, site],
       logger,
       async (link, seen) => {
-        const request = toWire(tenant, query, seen, copies);
+        const request = toWire(inspector.tenant, query, seen, copies);
         const answer = fromWire(await link.client.why(request, { timeoutMs: ASK_TIMEOUT_MS }));
         copies.push(...answer.copies);
         return answer;
@@ -72,6 +69,7 @@ export class Why {
       answers: around.flatMap((each) => each.answers),
       searches: around.flatMap((each) => each.searches),
       copies: distinct(copies),
+      silentEmeshers: around.flatMap((each) => each.silentEmeshers),
       unreachableSites: [
         ...new Set([...unreachable, ...answers.flatMap((each) => each.unreachableSites)]),
       ],

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { WhyQuery, WhyState } from '@eventmesh/adapter-api';
+import type { SilentEmesher, WhyQuery, WhyState } from '@eventmesh/adapter-api';
 import type {
+  SilentEmesher as WireSilent,
   WhyRequest,
   WhyRequestSchema,
   WhyResponse,
@@ -56,10 +57,17 @@ export function answerToWire(around: WhyAround): MessageInitShape<typeof WhyResp
     })),
     copies: around.copies.map(copyToWire),
     unreachableSites: [...around.unreachableSites],
+    silentEmeshers: [...around.silentEmeshers],
   };
 }
 
-export function fromWire({ answers, searches, copies, unreachableSites }: WhyResponse): WhyAround {
+export function fromWire({
+  answers,
+  searches,
+  copies,
+  unreachableSites,
+  silentEmeshers,
+}: WhyResponse): WhyAround {
   return {
     answers: answers.map(({ $typeName: _, $unknown: __, ...answer }) => ({
       ...answer,
@@ -81,8 +89,15 @@ export function fromWire({ answers, searches, copies, unreachableSites }: WhyRes
     })),
     copies: copies.map(copyFromWire),
     unreachableSites,
+    silentEmeshers: silentEmeshers.map(silentFromWire),
   };
 }
+
+export const silentFromWire = ({ site, emesher, reason }: WireSilent): SilentEmesher => ({
+  site,
+  emesher,
+  reason,
+});
 
 const copyToWire = (copy: KnownCopy) => ({
   ...copy,

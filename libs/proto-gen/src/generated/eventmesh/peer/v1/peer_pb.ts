@@ -12,7 +12,9 @@ import type { Principal } from "../../acl/v1/acl_pb.ts";
 import { file_eventmesh_acl_v1_acl } from "../../acl/v1/acl_pb.ts";
 import type { PurgeRequest, PurgeResponse, RedriveRequest, RedriveResponse } from "../../deadletter/v1/dead_letter_pb.ts";
 import { file_eventmesh_deadletter_v1_dead_letter } from "../../deadletter/v1/dead_letter_pb.ts";
-import type { Credit, ReplayStatus, Settle, Start, Subscription, SubscriptionStatus } from "../../subscriber/v1/subscriber_pb.ts";
+import type { LostRange } from "../../link/v1/link_pb.ts";
+import { file_eventmesh_link_v1_link } from "../../link/v1/link_pb.ts";
+import type { Credit, ReplayStatus, Settle, Start, StuckKey, Subscription, SubscriptionStatus } from "../../subscriber/v1/subscriber_pb.ts";
 import { file_eventmesh_subscriber_v1_subscriber } from "../../subscriber/v1/subscriber_pb.ts";
 import type { SubscribeResponseSchema } from "../../wire/v1/wire_pb.ts";
 import { file_eventmesh_wire_v1_wire } from "../../wire/v1/wire_pb.ts";
@@ -22,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/peer/v1/peer.proto.
  */
 export const file_eventmesh_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvcGVlci92MS9wZWVyLnByb3RvEhFldmVudG1lc2gucGVlci52MSKpAQoNQXR0YWNoUmVxdWVzdBInCgRvcGVuGAEgASgLMhcuZXZlbnRtZXNoLnBlZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2UiXgoET3BlbhIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIUCgxzdWJzY3JpcHRpb24YAiABKAkSEAoIY29uc3VtZXIYAyABKAkiQQoNRGlyZWN0UmVxdWVzdBIwCgdyZWNvcmRzGAEgAygLMh8uZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVjb3JkIkIKDERpcmVjdFJlY29yZBIOCgZyZWNvcmQYASABKAwSFAoMZGVzdGluYXRpb25zGAIgAygJEgwKBGhlcmUYAyABKAgiEAoORGlyZWN0UmVzcG9uc2UiLgoNU3RhdHVzUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFbmFtZXMYAiADKAkiRAoOU3RhdHVzUmVzcG9uc2USMgoIc3RhdHVzZXMYASADKAsyIC5ldmVudG1lc2gucGVlci52MS5SdW5uaW5nU3RhdHVzIloKDVJ1bm5pbmdTdGF0dXMSDAoEbmFtZRgBIAEoCRI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiXAoMQXBwbHlSZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhIPCgdkZWxldGVkGAIgASgIIg8KDUFwcGx5UmVzcG9uc2UieQoLU2Vla1JlcXVlc3QSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiSwoMU2Vla1Jlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiKFAQoZUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBI4CgdyZXF1ZXN0GAIgASgLMicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUmVkcml2ZVJlcXVlc3QiWAoaUmVkcml2ZURlYWRMZXR0ZXJzUmVzcG9uc2USOgoIcmVzcG9uc2UYASABKAsyKC5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVzcG9uc2UigQEKF1B1cmdlRGVhZExldHRlcnNSZXF1ZXN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmV2ZW50bWVzaC5hY2wudjEuUHJpbmNpcGFsEjYKB3JlcXVlc3QYAiABKAsyJS5ldmVudG1lc2guZGVhZGxldHRlci52MS5QdXJnZVJlcXVlc3QiVAoYUHVyZ2VEZWFkTGV0dGVyc1Jlc3BvbnNlEjgKCHJlc3BvbnNlGAEgASgLMiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUHVyZ2VSZXNwb25zZSJaChJMaXN0UmVwbGF5c1JlcXVlc3QSLgoJcHJpbmNpcGFsGAEgASgLMhsuZXZlbnRtZXNoLmFjbC52MS5QcmluY2lwYWwSFAoMc3Vic2NyaXB0aW9uGAIgASgJIk0KE0xpc3RSZXBsYXlzUmVzcG9uc2USNgoHcmVwbGF5cxgBIAMoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlJlcGxheVN0YXR1cyJPChFTdG9wUmVwbGF5UmVxdWVzdBIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIKCgJpZBgCIAEoCSIUChJTdG9wUmVwbGF5UmVzcG9uc2UysQYKC1BlZXJTZXJ2aWNlElQKBkF0dGFjaBIgLmV2ZW50bWVzaC5wZWVyLnYxLkF0dGFjaFJlcXVlc3QaJC5ldmVudG1lc2gud2lyZS52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAESTwoGRGlyZWN0EiAuZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLkRpcmVjdFJlc3BvbnNlKAESTQoGU3RhdHVzEiAuZXZlbnRtZXNoLnBlZXIudjEuU3RhdHVzUmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLlN0YXR1c1Jlc3BvbnNlEkoKBUFwcGx5Eh8uZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXF1ZXN0GiAuZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXNwb25zZRJHCgRTZWVrEh4uZXZlbnRtZXNoLnBlZXIudjEuU2Vla1JlcXVlc3QaHy5ldmVudG1lc2gucGVlci52MS5TZWVrUmVzcG9uc2UScQoSUmVkcml2ZURlYWRMZXR0ZXJzEiwuZXZlbnRtZXNoLnBlZXIudjEuUmVkcml2ZURlYWRMZXR0ZXJzUmVxdWVzdBotLmV2ZW50bWVzaC5wZWVyLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1Jlc3BvbnNlEmsKEFB1cmdlRGVhZExldHRlcnMSKi5ldmVudG1lc2gucGVlci52MS5QdXJnZURlYWRMZXR0ZXJzUmVxdWVzdBorLmV2ZW50bWVzaC5wZWVyLnYxLlB1cmdlRGVhZExldHRlcnNSZXNwb25zZRJcCgtMaXN0UmVwbGF5cxIlLmV2ZW50bWVzaC5wZWVyLnYxLkxpc3RSZXBsYXlzUmVxdWVzdBomLmV2ZW50bWVzaC5wZWVyLnYxLkxpc3RSZXBsYXlzUmVzcG9uc2USWQoKU3RvcFJlcGxheRIkLmV2ZW50bWVzaC5wZWVyLnYxLlN0b3BSZXBsYXlSZXF1ZXN0GiUuZXZlbnRtZXNoLnBlZXIudjEuU3RvcFJlcGxheVJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_acl_v1_acl, file_eventmesh_deadletter_v1_dead_letter, file_eventmesh_subscriber_v1_subscriber, file_eventmesh_wire_v1_wire]);
+  fileDesc("ChxldmVudG1lc2gvcGVlci92MS9wZWVyLnByb3RvEhFldmVudG1lc2gucGVlci52MSKpAQoNQXR0YWNoUmVxdWVzdBInCgRvcGVuGAEgASgLMhcuZXZlbnRtZXNoLnBlZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2UiXgoET3BlbhIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIUCgxzdWJzY3JpcHRpb24YAiABKAkSEAoIY29uc3VtZXIYAyABKAkiQQoNRGlyZWN0UmVxdWVzdBIwCgdyZWNvcmRzGAEgAygLMh8uZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVjb3JkIkIKDERpcmVjdFJlY29yZBIOCgZyZWNvcmQYASABKAwSFAoMZGVzdGluYXRpb25zGAIgAygJEgwKBGhlcmUYAyABKAgiEAoORGlyZWN0UmVzcG9uc2UiLgoNU3RhdHVzUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSDQoFbmFtZXMYAiADKAkiRAoOU3RhdHVzUmVzcG9uc2USMgoIc3RhdHVzZXMYASADKAsyIC5ldmVudG1lc2gucGVlci52MS5SdW5uaW5nU3RhdHVzIloKDVJ1bm5pbmdTdGF0dXMSDAoEbmFtZRgBIAEoCRI7CgZzdGF0dXMYAiABKAsyKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25TdGF0dXMiXAoMQXBwbHlSZXF1ZXN0EjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbhIPCgdkZWxldGVkGAIgASgIIg8KDUFwcGx5UmVzcG9uc2UiYQoPVGVsbExvc3RSZXF1ZXN0Eg4KBnRlbmFudBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SKwoFcmFuZ2UYAyABKAsyHC5ldmVudG1lc2gubGluay52MS5Mb3N0UmFuZ2UiEgoQVGVsbExvc3RSZXNwb25zZSJ5CgtTZWVrUmVxdWVzdBI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SLQoFc3RhcnQYAiABKAsyHi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydCJLCgxTZWVrUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIoUBChlSZWRyaXZlRGVhZExldHRlcnNSZXF1ZXN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmV2ZW50bWVzaC5hY2wudjEuUHJpbmNpcGFsEjgKB3JlcXVlc3QYAiABKAsyJy5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVxdWVzdCJYChpSZWRyaXZlRGVhZExldHRlcnNSZXNwb25zZRI6CghyZXNwb25zZRgBIAEoCzIoLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlJlZHJpdmVSZXNwb25zZSKBAQoXUHVyZ2VEZWFkTGV0dGVyc1JlcXVlc3QSLgoJcHJpbmNpcGFsGAEgASgLMhsuZXZlbnRtZXNoLmFjbC52MS5QcmluY2lwYWwSNgoHcmVxdWVzdBgCIAEoCzIlLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVxdWVzdCJUChhQdXJnZURlYWRMZXR0ZXJzUmVzcG9uc2USOAoIcmVzcG9uc2UYASABKAsyJi5ldmVudG1lc2guZGVhZGxldHRlci52MS5QdXJnZVJlc3BvbnNlIloKEkxpc3RSZXBsYXlzUmVxdWVzdBIuCglwcmluY2lwYWwYASABKAsyGy5ldmVudG1lc2guYWNsLnYxLlByaW5jaXBhbBIUCgxzdWJzY3JpcHRpb24YAiABKAkiTQoTTGlzdFJlcGxheXNSZXNwb25zZRI2CgdyZXBsYXlzGAEgAygLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmVwbGF5U3RhdHVzIk8KEVN0b3BSZXBsYXlSZXF1ZXN0Ei4KCXByaW5jaXBhbBgBIAEoCzIbLmV2ZW50bWVzaC5hY2wudjEuUHJpbmNpcGFsEgoKAmlkGAIgASgJIhQKElN0b3BSZXBsYXlSZXNwb25zZSJoCglJbnNwZWN0b3ISMAoJcHJpbmNpcGFsGAEgASgLMhsuZXZlbnRtZXNoLmFjbC52MS5QcmluY2lwYWxIABIQCgZ0ZW5hbnQYAiABKAlIABIQCghyZXNvdXJjZRgDIAEoCUIFCgN3aG8iZwoSUmVjYWxsRXZlbnRSZXF1ZXN0Ei8KCWluc3BlY3RvchgBIAEoCzIcLmV2ZW50bWVzaC5wZWVyLnYxLkluc3BlY3RvchIQCghldmVudF9pZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkihQEKE1JlY2FsbEV2ZW50UmVzcG9uc2USLQoGcGxhY2VzGAEgAygLMh0uZXZlbnRtZXNoLnBlZXIudjEuRXZlbnRQbGFjZRIxCghyZWZ1c2FscxgCIAMoCzIfLmV2ZW50bWVzaC5wZWVyLnYxLlJlZnVzZWRFdmVudBIMCgRtb3JlGAMgASgIIjEKCkV2ZW50UGxhY2USEQoJcGFydGl0aW9uGAEgASgNEhAKCHBvc2l0aW9uGAIgASgDIsQBCgxSZWZ1c2VkRXZlbnQSEQoJcHJpbmNpcGFsGAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRINCgV0b3BpYxgEIAEoCRIMCgRjb2RlGAUgASgJEg4KBnJlYXNvbhgGIAEoCRIPCgdtZXNzYWdlGAcgASgJEg8KB3RpbWVfdXMYCCABKAMSFwoPcG9saWN5X3JldmlzaW9uGAkgASgDEhcKD2dyYW50c19yZXZpc2lvbhgKIAEoAyKeAQoSTG9jYXRlRXZlbnRSZXF1ZXN0Ei8KCWluc3BlY3RvchgBIAEoCzIcLmV2ZW50bWVzaC5wZWVyLnYxLkluc3BlY3RvchItCgZwbGFjZXMYAiADKAsyHS5ldmVudG1lc2gucGVlci52MS5FdmVudFBsYWNlEhIKCnN0ZXBzX29ubHkYAyABKAgSFAoMc3Vic2NyaXB0aW9uGAQgASgJIrQBChNMb2NhdGVFdmVudFJlc3BvbnNlEisKBXN0ZXBzGAEgAygLMhwuZXZlbnRtZXNoLnBlZXIudjEuRXZlbnRTdGVwEjMKCXN0YW5kaW5ncxgCIAMoCzIgLmV2ZW50bWVzaC5wZWVyLnYxLkV2ZW50U3RhbmRpbmcSLQoFbGlua3MYAyADKAsyHi5ldmVudG1lc2gucGVlci52MS5FdmVudE9uTGluaxIMCgRtb3JlGAQgASgIInkKCUV2ZW50U3RlcBIsCgVwbGFjZRgBIAEoCzIdLmV2ZW50bWVzaC5wZWVyLnYxLkV2ZW50UGxhY2USDwoHdGltZV91cxgCIAEoAxIMCgRzdGVwGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDgoGZGV0YWlsGAUgASgJIs8CCg1FdmVudFN0YW5kaW5nEiwKBXBsYWNlGAEgASgLMh0uZXZlbnRtZXNoLnBlZXIudjEuRXZlbnRQbGFjZRIUCgxzdWJzY3JpcHRpb24YAiABKAkSDQoFZXBvY2gYAyABKAMSLAoEaGVsZBgEIAEoCzIcLmV2ZW50bWVzaC5wZWVyLnYxLkV2ZW50SGVsZEgAEjAKBnVucmVhZBgFIAEoCzIeLmV2ZW50bWVzaC5wZWVyLnYxLkV2ZW50VW5yZWFkSAASMwoGcGFya2VkGAYgASgLMiEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3R1Y2tLZXlIABIWCgxiZWZvcmVfc3RhcnQYByABKAlIABIyCgdzZXR0bGVkGAggASgLMh8uZXZlbnRtZXNoLnBlZXIudjEuRXZlbnRTZXR0bGVkSABCCgoIc3RhbmRpbmcifwoJRXZlbnRIZWxkEg0KBXN0YXRlGAEgASgJEhAKCGF0dGVtcHRzGAIgASgNEhAKCGZhaWx1cmVzGAMgASgNEg4KBnJlYXNvbhgEIAEoCRIQCghjb25zdW1lchgFIAEoCRIOCgZkdWVfbXMYBiABKAMSDQoFYWhlYWQYByABKA0iPgoLRXZlbnRVbnJlYWQSCwoDbGFnGAEgASgDEhEKCWNvbnN1bWVycxgCIAEoDRIPCgdzdG9wcGVkGAMgASgJIg4KDEV2ZW50U2V0dGxlZCJhCgtFdmVudE9uTGluaxIsCgVwbGFjZRgBIAEoCzIdLmV2ZW50bWVzaC5wZWVyLnYxLkV2ZW50UGxhY2USCgoCdG8YAiABKAkSCgoCdXAYAyABKAgSDAoEaGVsZBgEIAEoCCJDChBSZWFkQm9va3NSZXF1ZXN0Ei8KCWluc3BlY3RvchgBIAEoCzIcLmV2ZW50bWVzaC5wZWVyLnYxLkluc3BlY3RvciKGAQoRUmVhZEJvb2tzUmVzcG9uc2USEAoIcmVjZWlwdHMYASABKAMSDAoEYmFzZRgCIAEoAxIuCgVib29rcxgDIAMoCzIfLmV2ZW50bWVzaC5wZWVyLnYxLlJ1bm5pbmdCb29rcxIMCgRtb3JlGAQgASgIEhMKC290aGVyc19sZWZ0GAUgASgIIuoBCgxSdW5uaW5nQm9va3MSFAoMc3Vic2NyaXB0aW9uGAEgASgJEg0KBWVwb2NoGAIgASgDEhIKCmNvbnNpZGVyZWQYAyABKAMSEQoJZGVsaXZlcmVkGAQgASgDEhAKCGZpbHRlcmVkGAUgASgDEg8KB2V4cGlyZWQYBiABKAMSFQoNZGVhZF9sZXR0ZXJlZBgHIAEoAxIPCgdkcm9wcGVkGAggASgDEgwKBGhlbGQYCSABKAMSNQoKcGFydGl0aW9ucxgKIAMoCzIhLmV2ZW50bWVzaC5wZWVyLnYxLlBhcnRpdGlvbkJvb2tzIlEKDlBhcnRpdGlvbkJvb2tzEhEKCXBhcnRpdGlvbhgBIAEoDRISCgVzdGFydBgCIAEoA0gAiAEBEg4KBmxvb2tlZBgDIAEoA0IICgZfc3RhcnQymgkKC1BlZXJTZXJ2aWNlElQKBkF0dGFjaBIgLmV2ZW50bWVzaC5wZWVyLnYxLkF0dGFjaFJlcXVlc3QaJC5ldmVudG1lc2gud2lyZS52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAESTwoGRGlyZWN0EiAuZXZlbnRtZXNoLnBlZXIudjEuRGlyZWN0UmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLkRpcmVjdFJlc3BvbnNlKAESTQoGU3RhdHVzEiAuZXZlbnRtZXNoLnBlZXIudjEuU3RhdHVzUmVxdWVzdBohLmV2ZW50bWVzaC5wZWVyLnYxLlN0YXR1c1Jlc3BvbnNlEkoKBUFwcGx5Eh8uZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXF1ZXN0GiAuZXZlbnRtZXNoLnBlZXIudjEuQXBwbHlSZXNwb25zZRJHCgRTZWVrEh4uZXZlbnRtZXNoLnBlZXIudjEuU2Vla1JlcXVlc3QaHy5ldmVudG1lc2gucGVlci52MS5TZWVrUmVzcG9uc2USUwoIVGVsbExvc3QSIi5ldmVudG1lc2gucGVlci52MS5UZWxsTG9zdFJlcXVlc3QaIy5ldmVudG1lc2gucGVlci52MS5UZWxsTG9zdFJlc3BvbnNlEnEKElJlZHJpdmVEZWFkTGV0dGVycxIsLmV2ZW50bWVzaC5wZWVyLnYxLlJlZHJpdmVEZWFkTGV0dGVyc1JlcXVlc3QaLS5ldmVudG1lc2gucGVlci52MS5SZWRyaXZlRGVhZExldHRlcnNSZXNwb25zZRJrChBQdXJnZURlYWRMZXR0ZXJzEiouZXZlbnRtZXNoLnBlZXIudjEuUHVyZ2VEZWFkTGV0dGVyc1JlcXVlc3QaKy5ldmVudG1lc2gucGVlci52MS5QdXJnZURlYWRMZXR0ZXJzUmVzcG9uc2USXAoLTGlzdFJlcGxheXMSJS5ldmVudG1lc2gucGVlci52MS5MaXN0UmVwbGF5c1JlcXVlc3QaJi5ldmVudG1lc2gucGVlci52MS5MaXN0UmVwbGF5c1Jlc3BvbnNlElkKClN0b3BSZXBsYXkSJC5ldmVudG1lc2gucGVlci52MS5TdG9wUmVwbGF5UmVxdWVzdBolLmV2ZW50bWVzaC5wZWVyLnYxLlN0b3BSZXBsYXlSZXNwb25zZRJcCgtSZWNhbGxFdmVudBIlLmV2ZW50bWVzaC5wZWVyLnYxLlJlY2FsbEV2ZW50UmVxdWVzdBomLmV2ZW50bWVzaC5wZWVyLnYxLlJlY2FsbEV2ZW50UmVzcG9uc2USXAoLTG9jYXRlRXZlbnQSJS5ldmVudG1lc2gucGVlci52MS5Mb2NhdGVFdmVudFJlcXVlc3QaJi5ldmVudG1lc2gucGVlci52MS5Mb2NhdGVFdmVudFJlc3BvbnNlElYKCVJlYWRCb29rcxIjLmV2ZW50bWVzaC5wZWVyLnYxLlJlYWRCb29rc1JlcXVlc3QaJC5ldmVudG1lc2gucGVlci52MS5SZWFkQm9va3NSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_acl_v1_acl, file_eventmesh_deadletter_v1_dead_letter, file_eventmesh_link_v1_link, file_eventmesh_subscriber_v1_subscriber, file_eventmesh_wire_v1_wire]);
 
 /**
  * @generated from message eventmesh.peer.v1.AttachRequest
@@ -256,6 +258,46 @@ export const ApplyResponseSchema: GenMessage<ApplyResponse> = /*@__PURE__*/
   messageDesc(file_eventmesh_peer_v1_peer, 9);
 
 /**
+ * @generated from message eventmesh.peer.v1.TellLostRequest
+ */
+export type TellLostRequest = Message<"eventmesh.peer.v1.TellLostRequest"> & {
+  /**
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * @generated from field: uint32 partition = 2;
+   */
+  partition: number;
+
+  /**
+   * @generated from field: eventmesh.link.v1.LostRange range = 3;
+   */
+  range?: LostRange | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.TellLostRequest.
+ * Use `create(TellLostRequestSchema)` to create a new message.
+ */
+export const TellLostRequestSchema: GenMessage<TellLostRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 10);
+
+/**
+ * @generated from message eventmesh.peer.v1.TellLostResponse
+ */
+export type TellLostResponse = Message<"eventmesh.peer.v1.TellLostResponse"> & {
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.TellLostResponse.
+ * Use `create(TellLostResponseSchema)` to create a new message.
+ */
+export const TellLostResponseSchema: GenMessage<TellLostResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 11);
+
+/**
  * @generated from message eventmesh.peer.v1.SeekRequest
  */
 export type SeekRequest = Message<"eventmesh.peer.v1.SeekRequest"> & {
@@ -275,7 +317,7 @@ export type SeekRequest = Message<"eventmesh.peer.v1.SeekRequest"> & {
  * Use `create(SeekRequestSchema)` to create a new message.
  */
 export const SeekRequestSchema: GenMessage<SeekRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 10);
+  messageDesc(file_eventmesh_peer_v1_peer, 12);
 
 /**
  * @generated from message eventmesh.peer.v1.SeekResponse
@@ -294,7 +336,7 @@ export type SeekResponse = Message<"eventmesh.peer.v1.SeekResponse"> & {
  * Use `create(SeekResponseSchema)` to create a new message.
  */
 export const SeekResponseSchema: GenMessage<SeekResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 11);
+  messageDesc(file_eventmesh_peer_v1_peer, 13);
 
 /**
  * @generated from message eventmesh.peer.v1.RedriveDeadLettersRequest
@@ -318,7 +360,7 @@ export type RedriveDeadLettersRequest = Message<"eventmesh.peer.v1.RedriveDeadLe
  * Use `create(RedriveDeadLettersRequestSchema)` to create a new message.
  */
 export const RedriveDeadLettersRequestSchema: GenMessage<RedriveDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 12);
+  messageDesc(file_eventmesh_peer_v1_peer, 14);
 
 /**
  * @generated from message eventmesh.peer.v1.RedriveDeadLettersResponse
@@ -335,7 +377,7 @@ export type RedriveDeadLettersResponse = Message<"eventmesh.peer.v1.RedriveDeadL
  * Use `create(RedriveDeadLettersResponseSchema)` to create a new message.
  */
 export const RedriveDeadLettersResponseSchema: GenMessage<RedriveDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 13);
+  messageDesc(file_eventmesh_peer_v1_peer, 15);
 
 /**
  * @generated from message eventmesh.peer.v1.PurgeDeadLettersRequest
@@ -357,7 +399,7 @@ export type PurgeDeadLettersRequest = Message<"eventmesh.peer.v1.PurgeDeadLetter
  * Use `create(PurgeDeadLettersRequestSchema)` to create a new message.
  */
 export const PurgeDeadLettersRequestSchema: GenMessage<PurgeDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 14);
+  messageDesc(file_eventmesh_peer_v1_peer, 16);
 
 /**
  * @generated from message eventmesh.peer.v1.PurgeDeadLettersResponse
@@ -374,7 +416,7 @@ export type PurgeDeadLettersResponse = Message<"eventmesh.peer.v1.PurgeDeadLette
  * Use `create(PurgeDeadLettersResponseSchema)` to create a new message.
  */
 export const PurgeDeadLettersResponseSchema: GenMessage<PurgeDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 15);
+  messageDesc(file_eventmesh_peer_v1_peer, 17);
 
 /**
  * @generated from message eventmesh.peer.v1.ListReplaysRequest
@@ -398,7 +440,7 @@ export type ListReplaysRequest = Message<"eventmesh.peer.v1.ListReplaysRequest">
  * Use `create(ListReplaysRequestSchema)` to create a new message.
  */
 export const ListReplaysRequestSchema: GenMessage<ListReplaysRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 16);
+  messageDesc(file_eventmesh_peer_v1_peer, 18);
 
 /**
  * @generated from message eventmesh.peer.v1.ListReplaysResponse
@@ -415,7 +457,7 @@ export type ListReplaysResponse = Message<"eventmesh.peer.v1.ListReplaysResponse
  * Use `create(ListReplaysResponseSchema)` to create a new message.
  */
 export const ListReplaysResponseSchema: GenMessage<ListReplaysResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 17);
+  messageDesc(file_eventmesh_peer_v1_peer, 19);
 
 /**
  * @generated from message eventmesh.peer.v1.StopReplayRequest
@@ -437,7 +479,7 @@ export type StopReplayRequest = Message<"eventmesh.peer.v1.StopReplayRequest"> &
  * Use `create(StopReplayRequestSchema)` to create a new message.
  */
 export const StopReplayRequestSchema: GenMessage<StopReplayRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 18);
+  messageDesc(file_eventmesh_peer_v1_peer, 20);
 
 /**
  * @generated from message eventmesh.peer.v1.StopReplayResponse
@@ -450,7 +492,687 @@ export type StopReplayResponse = Message<"eventmesh.peer.v1.StopReplayResponse">
  * Use `create(StopReplayResponseSchema)` to create a new message.
  */
 export const StopReplayResponseSchema: GenMessage<StopReplayResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_peer_v1_peer, 19);
+  messageDesc(file_eventmesh_peer_v1_peer, 21);
+
+/**
+ * Who looks, and at what.
+ *
+ * @generated from message eventmesh.peer.v1.Inspector
+ */
+export type Inspector = Message<"eventmesh.peer.v1.Inspector"> & {
+  /**
+   * @generated from oneof eventmesh.peer.v1.Inspector.who
+   */
+  who: {
+    /**
+     * The called emesher asks acl whether it may.
+     *
+     * @generated from field: eventmesh.acl.v1.Principal principal = 1;
+     */
+    value: Principal;
+    case: "principal";
+  } | {
+    /**
+     * Name of the tenant; for a neighbouring site, which has checked the right of who asks there.
+     *
+     * @generated from field: string tenant = 2;
+     */
+    value: string;
+    case: "tenant";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * What the right to inspect is needed for: `trace`, `why` or `ledger`.
+   *
+   * @generated from field: string resource = 3;
+   */
+  resource: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.Inspector.
+ * Use `create(InspectorSchema)` to create a new message.
+ */
+export const InspectorSchema: GenMessage<Inspector> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 22);
+
+/**
+ * @generated from message eventmesh.peer.v1.RecallEventRequest
+ */
+export type RecallEventRequest = Message<"eventmesh.peer.v1.RecallEventRequest"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.Inspector inspector = 1;
+   */
+  inspector?: Inspector | undefined;
+
+  /**
+   * @generated from field: string event_id = 2;
+   */
+  eventId: string;
+
+  /**
+   * Only this source, when given.
+   *
+   * @generated from field: string source = 3;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RecallEventRequest.
+ * Use `create(RecallEventRequestSchema)` to create a new message.
+ */
+export const RecallEventRequestSchema: GenMessage<RecallEventRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 23);
+
+/**
+ * @generated from message eventmesh.peer.v1.RecallEventResponse
+ */
+export type RecallEventResponse = Message<"eventmesh.peer.v1.RecallEventResponse"> & {
+  /**
+   * Where records lie that are probably the event; only reading them tells. The newest 256, oldest
+   * first.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.EventPlace places = 1;
+   */
+  places: EventPlace[];
+
+  /**
+   * The newest 100, oldest first.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.RefusedEvent refusals = 2;
+   */
+  refusals: RefusedEvent[];
+
+  /**
+   * There was more than that.
+   *
+   * @generated from field: bool more = 3;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RecallEventResponse.
+ * Use `create(RecallEventResponseSchema)` to create a new message.
+ */
+export const RecallEventResponseSchema: GenMessage<RecallEventResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 24);
+
+/**
+ * In the tenant's log of events.
+ *
+ * @generated from message eventmesh.peer.v1.EventPlace
+ */
+export type EventPlace = Message<"eventmesh.peer.v1.EventPlace"> & {
+  /**
+   * @generated from field: uint32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * @generated from field: int64 position = 2;
+   */
+  position: bigint;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventPlace.
+ * Use `create(EventPlaceSchema)` to create a new message.
+ */
+export const EventPlaceSchema: GenMessage<EventPlace> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 25);
+
+/**
+ * @generated from message eventmesh.peer.v1.RefusedEvent
+ */
+export type RefusedEvent = Message<"eventmesh.peer.v1.RefusedEvent"> & {
+  /**
+   * Name of who published it.
+   *
+   * @generated from field: string principal = 1;
+   */
+  principal: string;
+
+  /**
+   * @generated from field: string event_id = 2;
+   */
+  eventId: string;
+
+  /**
+   * @generated from field: string source = 3;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string topic = 4;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: string code = 5;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 7;
+   */
+  message: string;
+
+  /**
+   * Microseconds since the Unix epoch.
+   *
+   * @generated from field: int64 time_us = 8;
+   */
+  timeUs: bigint;
+
+  /**
+   * By which it was refused; 0 when not known.
+   *
+   * @generated from field: int64 policy_revision = 9;
+   */
+  policyRevision: bigint;
+
+  /**
+   * @generated from field: int64 grants_revision = 10;
+   */
+  grantsRevision: bigint;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RefusedEvent.
+ * Use `create(RefusedEventSchema)` to create a new message.
+ */
+export const RefusedEventSchema: GenMessage<RefusedEvent> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 26);
+
+/**
+ * @generated from message eventmesh.peer.v1.LocateEventRequest
+ */
+export type LocateEventRequest = Message<"eventmesh.peer.v1.LocateEventRequest"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.Inspector inspector = 1;
+   */
+  inspector?: Inspector | undefined;
+
+  /**
+   * At most 16.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.EventPlace places = 2;
+   */
+  places: EventPlace[];
+
+  /**
+   * Only the steps are asked for.
+   *
+   * @generated from field: bool steps_only = 3;
+   */
+  stepsOnly: boolean;
+
+  /**
+   * Standings for this subscription only, when given.
+   *
+   * @generated from field: string subscription = 4;
+   */
+  subscription: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.LocateEventRequest.
+ * Use `create(LocateEventRequestSchema)` to create a new message.
+ */
+export const LocateEventRequestSchema: GenMessage<LocateEventRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 27);
+
+/**
+ * @generated from message eventmesh.peer.v1.LocateEventResponse
+ */
+export type LocateEventResponse = Message<"eventmesh.peer.v1.LocateEventResponse"> & {
+  /**
+   * The first 4,000, oldest first.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.EventStep steps = 1;
+   */
+  steps: EventStep[];
+
+  /**
+   * For subscriptions that run at the called emesher; the first 4,000.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.EventStanding standings = 2;
+   */
+  standings: EventStanding[];
+
+  /**
+   * Links that are open from there, or have the event on its way.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.EventOnLink links = 3;
+   */
+  links: EventOnLink[];
+
+  /**
+   * There was more than that.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.LocateEventResponse.
+ * Use `create(LocateEventResponseSchema)` to create a new message.
+ */
+export const LocateEventResponseSchema: GenMessage<LocateEventResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 28);
+
+/**
+ * Something that happened to an event.
+ *
+ * @generated from message eventmesh.peer.v1.EventStep
+ */
+export type EventStep = Message<"eventmesh.peer.v1.EventStep"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.EventPlace place = 1;
+   */
+  place?: EventPlace | undefined;
+
+  /**
+   * Microseconds since the Unix epoch.
+   *
+   * @generated from field: int64 time_us = 2;
+   */
+  timeUs: bigint;
+
+  /**
+   * As in eventmesh.link.v1.TraceStep.
+   *
+   * @generated from field: string step = 3;
+   */
+  step: string;
+
+  /**
+   * @generated from field: string subject = 4;
+   */
+  subject: string;
+
+  /**
+   * @generated from field: string detail = 5;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventStep.
+ * Use `create(EventStepSchema)` to create a new message.
+ */
+export const EventStepSchema: GenMessage<EventStep> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 29);
+
+/**
+ * Where an event stands for a subscription.
+ *
+ * @generated from message eventmesh.peer.v1.EventStanding
+ */
+export type EventStanding = Message<"eventmesh.peer.v1.EventStanding"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.EventPlace place = 1;
+   */
+  place?: EventPlace | undefined;
+
+  /**
+   * @generated from field: string subscription = 2;
+   */
+  subscription: string;
+
+  /**
+   * Of the ownership that it runs under; of two answers the higher one is right.
+   *
+   * @generated from field: int64 epoch = 3;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from oneof eventmesh.peer.v1.EventStanding.standing
+   */
+  standing: {
+    /**
+     * @generated from field: eventmesh.peer.v1.EventHeld held = 4;
+     */
+    value: EventHeld;
+    case: "held";
+  } | {
+    /**
+     * @generated from field: eventmesh.peer.v1.EventUnread unread = 5;
+     */
+    value: EventUnread;
+    case: "unread";
+  } | {
+    /**
+     * In the store behind the first event of its key.
+     *
+     * @generated from field: eventmesh.subscriber.v1.StuckKey parked = 6;
+     */
+    value: StuckKey;
+    case: "parked";
+  } | {
+    /**
+     * Where the subscription begins, in words.
+     *
+     * @generated from field: string before_start = 7;
+     */
+    value: string;
+    case: "beforeStart";
+  } | {
+    /**
+     * @generated from field: eventmesh.peer.v1.EventSettled settled = 8;
+     */
+    value: EventSettled;
+    case: "settled";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventStanding.
+ * Use `create(EventStandingSchema)` to create a new message.
+ */
+export const EventStandingSchema: GenMessage<EventStanding> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 30);
+
+/**
+ * @generated from message eventmesh.peer.v1.EventHeld
+ */
+export type EventHeld = Message<"eventmesh.peer.v1.EventHeld"> & {
+  /**
+   * ready, out, later or dead.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * @generated from field: uint32 attempts = 2;
+   */
+  attempts: number;
+
+  /**
+   * @generated from field: uint32 failures = 3;
+   */
+  failures: number;
+
+  /**
+   * Why the last delivery failed; at most 256 characters.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string consumer = 5;
+   */
+  consumer: string;
+
+  /**
+   * When its lease or its delay ends, ms since the Unix epoch; 0 for neither.
+   *
+   * @generated from field: int64 due_ms = 6;
+   */
+  dueMs: bigint;
+
+  /**
+   * Unsettled events of its key that go before it.
+   *
+   * @generated from field: uint32 ahead = 7;
+   */
+  ahead: number;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventHeld.
+ * Use `create(EventHeldSchema)` to create a new message.
+ */
+export const EventHeldSchema: GenMessage<EventHeld> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 31);
+
+/**
+ * @generated from message eventmesh.peer.v1.EventUnread
+ */
+export type EventUnread = Message<"eventmesh.peer.v1.EventUnread"> & {
+  /**
+   * Records between it and what was looked at last.
+   *
+   * @generated from field: int64 lag = 1;
+   */
+  lag: bigint;
+
+  /**
+   * @generated from field: uint32 consumers = 2;
+   */
+  consumers: number;
+
+  /**
+   * Why reading has stopped: memory, keys or cursor; empty when it has not.
+   *
+   * @generated from field: string stopped = 3;
+   */
+  stopped: string;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventUnread.
+ * Use `create(EventUnreadSchema)` to create a new message.
+ */
+export const EventUnreadSchema: GenMessage<EventUnread> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 32);
+
+/**
+ * @generated from message eventmesh.peer.v1.EventSettled
+ */
+export type EventSettled = Message<"eventmesh.peer.v1.EventSettled"> & {
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventSettled.
+ * Use `create(EventSettledSchema)` to create a new message.
+ */
+export const EventSettledSchema: GenMessage<EventSettled> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 33);
+
+/**
+ * @generated from message eventmesh.peer.v1.EventOnLink
+ */
+export type EventOnLink = Message<"eventmesh.peer.v1.EventOnLink"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.EventPlace place = 1;
+   */
+  place?: EventPlace | undefined;
+
+  /**
+   * The neighbouring site.
+   *
+   * @generated from field: string to = 2;
+   */
+  to: string;
+
+  /**
+   * @generated from field: bool up = 3;
+   */
+  up: boolean;
+
+  /**
+   * It is on its way there.
+   *
+   * @generated from field: bool held = 4;
+   */
+  held: boolean;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.EventOnLink.
+ * Use `create(EventOnLinkSchema)` to create a new message.
+ */
+export const EventOnLinkSchema: GenMessage<EventOnLink> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 34);
+
+/**
+ * @generated from message eventmesh.peer.v1.ReadBooksRequest
+ */
+export type ReadBooksRequest = Message<"eventmesh.peer.v1.ReadBooksRequest"> & {
+  /**
+   * @generated from field: eventmesh.peer.v1.Inspector inspector = 1;
+   */
+  inspector?: Inspector | undefined;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.ReadBooksRequest.
+ * Use `create(ReadBooksRequestSchema)` to create a new message.
+ */
+export const ReadBooksRequestSchema: GenMessage<ReadBooksRequest> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 35);
+
+/**
+ * @generated from message eventmesh.peer.v1.ReadBooksResponse
+ */
+export type ReadBooksResponse = Message<"eventmesh.peer.v1.ReadBooksResponse"> & {
+  /**
+   * Receipts for records of the tenant's log since the called emesher came to know it.
+   *
+   * @generated from field: int64 receipts = 1;
+   */
+  receipts: bigint;
+
+  /**
+   * Last positions of the log at that time, all partitions added up.
+   *
+   * @generated from field: int64 base = 2;
+   */
+  base: bigint;
+
+  /**
+   * Of the durable subscriptions that run there; the first 10,000.
+   *
+   * @generated from field: repeated eventmesh.peer.v1.RunningBooks books = 3;
+   */
+  books: RunningBooks[];
+
+  /**
+   * There was more than that.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+
+  /**
+   * Another emesher of the site has left since then, and its receipts are known to nobody.
+   *
+   * @generated from field: bool others_left = 5;
+   */
+  othersLeft: boolean;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.ReadBooksResponse.
+ * Use `create(ReadBooksResponseSchema)` to create a new message.
+ */
+export const ReadBooksResponseSchema: GenMessage<ReadBooksResponse> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 36);
+
+/**
+ * @generated from message eventmesh.peer.v1.RunningBooks
+ */
+export type RunningBooks = Message<"eventmesh.peer.v1.RunningBooks"> & {
+  /**
+   * @generated from field: string subscription = 1;
+   */
+  subscription: string;
+
+  /**
+   * @generated from field: int64 epoch = 2;
+   */
+  epoch: bigint;
+
+  /**
+   * @generated from field: int64 considered = 3;
+   */
+  considered: bigint;
+
+  /**
+   * @generated from field: int64 delivered = 4;
+   */
+  delivered: bigint;
+
+  /**
+   * @generated from field: int64 filtered = 5;
+   */
+  filtered: bigint;
+
+  /**
+   * @generated from field: int64 expired = 6;
+   */
+  expired: bigint;
+
+  /**
+   * @generated from field: int64 dead_lettered = 7;
+   */
+  deadLettered: bigint;
+
+  /**
+   * @generated from field: int64 dropped = 8;
+   */
+  dropped: bigint;
+
+  /**
+   * @generated from field: int64 held = 9;
+   */
+  held: bigint;
+
+  /**
+   * @generated from field: repeated eventmesh.peer.v1.PartitionBooks partitions = 10;
+   */
+  partitions: PartitionBooks[];
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.RunningBooks.
+ * Use `create(RunningBooksSchema)` to create a new message.
+ */
+export const RunningBooksSchema: GenMessage<RunningBooks> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 37);
+
+/**
+ * @generated from message eventmesh.peer.v1.PartitionBooks
+ */
+export type PartitionBooks = Message<"eventmesh.peer.v1.PartitionBooks"> & {
+  /**
+   * @generated from field: uint32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * Where the books begin; absent when that is not known.
+   *
+   * @generated from field: optional int64 start = 2;
+   */
+  start?: bigint | undefined;
+
+  /**
+   * Positions from there that were looked at.
+   *
+   * @generated from field: int64 looked = 3;
+   */
+  looked: bigint;
+};
+
+/**
+ * Describes the message eventmesh.peer.v1.PartitionBooks.
+ * Use `create(PartitionBooksSchema)` to create a new message.
+ */
+export const PartitionBooksSchema: GenMessage<PartitionBooks> = /*@__PURE__*/
+  messageDesc(file_eventmesh_peer_v1_peer, 38);
 
 /**
  * @generated from service eventmesh.peer.v1.PeerService
@@ -512,6 +1234,16 @@ export const PeerService: GenService<{
     output: typeof SeekResponseSchema;
   },
   /**
+   * A log of the site was found to have lost events; consumers at the called emesher are told.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.TellLost
+   */
+  tellLost: {
+    methodKind: "unary";
+    input: typeof TellLostRequestSchema;
+    output: typeof TellLostResponseSchema;
+  },
+  /**
    * Redrives dead letters on behalf of a caller of the calling emesher. UNAVAILABLE
    * (OWNED_ELSEWHERE): a third emesher changes them.
    *
@@ -551,6 +1283,39 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof StopReplayRequestSchema;
     output: typeof StopReplayResponseSchema;
+  },
+  /**
+   * Where events with an id lie, as the called emesher remembers it, and those that it has refused.
+   * PERMISSION_DENIED: the inspector has no right to inspect the resource.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.RecallEvent
+   */
+  recallEvent: {
+    methodKind: "unary";
+    input: typeof RecallEventRequestSchema;
+    output: typeof RecallEventResponseSchema;
+  },
+  /**
+   * What the called emesher knows of stored events: what it saw happen, where they stand for the
+   * subscriptions that run there, and on its links. PERMISSION_DENIED as above.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.LocateEvent
+   */
+  locateEvent: {
+    methodKind: "unary";
+    input: typeof LocateEventRequestSchema;
+    output: typeof LocateEventResponseSchema;
+  },
+  /**
+   * The books of a tenant at the called emesher, to be compared with the store. PERMISSION_DENIED as
+   * above.
+   *
+   * @generated from rpc eventmesh.peer.v1.PeerService.ReadBooks
+   */
+  readBooks: {
+    methodKind: "unary";
+    input: typeof ReadBooksRequestSchema;
+    output: typeof ReadBooksResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_eventmesh_peer_v1_peer, 0);

@@ -1,0 +1,63 @@
+import { describe, expect, it } from '@jest/globals';
+import { MeshError } from '@eventmesh/errors';
+import { createLogger } from '@eventmesh/telemetry';
+import { PeerRound } from './peer-round.ts';
+import type { Peer } from './peers.ts';
+
+const ids = (count: number) => Array.from({ length: count }, (_, n) => `m${100 + n}`);
+
+/** A site of so many other emeshers, of which some fail; and who was asked. */
+function setUp(members: readonly string[], failing: readonly string[] = [], callable = true) {
+  const asked: string[] = [];
+  const peer = (id: string) =>
+    ({ id, client: { id }, left: new AbortController().signal }) as unknown as Peer;
+  const round = new PeerRound({
+    site: 'west',
+    member: 'm0',
+    directory: { sisters: members.map((id) => ({ id })) },
+    peers: { callable, all: callable ? members.map(peer) : [] },
+    logger: createLogger({ level: 'silent', service: 'test', site: 'west' }),
+  });
+  const ask = () =>
+    round.ask((client, { timeoutMs }) => {
+      const { id } = client as unknown as { readonly id: string };
+      asked.push(id);
+      expect(timeoutMs).toBeLessThanOrEqual(1000);
+      if (!failing.includes(id)) return Promise.resolve(`answer of ${id}`);
+      return Promise.reject(new MeshError('DeadlineExceeded', 'too late'));
+    });
+  return { round, ask, asked };
+}
+
+describe('a question to the other emeshers of a site', () => {
+  it('is answered by those that answer; the others are named, and not asked again', async () => {
+    const { round, ask, asked } = setUp(['m1', 'm2', 'm3'], ['m2']);
+    const answers = [
+      ['m1', 'answer of m1'],
+      ['m3', 'answer of m3'],
+    ];
+    expect(await ask()).toEqual(answers);
+    expect(await ask()).toEqual(answers);
+    expect(asked).toEqual(['m1', 'm2', 'm3', 'm1', 'm3']);
+    round.note('m3', 'it has more to tell');
+    expect(round.silent).toEqual([
+      { site: 'west', emesher: 'm2', reason: 'it did not answer: DeadlineExceeded: too late' },
+      { site: 'west', emesher: 'm3', reason: 'it has more to tell' },
+    ]);
+  });
+
+  it('goes to nobody without a service token, and that is said', async () => {
+    const { round, ask } = setUp(['m1'], [], false);
+    expect(await ask()).toEqual([]);
+    expect(round.silent).toEqual([
+      { site: 'west', emesher: 'm1', reason: expect.stringContaining('no service token') },
+    ]);
+  });
+
+  it('goes to a bounded number of them, and the rest are named', async () => {
+    const { round, ask } = setUp(ids(70));
+    expect(await ask()).toHaveLength(64);
+    expect(round.silent).toHaveLength(6);
+    expect(round.silent[0]?.reason).toBe('a site asks at most 64 of its emeshers');
+  });
+});
