@@ -1,34 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { tempDir } from '@eventmesh/testing';
+import { describe, expect, it } from '@jest/globals';
 import { EmbeddedMesh } from './faults/embedded-mesh.ts';
-import { Judge, RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER } from './faults/judge.ts';
-import { CREDIT, Load } from './faults/load.ts';
+import { RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER, type Judge } from './faults/judge.ts';
+import { CREDIT, type Load } from './faults/load.ts';
+import { underLoad } from './faults/under-load.ts';
 
 const TEST_MS = 60_000;
 /** Drain deadline of a site. */
 const DRAIN_MS = 20_000;
 
-const dir = tempDir('faults-embedded');
 let mesh: EmbeddedMesh;
 let load: Load;
 let judge: Judge;
 
-beforeAll(async () => {
-  mesh = await EmbeddedMesh.start(dir.path);
-  load = new Load({
-    publisher: () => mesh.client('west', 'publisher'),
-    subscriber: () => mesh.client('east', 'subscriber'),
-  });
-  judge = new Judge(load, mesh.admin('east'));
-  await load.start();
-  await load.flows(RECOVERY_MS);
-}, 60_000);
-
-afterAll(async () => {
-  await load?.stop();
-  await mesh?.stop();
-  dir.remove();
-}, 30_000);
+underLoad('faults-embedded', EmbeddedMesh.start, (parts) => ({ mesh, load, judge } = parts));
 
 describe('two sites of one process each under load', () => {
   it.each([

@@ -1,39 +1,31 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { eventually, tempDir } from '@eventmesh/testing';
+import { describe, expect, it } from '@jest/globals';
+import type { SubscriptionStatus } from '@eventmesh/adapter-api';
+import { eventually } from '@eventmesh/testing';
 import { FaultMesh, type ServiceName, type SiteName } from './faults/fault-mesh.ts';
-import { Judge, RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER } from './faults/judge.ts';
+import { RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER, type Judge } from './faults/judge.ts';
 import { LimitedUser } from './faults/limited-user.ts';
-import { CREDIT, Load } from './faults/load.ts';
+import { CREDIT, SUBSCRIPTION, type Load } from './faults/load.ts';
+import { underLoad } from './faults/under-load.ts';
 
 const TEST_MS = 90_000;
 
-const dir = tempDir('faults');
 let mesh: FaultMesh;
 let load: Load;
 let judge: Judge;
 
-beforeAll(async () => {
-  mesh = await FaultMesh.start(dir.path);
-  load = new Load({
-    publisher: () => mesh.client('west', 'publisher'),
-    subscriber: () => mesh.client('east', 'subscriber'),
-  });
-  judge = new Judge(load, mesh.admin('east'));
-  await load.start();
-  await load.flows(RECOVERY_MS);
-}, 120_000);
-
-afterAll(async () => {
-  await load?.stop();
-  await mesh?.stop();
-  dir.remove();
-}, 60_000);
+underLoad('faults', FaultMesh.start, (parts) => ({ mesh, load, judge } = parts));
 
 async function killAndRestart(site: SiteName, service: ServiceName): Promise<void> {
   const process = mesh.service(site, service);
   await load.accepts(50, RECOVERY_MS);
   await process.kill();
   await process.start();
+}
+
+async function epochOf(): Promise<number> {
+  const path = `/v1/subscriptions/${SUBSCRIPTION}`;
+  const { status } = await mesh.admin('east').get<{ status: SubscriptionStatus }>(path);
+  return status.epoch;
 }
 
 describe('two sites of ten processes under load', () => {
@@ -88,10 +80,31 @@ describe('two sites of ten processes under load', () => {
       } finally {
         client.close();
       }
-      // Away for longer than a lease, which includes the time until it is renewed, they give the
-      // subscription to its owner anew: what is out then comes again.
+      // Away for longer than a lease or not: its owner keeps what nobody else took.
       await mesh.leasesConfirmed(RECOVERY_MS);
-      await judge.recovers({ repeatsMax: REPEATS_OF_A_DEAD_OWNER });
+      await judge.recovers();
+    },
+    TEST_MS,
+  );
+
+  it(
+    'lose and repeat nothing when the registries are down for longer than the leases of the emeshers',
+    async () => {
+      const epoch = await epochOf();
+      await mesh.killRegistriesBeyondLeases(RECOVERY_MS);
+      await load.flows(RECOVERY_MS);
+      const sites = ['west', 'east'] as const;
+      await Promise.all(sites.map((site) => mesh.service(site, 'registry').start()));
+      const resumed = () =>
+        mesh.metric('east', 'registry', 'eventmesh_registry_ownership_total', {
+          outcome: 'resumed',
+        });
+      await eventually(async () => expect(await resumed()).toBeGreaterThan(0), {
+        timeoutMs: RECOVERY_MS,
+      });
+      await mesh.leasesConfirmed(RECOVERY_MS);
+      await judge.recovers();
+      expect(await epochOf()).toBe(epoch);
     },
     TEST_MS,
   );

@@ -90,3 +90,54 @@ describe('a direct event over a link of a site with two emeshers', () => {
     TEST_MS,
   );
 });
+
+describe('a link whose owner is paused while the other emesher of its site takes it', () => {
+  /** Waits until one of both at west has the link. */
+  const owner = (): Promise<{ has: Emesher; other: Emesher }> =>
+    eventually(async () => {
+      const [first, second] = [mesh.emesher(0), mesh.emesher(1)];
+      const [up, otherUp] = [await linkUp(first), await linkUp(second)];
+      expect(up + otherUp).toBe(1);
+      return up === 1 ? { has: first, other: second } : { has: second, other: first };
+    });
+  const linkUp = (at: Emesher): Promise<number> =>
+    mesh.metric(at, 'eventmesh_link_up', { to: 'east' });
+
+  async function publishSome(at: Emesher, prefix: string): Promise<string[]> {
+    const client = mesh.client(at, 'publisher');
+    const ids = Array.from({ length: 20 }, (_, n) => `${prefix}-${n}`);
+    for (const id of ids) await client.publish('zombie/a', { id, source: '/two', type: 't' });
+    client.close();
+    return ids;
+  }
+
+  it(
+    'takes nothing of the former owner when it wakes, which stands by then, and brings all once',
+    async () => {
+      const taker = await Taker.attach(mesh.client(east(), 'subscriber'), {
+        subscription: { name: 'zombie', topicFilters: ['zombie/#'] },
+        convergeMs: 10_000,
+      });
+      takers.push(taker);
+      const { has, other } = await owner();
+      const all = await publishSome(has, 'before');
+      await eventually(() => expect(taker.ids).toEqual(all));
+      has.process.signal('SIGSTOP');
+      all.push(...(await publishSome(other, 'meanwhile')));
+      await eventually(() => expect(taker.ids).toEqual(all), { timeoutMs: 20_000 });
+      expect(await linkUp(other)).toBe(1);
+      const sent = await mesh.metric(other, 'eventmesh_link_sent_total', { to: 'east' });
+      has.process.signal('SIGCONT');
+      all.push(...(await publishSome(other, 'after')));
+      await eventually(async () => expect(await linkUp(has)).toBe(0));
+      all.push(...(await publishSome(has, 'awake')));
+      await eventually(() => expect(taker.ids).toEqual(all));
+      expect(await mesh.metric(east(), 'eventmesh_link_fenced_total', { from: 'west' })).toBe(1);
+      // Whoever has the link was not disturbed: it has sent each event once, over one connection.
+      expect(await linkUp(other)).toBe(1);
+      const now = await mesh.metric(other, 'eventmesh_link_sent_total', { to: 'east' });
+      expect(now - sent).toBe(40);
+    },
+    TEST_MS,
+  );
+});

@@ -7,7 +7,7 @@ import {
   type RedriveOptions,
   type Session,
 } from '@eventmesh/adapter-api';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import type { MemoryDeadLetter, MemorySubscription } from './memory-subscription.ts';
 
 /** Quota of a tenant, in bytes of events; never enforced. */
@@ -26,7 +26,8 @@ export class MemoryDeadLetters implements DeadLettersPort {
     selection: DeadLetterSelection,
     page: { readonly size: number; readonly token: string },
   ) {
-    const after = page.token === '' ? 0 : Number(page.token);
+    if (!/^\d*$/.test(page.token)) throw invalid('token', 'is not one that this list gave');
+    const after = Number(page.token);
     const all = this.#chosen(session, selection).map(({ letter }) => letter);
     const left = all.filter(({ id }) => id > after);
     const items = left.slice(0, page.size);

@@ -36,11 +36,13 @@ export function memoryInspect(mesh: MemoryInspected): InspectPort {
         detail: '',
       })),
       unreachableSites: [],
+      silentEmeshers: [],
     }),
     sites: async () => ({
       site,
       sites: [{ site, links: [], interest: [], httpAddress: '' }],
       routes: [],
+      lost: [],
     }),
     ledger: async (session) => ledgerOf(mesh, session),
     checkLedger: async (session) => mesh.subscriptions(session.principal.tenant).map(finding),
@@ -54,7 +56,7 @@ export function memoryInspect(mesh: MemoryInspected): InspectPort {
         });
       }
       const answers = records.flatMap((record) => asked.map((one) => answer(site, one, record)));
-      return { answers, unreachableSites: [], searches: [] };
+      return { answers, unreachableSites: [], silentEmeshers: [], searches: [] };
     },
     store: async ({ principal: { tenant } }) => ({
       site,

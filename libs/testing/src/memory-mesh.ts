@@ -1,4 +1,4 @@
-import { MeshError, unavailable } from '@eventmesh/errors';
+import { MeshError, invalid, unavailable } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
 import { checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
@@ -369,7 +369,8 @@ export class MemoryMesh implements MeshPort {
       },
       list: async (session, page) => {
         const all = tenantsOwn(session);
-        const from = Number(page.token === '' ? 0 : page.token);
+        if (!/^\d*$/.test(page.token)) throw invalid('token', 'is not one that this list gave');
+        const from = Number(page.token);
         const next = from + page.size;
         const nextToken = next < all.length ? String(next) : '';
         return { items: all.slice(from, next), nextToken };

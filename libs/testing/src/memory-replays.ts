@@ -82,10 +82,10 @@ export class MemoryReplays implements ReplaysPort {
         this.#endWhenThrough(own, consumer);
       },
       settle: (ids, outcome, cumulative) => {
-        const refused = consumer.settle(ids, outcome, cumulative);
+        const settled = consumer.settle(ids, outcome, cumulative);
         // Not while the adapter is still in its call.
         queueMicrotask(() => this.#endWhenThrough(own, consumer));
-        return refused;
+        return settled;
       },
       detach: () => consumer.detach(),
     };

@@ -7,6 +7,7 @@ import type {
   Delivery,
   DeliverySink,
   SettleOutcome,
+  Settled,
   SubscriptionStatus,
 } from '@eventmesh/adapter-api';
 
@@ -52,7 +53,8 @@ export class MemorySubscription {
   readonly #matches: Predicate;
   readonly #ready: Queued[] = [];
   readonly #inFlight = new Map<number, InFlight>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Of delayed releases, with when they are due. */
+  readonly #timers = new Map<NodeJS.Timeout, number>();
   readonly #books = {
     considered: 0,
     delivered: 0,
@@ -147,17 +149,20 @@ export class MemorySubscription {
     ids: readonly number[],
     outcome: SettleOutcome,
     cumulative: boolean,
-  ): number[] {
+  ): Settled {
     const unknown = ids.filter((id) => this.#inFlight.get(id)?.consumer !== consumer);
     const last = Math.max(...ids);
     const all = cumulative
       ? [...this.#inFlight].filter(([id, one]) => id <= last && one.consumer === consumer)
       : ids.map((id) => [id, this.#inFlight.get(id)] as const);
+    let count = 0;
     for (const [id, flight] of all) {
-      if (flight?.consumer === consumer) this.#settleOne(id, flight, outcome);
+      if (flight?.consumer !== consumer) continue;
+      this.#settleOne(id, flight, outcome);
+      count++;
     }
     this.pump();
-    return unknown;
+    return { refused: unknown, count };
   }
 
   #settleOne(id: number, flight: InFlight, outcome: SettleOutcome): void {
@@ -191,7 +196,7 @@ export class MemorySubscription {
       this.#requeue([{ record, attempt }]);
       this.pump();
     }, delayMs);
-    this.#timers.add(timer);
+    this.#timers.set(timer, Date.now() + delayMs);
   }
 
   #requeue(again: Queued[]): void {
@@ -227,6 +232,10 @@ export class MemorySubscription {
       parked: 0,
       parkedKeys: 0,
       stopped: '',
+      delayed: this.#timers.size,
+      nextDueMs: this.#timers.size === 0 ? 0 : Math.min(...this.#timers.values()),
+      paced: 0,
+      retryWindow: 0,
       filterErrors: 0,
     };
   }
@@ -237,7 +246,7 @@ export class MemorySubscription {
   }
 
   close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const timer of this.#timers.keys()) clearTimeout(timer);
     this.#timers.clear();
   }
 }
@@ -300,7 +309,7 @@ export class MemoryConsumer implements Attachment {
     this.#owner.pump();
   }
 
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative = false): readonly number[] {
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative = false): Settled {
     return this.#owner.settle(this, ids, outcome, cumulative);
   }
 

@@ -118,6 +118,42 @@ describe('startProxy', () => {
     await eventually(() => expect(second.text).toBe('two'));
   });
 
+  it('swallows bytes without closing, and resets what it has swallowed bytes of at heal', async () => {
+    const proxy = await echoThroughProxy();
+    const first = open(proxy.port);
+    first.socket.write('a');
+    await eventually(() => expect(first.text).toBe('a'));
+    proxy.swallow();
+    first.socket.write('b');
+    const second = open(proxy.port);
+    second.socket.write('c');
+    await eventually(() => expect(proxy.connections).toBe(2));
+    proxy.heal();
+    await eventually(() => expect([first.closed, second.closed]).toEqual([true, true]));
+    expect([first.text, second.text]).toEqual(['a', '']);
+    const third = open(proxy.port);
+    third.socket.write('d');
+    await eventually(() => expect(third.text).toBe('d'));
+    expect(proxy.attemptsMs.length).toBe(3);
+    expect(proxy.swallowed).toBe(2);
+  });
+
+  it('passes bytes on late, in slices and no faster than it is told, and all of them', async () => {
+    const proxy = await echoThroughProxy();
+    const client = open(proxy.port);
+    const from = performance.now();
+    proxy.slowDown({ bytesPerSecond: 50_000, delayMs: 20 });
+    const sent = 'x'.repeat(4999) + 'y';
+    client.socket.write(sent);
+    await eventually(() => expect(client.text).toBe(sent));
+    // 100 ms there for all; back, what comes last waits its own 20 ms and for its slice.
+    expect(performance.now() - from).toBeGreaterThan(100 + 2 * 20);
+    const rest = 'z'.repeat(1_000_000);
+    proxy.heal();
+    client.socket.write(rest);
+    await eventually(() => expect(client.text.length).toBe(sent.length + rest.length));
+  });
+
   it('stalls one way without closing and passes the held bytes on after heal', async () => {
     const proxy = await echoThroughProxy();
     const client = open(proxy.port);

@@ -9,7 +9,8 @@ import {
 import type { CursorId, EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Logs } from '../logs.ts';
-import { keptMark } from './marks.ts';
+import { linkFenced } from './link-owners.ts';
+import { commitOf, keptMark, type Mark } from './marks.ts';
 import type { SeenBook } from './seen.ts';
 
 export interface ChainsDeps {
@@ -34,15 +35,23 @@ export interface Chain {
   readonly stored: number;
   /** What is kept of what the neighbour has passed by. */
   readonly passed: Passed | undefined;
+  /** Of the ownership of the link, under which its mark is written. */
+  readonly epoch: number;
+}
+
+/** Who sends: the site, and the epoch of its emesher's ownership of the link; 0: not known. */
+export interface LinkSource {
+  readonly site: string;
+  readonly epoch: number;
 }
 
 /** The chains of what comes from one neighbour, as far as they were asked for. */
 export class Chains {
   readonly #deps: ChainsDeps;
-  readonly #from: string;
+  readonly #from: LinkSource;
   readonly #chains = new Map<string, Chain>();
 
-  constructor(deps: ChainsDeps, from: string) {
+  constructor(deps: ChainsDeps, from: LinkSource) {
     this.#deps = deps;
     this.#from = from;
   }
@@ -72,7 +81,7 @@ export class Chains {
     if (refused.length > 0) {
       throw new MeshError('Aborted', `a later generation than ${generation} has begun`);
     }
-    const facts = { from: this.#from, tenant, partition, base: Number(base), generation };
+    const facts = { from: this.#from.site, tenant, partition, base: Number(base), generation };
     logger.warn(
       { ...facts, last: chain.framed },
       'the log of a neighbour is another one than before; what is new in it is taken',
@@ -106,18 +115,43 @@ export class Chains {
     local: number,
     { generation, base }: LinkGeneration,
   ): Promise<Chain> {
-    const lane = laneName(this.#from, partition);
+    const lane = laneName(this.#from.site, partition);
     const producer = generation === 0 ? lane : `${lane}/${generation}`;
     const id = { log, partition: local, subscription: producer };
     const stored = await this.#deps.store.producerSequence(log, local, producer);
-    const { passed, seen } = await keptMark(this.#deps, id, stored);
+    const kept = await keptMark(this.#deps, id, stored);
+    const { passed, seen } = kept;
+    const epoch = await this.#claim({ id, last: stored, passed, seen }, kept.epoch);
     this.#deps.seen.kept(id, seen);
-    return { id, generation, framed: Math.max(stored, Number(base)), stored, passed };
+    return { id, generation, framed: Math.max(stored, Number(base)), stored, passed, epoch };
+  }
+
+  /**
+   * Writes the mark as it is under the epoch of a new owner: from here on the store refuses that of a
+   * former one, be it connected to another emesher of this site. Answers the epoch to go on with.
+   * @throws MeshError Aborted (LINK_FENCED)
+   */
+  async #claim(kept: Omit<Mark, 'epoch'>, by: number | undefined): Promise<number> {
+    const { site, epoch } = this.#from;
+    // What cannot be read is not written anew for this alone; the next mark is.
+    if (by === undefined) return epoch;
+    if (epoch === 0 || epoch === by) return by;
+    if (epoch < by) throw linkFenced(site, by);
+    const { store, logger } = this.#deps;
+    try {
+      const refused = await store.commitCursors([commitOf({ ...kept, epoch })]);
+      if (refused.length === 0) return epoch;
+    } catch (error) {
+      // The next mark does it; until then the store's own chain keeps two owners apart.
+      logger.warn({ err: error, from: site, epoch }, 'the owner of a link could not be kept');
+      return epoch;
+    }
+    throw linkFenced(site, (await store.loadCursor(kept.id))?.epoch ?? epoch);
   }
 
   #generationId(tenant: string, partition: number, local: number): CursorId {
     const log = this.#deps.logs.name(tenant);
-    const subscription = `${laneName(this.#from, partition)}/generation`;
+    const subscription = `${laneName(this.#from.site, partition)}/generation`;
     return { log, partition: local, subscription };
   }
 }

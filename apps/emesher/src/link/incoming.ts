@@ -1,10 +1,11 @@
-import { invalid } from '@eventmesh/errors';
+import { invalid, type MeshError } from '@eventmesh/errors';
 import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
 import type { DirectFrame, Frame, LinkRequest, ResumeQuery } from '@eventmesh/proto-gen/link';
 import type { AppendRecord } from '@eventmesh/store-api';
 import { nowUs } from '../clock.ts';
 import { recordSpan } from '../publish/spans.ts';
-import { Chains, type Chain } from './chains.ts';
+import { Chains, type Chain, type LinkSource } from './chains.ts';
+import { linkFenced } from './link-owners.ts';
 import { Marks, seenToWire } from './marks.ts';
 import { PASSED_SITES_MAX } from './passed.ts';
 import type { ReceiveWindow } from './receive-window.ts';
@@ -21,13 +22,23 @@ export class Incoming {
   #accepts: Promise<void> = Promise.resolve();
   readonly #marks: Marks;
 
-  constructor(deps: IncomingDeps, from: string, out: Answers, window: ReceiveWindow) {
+  constructor(deps: IncomingDeps, from: LinkSource, out: Answers, window: ReceiveWindow) {
     this.#window = window;
     this.#deps = deps;
-    this.#from = from;
+    this.#from = from.site;
     this.#out = out;
-    this.#marks = new Marks(deps);
+    const onFenced = () => this.fence(linkFenced(from.site, from.epoch));
+    this.#marks = new Marks({ ...deps, onFenced });
     this.#chains = new Chains(deps, from);
+  }
+
+  /** Another emesher of the neighbour owns the link: nothing more is taken of this one. */
+  fence(error: MeshError): void {
+    if (this.#window.closed) return;
+    this.#deps.ledger.metrics.linkFenced.inc({ from: this.#from });
+    this.#deps.logger.warn({ from: this.#from }, error.message);
+    this.#window.close();
+    this.#out.end(error);
   }
 
   /** Keeps what was seen, also of what is on its way into the store, and what was passed by. */
@@ -66,6 +77,7 @@ export class Incoming {
     const { store, logs } = this.#deps;
     const { tenant, partition } = frame;
     const chain = await this.#chains.of(tenant, partition);
+    if (this.#window.closed) return;
     const sites = frame.passed?.sites.length ?? 0;
     if (sites > PASSED_SITES_MAX) {
       throw invalid('passed.sites', `are ${sites}`, { limit: `${PASSED_SITES_MAX} sites` });
@@ -126,8 +138,9 @@ export class Incoming {
    * Keeps, beside the record stored last, which records were seen and what was passed by behind a
    * frame, which is stored; says so of the latter once that is durable.
    */
-  #keep({ tenant, partition, passed }: Frame, { id, framed, stored }: Chain): void {
-    this.#marks.note({ id, last: stored, passed, seen: this.#deps.seen.of(id) }, () => {
+  #keep({ tenant, partition, passed }: Frame, { id, framed, stored, epoch }: Chain): void {
+    const seen = this.#deps.seen.of(id);
+    this.#marks.note({ id, epoch, last: stored, passed, seen }, () => {
       if (passed === undefined) return;
       this.#accepted({ tenant, partition, upTo: BigInt(framed), passedUpTo: passed.upTo });
     });
@@ -183,7 +196,7 @@ export class Incoming {
       const position = positions[index] ?? 0;
       if (duplicates.has(index)) continue;
       fresh.push(position);
-      journal.stored(tenant, partition, position, new EventView(record.event), record.topic);
+      journal.stored(tenant, partition, position, new EventView(record.event));
       const count = ledger.topic(tenant, record.topic);
       count.events++;
       count.lastTimeMs = Math.floor(timeUs / 1000);

@@ -4,6 +4,7 @@ import { LinkService } from '@eventmesh/proto-gen/link';
 import type { Router } from '@eventmesh/rpc';
 import type { Inspection } from '../inspect/inspection.ts';
 import { answerToWire, questionOf } from '../inspect/why/wire.ts';
+import { LinkOwners } from './link-owners.ts';
 import { receiveLink, type ReceiverDeps } from './receiver.ts';
 import { SeenBook } from './seen.ts';
 
@@ -16,14 +17,14 @@ export function addLinkService(
 ): void {
   // Without a token of its own a site has no links, and takes none.
   if (token === undefined) return;
-  const receiver = { ...deps, seen: new SeenBook() };
+  const receiver = { ...deps, seen: new SeenBook(), owners: new LinkOwners() };
   router.service(
     LinkService,
     {
       link: (requests, ctx) => receiveLink(receiver, requests, ctx),
       async trace({ tenant, eventId, source, visited }) {
-        const { steps, unreachableSites } = await tracer.trace(
-          tenant,
+        const { steps, unreachableSites, silentEmeshers } = await tracer.trace(
+          { tenant, caller: undefined, resource: 'trace' },
           eventId,
           source === '' ? undefined : source,
           visited,
@@ -35,11 +36,13 @@ export function addLinkService(
             position: BigInt(step.position),
           })),
           unreachableSites: [...unreachableSites],
+          silentEmeshers: [...silentEmeshers],
         };
       },
       async why(request) {
         const { tenant, query, visited, known } = questionOf(request);
-        return answerToWire(await why.around(tenant, query, visited, known));
+        const inspector = { tenant, caller: undefined, resource: 'why' } as const;
+        return answerToWire(await why.around(inspector, query, visited, known));
       },
     },
     bearerGuard(token),

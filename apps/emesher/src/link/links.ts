@@ -2,10 +2,9 @@ import type { Directory } from '../control/directory.ts';
 import { MeshError } from '@eventmesh/errors';
 import { LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
+import { isLinkFenced } from './link-owners.ts';
+import { Reconnects } from './reconnects.ts';
 import { LinkSender, type SenderDeps } from './sender.ts';
-
-/** Longest pause between attempts, in ms; each is jittered, so that neighbours do not reconnect together. */
-const PAUSE_MS_MAX = 2000;
 
 /**
  * The outgoing half of this site's links. Of the site's emeshers one owns each link, by the
@@ -24,6 +23,7 @@ export class Links {
     this.clients = clients;
     this.#deps = deps;
     this.#directory = directory;
+    directory.listen({ ownershipLost: (owned) => this.#leave(owned) });
   }
 
   start(): void {
@@ -79,28 +79,45 @@ export class Links {
     for (const client of this.clients.values()) client.close();
   }
 
+  /** Another emesher may own the link by now. */
+  #leave(owned: string): void {
+    for (const [site, sender] of this.#senders) {
+      if (owned !== ownershipName(site)) continue;
+      sender.leave(new MeshError('Unavailable', 'the lease that owns the link has ended'));
+    }
+  }
+
   async #keep(link: LinkClient): Promise<void> {
     const { site } = link.neighbour;
     const books = new LinkBooks(site, this.#deps.ledger.metrics);
     this.#books.set(site, books);
     const { signal } = this.#stop;
-    const owned = `link/${site}`;
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const started = Date.now();
+    const owned = ownershipName(site);
+    let epochMin = 0;
+    const reconnects = new Reconnects(Math.random);
+    while (!signal.aborted) {
+      let sender: LinkSender | undefined;
       try {
-        await this.#directory.acquire(owned);
-        const sender = new LinkSender(link, this.#deps, books);
+        const epoch = Math.max(await this.#directory.acquire(owned), epochMin);
+        sender = new LinkSender(link, this.#deps, books, epoch);
         this.#senders.set(site, sender);
         await sender.run(signal);
       } catch (thrown) {
         const error = MeshError.from(thrown);
         if (error.reason === 'OWNED_ELSEWHERE') books.handOver();
+        // Whoever owns the link though the neighbour knows of a later epoch is of a registry that was
+        // brought back from a copy: it goes on above that, as soon as the registry has said so again.
+        if (isLinkFenced(error)) {
+          epochMin = Math.max(epochMin, Number(error.details.facts?.['epoch'] ?? 0) + 1);
+        }
         if (!signal.aborted) this.#down(site, error);
       } finally {
         this.#senders.delete(site);
       }
-      if (Date.now() - started > 10_000) attempt = 0;
-      await rest(Math.min(PAUSE_MS_MAX, 100 * 2 ** attempt) * (0.5 + Math.random() / 2), signal);
+      if (signal.aborted) break;
+      if (sender !== undefined) link.hangUp();
+      const attempt = { dialled: sender !== undefined, upMs: sender?.upMs ?? 0 };
+      await rest(reconnects.pauseAfter(attempt), signal);
     }
     await this.#directory.release(owned);
   }
@@ -113,6 +130,8 @@ export class Links {
     else logger.warn(facts, `link down: ${error.message}`);
   }
 }
+
+const ownershipName = (site: string): string => `link/${site}`;
 
 function rest(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -23,8 +23,11 @@ afterEach(async () => {
   dir.remove();
 });
 
+const onFenced = () => expect('fenced').toBe('not fenced');
+
 const mark = (last: number, upTo: number) => ({
   id: ID,
+  epoch: 1,
   last,
   passed: create(PassedSchema, { upTo: BigInt(upTo) }),
   seen: [{ position: last, ingressTimeUs: last * 100 }],
@@ -36,7 +39,7 @@ const keptUpTo = async (last: number) => {
 
 describe('the marks of a link', () => {
   it('count while the record that they stand behind is the last one stored', async () => {
-    const marks = new Marks({ store, logger, progressInterval: 1 });
+    const marks = new Marks({ store, logger, onFenced, progressInterval: 1 });
     expect(await keptUpTo(0)).toBeUndefined();
     let written = 0;
     marks.note(mark(9, 20), () => written++);
@@ -61,7 +64,7 @@ describe('the marks of a link', () => {
         };
       },
     });
-    const marks = new Marks({ store: counting, logger, progressInterval: 3_600_000 });
+    const marks = new Marks({ store: counting, logger, onFenced, progressInterval: 3_600_000 });
     const written: number[] = [];
     marks.note(mark(1, 2), () => written.push(2));
     await eventually(() => expect(written).toEqual([2]));

@@ -8,6 +8,8 @@ import type { Seen } from './seen.ts';
 export interface Mark {
   /** Where it is kept. */
   readonly id: CursorId;
+  /** Of the ownership of the link; see `Hello.epoch`. */
+  readonly epoch: number;
   /** The last record of that partition that is stored here. */
   readonly last: number;
   /** How far the neighbour has looked beyond that, as far as it has told. */
@@ -24,6 +26,8 @@ interface Pending {
 export interface MarksDeps {
   /** Shortest time between two writes, in ms. */
   readonly progressInterval: number;
+  /** A mark was refused: that of a newer owner of the link is there. */
+  readonly onFenced: () => void;
   readonly store: EventStore;
   readonly logger: Logger;
 }
@@ -82,8 +86,10 @@ export class Marks {
     this.#pending.clear();
     this.#nextMs = performance.now() + this.#deps.progressInterval;
     try {
-      await this.#deps.store.commitCursors(marks.map(({ mark }) => commitOf(mark)));
-      for (const { written } of marks) written();
+      const commits = marks.map(({ mark }) => commitOf(mark));
+      const refused = new Set(await this.#deps.store.commitCursors(commits));
+      for (const [index, { written }] of marks.entries()) if (!refused.has(index)) written();
+      if (refused.size > 0) this.#deps.onFenced();
     } catch (error) {
       this.#deps.logger.warn(
         { err: error, marks: marks.length },
@@ -98,26 +104,27 @@ export class Marks {
 }
 
 /**
- * What was kept. What was passed by is left out unless `last` is the last record stored, so that the
+ * What was kept; its epoch is undefined when it cannot be read. What was passed by is left out unless `last` is the last record stored, so that the
  * neighbour reads on behind that.
  */
 export async function keptMark(
   { store, logger }: Pick<MarksDeps, 'store' | 'logger'>,
   id: CursorId,
   last: number,
-): Promise<Pick<Mark, 'passed' | 'seen'>> {
+): Promise<Pick<Mark, 'passed' | 'seen'> & { readonly epoch: number | undefined }> {
   try {
     const cursor = await store.loadCursor(id);
-    if (cursor === undefined) return NOTHING;
+    if (cursor === undefined) return { ...NOTHING, epoch: 0 };
     const mark = fromBinary(LinkMarkSchema, cursor.state);
     const seen = mark.seen.map(({ position, ingressTimeUs }) => ({
       position: Number(position),
       ingressTimeUs: Number(ingressTimeUs),
     }));
-    return { passed: Number(mark.last) === last ? mark.passed : undefined, seen };
+    const passed = Number(mark.last) === last ? mark.passed : undefined;
+    return { passed, seen, epoch: cursor.epoch };
   } catch (error) {
     logger.warn({ err: error, ...id }, 'the mark of a link cannot be read; it is done without');
-    return NOTHING;
+    return { ...NOTHING, epoch: undefined };
   }
 }
 
@@ -132,9 +139,10 @@ export const seenToWire = (seen: readonly Seen[]) =>
     ingressTimeUs: BigInt(ingressTimeUs),
   }));
 
-function commitOf({ id, last, passed, seen }: Mark): CursorCommit {
+/** A mark as the store keeps it. */
+export function commitOf({ id, epoch, last, passed, seen }: Mark): CursorCommit {
   const fields = { last: BigInt(last), seen: seenToWire(seen) };
   const mark = create(LinkMarkSchema, passed === undefined ? fields : { ...fields, passed });
   const floor = Number(passed?.upTo ?? last) + 1;
-  return { id, cursor: { floor, settled: [], epoch: 0, state: toBinary(LinkMarkSchema, mark) } };
+  return { id, cursor: { floor, settled: [], epoch, state: toBinary(LinkMarkSchema, mark) } };
 }

@@ -8,6 +8,7 @@ import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
 import type { DirectDeps, DirectSwitch } from '../publish/direct.ts';
 import { Incoming } from './incoming.ts';
+import { isLinkFenced, type LinkOwners } from './link-owners.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import type { SeenBook } from './seen.ts';
 
@@ -36,6 +37,8 @@ export interface ReceiverDeps {
 export interface IncomingDeps extends ReceiverDeps {
   /** Shared by all incoming links. */
   readonly seen: SeenBook;
+  /** Likewise. */
+  readonly owners: LinkOwners;
 }
 
 /** What waits to be sent back to the neighbour. */
@@ -64,9 +67,15 @@ export async function* receiveLink(
   const out: Answers = new AsyncQueue();
   const { site, member } = deps;
   const windowBytes = BigInt(deps.windowBytes);
-  out.push({ message: { case: 'welcome', value: { site, member, windowBytes } } });
   const window = new ReceiveWindow(deps.windowBytes, deps.answersMax, () => out.size);
-  const incoming = new Incoming(deps, hello.site, out, window);
+  const source = { site: hello.site, epoch: Number(hello.epoch) };
+  const incoming = new Incoming(deps, source, out, window);
+  const refuse = (error: unknown) => {
+    if (isLinkFenced(error)) incoming.fence(error);
+    else out.end(error);
+  };
+  deps.owners.enter(hello.site, { epoch: source.epoch, member: hello.member, fence: refuse });
+  out.push({ message: { case: 'welcome', value: { site, member, windowBytes } } });
   const stop = () => out.end();
   for (const signal of [ctx.signal, ctx.draining]) {
     signal.addEventListener('abort', stop, { once: true });
@@ -79,7 +88,7 @@ export async function* receiveLink(
       await window.room();
     }
   })();
-  taking.then(stop, (error: unknown) => out.end(error));
+  taking.then(stop, refuse);
   const unmeasure = deps.measure(window, () => out.size);
   try {
     for await (const message of out) {

@@ -49,6 +49,13 @@ describe('a link from a log that was brought back from a copy', () => {
     expect(await ends.metric('restored_total')).toBe(1);
     expect((await ends.arrived()).length).toBe(10 + 20 + fresh);
     await allThereOnce(ends);
+    // The copy has 11 records, with the probe; of the newest taken each is remembered.
+    const [lost, ...more] = await ends.lost();
+    expect(more).toEqual([]);
+    expect(lost).toMatchObject({ site: 'east', partition: 0 });
+    expect(lost?.end).toBeGreaterThanOrEqual(11 + fresh);
+    expect(lost?.from).toBeLessThanOrEqual(12);
+    expect(lost?.to).toBeGreaterThanOrEqual(31);
     // From here on it is a log like any other.
     await ends.append(EAST, NONE, EAST);
     await ends.restart();

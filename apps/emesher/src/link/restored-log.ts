@@ -5,6 +5,7 @@ import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { LostRanges } from './lost-ranges.ts';
 import { lastAgreed } from './same-log.ts';
 
 type Query = Exclude<MessageInitShape<typeof ResumeQuerySchema>, { $typeName: string }>;
@@ -14,6 +15,9 @@ interface RestoredLogDeps {
   readonly logs: Logs;
   readonly logger: Logger;
   readonly ledger: Pick<Ledger, 'metrics'>;
+  readonly lost: Pick<LostRanges, 'found'>;
+  /** Ms since the epoch. */
+  readonly now: () => number;
 }
 
 /**
@@ -43,6 +47,8 @@ export class RestoredLog {
     const base = await this.#lastAgreed(point, signal);
     if (base === undefined || signal.aborted) return undefined;
     const generation = point.generation + 1;
+    await this.#keep(point, base);
+    if (signal.aborted) return undefined;
     this.#asked.set(key, generation);
     const { logger, ledger } = this.#deps;
     ledger.metrics.linkRestored.inc({ to: this.#to });
@@ -50,7 +56,8 @@ export class RestoredLog {
       { to: this.#to, tenant, partition, last: Number(point.last), base, generation },
       `the log of tenant "${tenant}", partition ${partition}, is not the one that site "${this.#to}" ` +
         `has taken events from up to position ${point.last}; it was restored from a copy. What it ` +
-        `has behind position ${base} is sent; what only that site has stays there`,
+        `has behind position ${base} is sent. What had positions ${base + 1} to ${point.last} before, but for ` +
+        `what the copy has of it, is lost here and stays at "${this.#to}"`,
     );
     return { tenant, partition, generation, base: BigInt(base) };
   }
@@ -65,6 +72,15 @@ export class RestoredLog {
         'here, within the retention of the log, until it is upgraded',
     );
     return false;
+  }
+
+  /** Durable before the new generation is: nobody would find it any more then. */
+  async #keep({ tenant, partition, last }: ResumePoint, base: number): Promise<void> {
+    const { store, logs, lost, now } = this.#deps;
+    const info = await store.logInfo(logs.name(tenant));
+    const end = info?.partitions[partition]?.last ?? 0;
+    const range = { from: base + 1, to: Number(last), end, foundMs: now() };
+    await lost.found(tenant, { site: this.#to, partition, ...range });
   }
 
   /** A log that is damaged there is taken for the same one: the link goes on with what can be read. */

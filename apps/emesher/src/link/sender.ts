@@ -16,6 +16,7 @@ import type { Logs } from '../logs.ts';
 import { Lane } from './lane.ts';
 import type { LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
+import type { LostRanges } from './lost-ranges.ts';
 import { Passed, readOnFrom, type PassedBy } from './passed.ts';
 import { keptBy } from './read-on.ts';
 import { RestoredLog } from './restored-log.ts';
@@ -45,6 +46,7 @@ export interface SenderDeps {
   readonly directQueueMax: number;
   /** Shortest time between two frames without records of a partition, in ms. */
   readonly progressInterval: number;
+  readonly lost: Pick<LostRanges, 'found'>;
   /** Shared by the links of a site. */
   readonly routes: RouteHistory;
 }
@@ -60,19 +62,23 @@ const FRAME_BYTES = 256 * 1024;
  */
 export class LinkSender {
   readonly #link: OutgoingLink;
+  readonly #epoch: number;
   readonly #deps: SenderDeps;
   readonly #books: LinkBooks;
   readonly #requests = new AsyncQueue<Request>();
   readonly #lanes = new Map<string, Lane>();
   #windowBytes = 0;
+  #upSince: number | undefined;
   #openBytes = 0;
   #scheduled = false;
   #passedTimer: NodeJS.Timeout | undefined;
   readonly #stop = new AbortController();
   readonly #restored: RestoredLog;
 
-  constructor(link: OutgoingLink, deps: SenderDeps, books: LinkBooks) {
+  /** @param epoch Of the ownership of the link. */
+  constructor(link: OutgoingLink, deps: SenderDeps, books: LinkBooks, epoch: number) {
     this.#link = link;
+    this.#epoch = epoch;
     this.#deps = deps;
     this.#books = books;
     this.#restored = new RestoredLog(link.neighbour.site, deps);
@@ -81,6 +87,11 @@ export class LinkSender {
   /** The neighbour has answered and the link is open. */
   get up(): boolean {
     return this.#windowBytes > 0 && !this.#stop.signal.aborted;
+  }
+
+  /** How long the neighbour has answered, in ms; 0 when it has not. */
+  get upMs(): number {
+    return this.#upSince === undefined ? 0 : performance.now() - this.#upSince;
   }
 
   /** Messages that wait to be sent. */
@@ -97,13 +108,15 @@ export class LinkSender {
   async run(signal: AbortSignal): Promise<void> {
     const { site, member, ledger, logs } = this.#deps;
     const to = this.#link.neighbour.site;
-    this.#requests.push({ message: { case: 'hello', value: { site, member, toSite: to } } });
+    const hello = { site, member, toSite: to, epoch: BigInt(this.#epoch) };
+    this.#requests.push({ message: { case: 'hello', value: hello } });
     let forget: () => void = () => undefined;
     try {
       for await (const { message } of this.#link.client.link(this.#requests, { signal })) {
         if (message.case === 'welcome') {
           if (message.value.site !== to) throw wrongSite(message.value.site, to);
           this.#windowBytes = Number(message.value.windowBytes);
+          this.#upSince = performance.now();
           ledger.metrics.linkUp.set({ to }, 1);
           this.#deps.logger.info({ to }, 'link up');
           forget = logs.onTenant((tenant) => this.#askResume(tenant));
@@ -113,6 +126,12 @@ export class LinkSender {
       forget();
       this.#close();
     }
+  }
+
+  /** Sends nothing more: somebody else may own the link by now. */
+  leave(error: MeshError): void {
+    this.#stop.abort();
+    this.#requests.end(error);
   }
 
   /** Direct events: at most once, never waited for; dropped while the window is full. */

@@ -20,8 +20,8 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
   const { options, deps, logs, directory, ledger, journal, followers } = base;
   const { site, dataPlane } = options;
   const { store, authorizer, policies, log, tracing } = deps;
-  const { heldMax, heldBytesMax, parkedKeysMax, cursorBytesMax, readAheadBytes, cursorInterval } =
-    dataPlane.delivery;
+  const { heldMax, heldBytesMax, parkedKeysMax, cursorBytesMax, retryWindow } = dataPlane.delivery;
+  const { readAheadBytes, cursorInterval } = dataPlane.delivery;
   const now = Date.now;
   const cursors = new Cursors(store, log, cursorInterval);
   const dead = createDeadParts({
@@ -41,6 +41,7 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
     followers,
     cursors,
     ownerSession: ownerSession(authorizer),
+    lost: base.lost,
     onGone: (runner) => ledger.tellLast(runner),
     runner: {
       now,
@@ -49,6 +50,7 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
       heldBytesMax,
       parkedKeysMax,
       cursorBytesMax,
+      retryWindow,
       readAheadBytes,
       store,
       logName: (tenant) => logs.name(tenant),
@@ -57,6 +59,7 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
       ...deliveryObserver({ site, journal, ledger, tracing }),
     },
   });
+  base.lost.onFound((tenant, range) => runners.lost(tenant, range));
   const parts = { ...base, runners, store, logger: log };
   const groups = new DirectGroups(directory, direct);
   const changes = new SiteChanges({ ...parts, groups });

@@ -7,6 +7,7 @@ import { Journal } from '../inspect/journal.ts';
 import { Ledger } from '../inspect/ledger.ts';
 import { Refusals } from '../inspect/refusals.ts';
 import { ServedBy } from '../inspect/served-by.ts';
+import { LostRanges } from '../link/lost-ranges.ts';
 import { Logs } from '../logs.ts';
 import { OwnerCalls, TAKEOVER_LAG_MS } from '../peer/owner-calls.ts';
 import { Peers } from '../peer/peers.ts';
@@ -27,10 +28,12 @@ export function foundation(options: EmesherOptions, deps: EmesherDeps) {
   const { ttl } = options.dataPlane.lease;
   ledger.metrics.leaseTtl.set(ttl / 1000);
   void new Takeovers(directory, ledger.metrics, () => performance.now());
+  const { retention: retentionMs } = options.dataPlane.log;
   return {
     options,
     deps,
     logs,
+    lost: new LostRanges({ store, logs, retentionMs, now: Date.now }),
     directory,
     peers,
     owners: new OwnerCalls({ peers, pause: sitePause(directory), waitMs: ttl + TAKEOVER_LAG_MS }),
@@ -38,7 +41,7 @@ export function foundation(options: EmesherOptions, deps: EmesherDeps) {
     served,
     refusals,
     ledger,
-    journal: new Journal(options.site, options.dataPlane.trace.eventsMax),
+    journal: new Journal(options.dataPlane.trace.eventsMax),
     followers: new Followers(store, logs, log, options.dataPlane.delivery.readAheadBytes),
     strength: new StoreStrength(store, log),
   };

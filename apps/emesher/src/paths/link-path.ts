@@ -1,6 +1,4 @@
 import type { Router } from '@eventmesh/rpc';
-import { ownerSession } from '../deliver/owner-session.ts';
-import { createInspection } from '../inspect/inspection.ts';
 import { LinkClient } from '../link/link-client.ts';
 import { addLinkService } from '../link/link-service.ts';
 import { Links } from '../link/links.ts';
@@ -8,9 +6,11 @@ import type { ReceiverDeps } from '../link/receiver.ts';
 import { RouteHistory } from '../link/route-history.ts';
 import { emesherQueues } from '../metrics.ts';
 import { DirectFanOut } from '../peer/direct-fan-out.ts';
+import { tellLost } from '../peer/tell-lost.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
 import type { Base } from './foundation.ts';
 import type { deliverPath } from './deliver-path.ts';
+import { inspectPath } from './inspect-path.ts';
 
 /** Follow → link queue → next hop's emesher → its store → accept. */
 export function linkPath(
@@ -38,6 +38,7 @@ export function linkPath(
       journal,
       logger,
       routes,
+      lost: tellLost({ lost: base.lost, peers, logger }),
       directQueueMax: dataPlane.link.directQueueMax,
       progressInterval: dataPlane.link.progressInterval,
       now: Date.now,
@@ -52,20 +53,7 @@ export function linkPath(
     queueMax: dataPlane.delivery.directFanOutMax,
     sendOverLinks: (record, to) => links.sendDirect(record, to),
   });
-  const inspection = createInspection({
-    ...base,
-    site,
-    store,
-    runners,
-    books,
-    logger,
-    links: clients,
-    now: Date.now,
-    policies: deps.policies,
-    scanMax: dataPlane.trace.scanMax,
-    ownerSession: ownerSession(deps.authorizer),
-    linkPlace: (...place) => links.place(...place),
-  });
+  const looking = inspectPath(base, { runners, books, links });
   const receiver: ReceiverDeps = {
     site,
     member,
@@ -87,6 +75,6 @@ export function linkPath(
       return () => stops.forEach((stop) => stop());
     },
   };
-  addLinkService(router, receiver, inspection, linkToken);
-  return { links, fanOut, inspection };
+  addLinkService(router, receiver, looking.inspection, linkToken);
+  return { links, fanOut, ...looking };
 }

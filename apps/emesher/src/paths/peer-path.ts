@@ -1,20 +1,24 @@
 import type { Router } from '@eventmesh/rpc';
 import { peerSession } from '../deliver/owner-session.ts';
-import type { Links } from '../link/links.ts';
 import { addPeerService } from '../peer/peer-service.ts';
 import type { DirectSwitch } from '../publish/direct.ts';
 import type { Base } from './foundation.ts';
 import type { deliverPath } from './deliver-path.ts';
+import type { linkPath } from './link-path.ts';
 
 /** What this emesher does for the others of its site. */
 export function addPeers(
-  { options, deps, directory }: Base,
-  parts: ReturnType<typeof deliverPath> & { readonly direct: DirectSwitch; readonly links: Links },
+  { options, deps, directory, lost }: Base,
+  parts: ReturnType<typeof deliverPath> &
+    Pick<ReturnType<typeof linkPath>, 'links' | 'localMemory' | 'localBooks'> & {
+      readonly direct: DirectSwitch;
+    },
   router: Router,
 ): void {
   const served = {
     ...parts,
     directory,
+    lost,
     sessionOf: peerSession(deps.authorizer),
     consumerLimits: { ...options.dataPlane.delivery, metrics: deps.metrics },
     attachHere: parts.attachments.attachHere,

@@ -17,6 +17,7 @@ import { awaitJoined } from '../../src/dev/joined.ts';
 import { parseMetrics, total } from '../../src/dev/metrics-text.ts';
 import type { Plan, SitePlan } from '../../src/dev/plan.ts';
 import { configsOf } from '../../src/dev/services.ts';
+import { beyondLeases } from './members.ts';
 import { lastingPort } from './ports.ts';
 import { ServiceProcess } from './service-process.ts';
 
@@ -25,6 +26,14 @@ export type ServiceName = (typeof SERVICES)[number];
 export type SiteName = 'west' | 'east';
 const SITES: readonly SiteName[] = ['west', 'east'];
 const APPS = join(import.meta.dirname, '../../..');
+
+/** What an emesher reaches through a proxy of its own, by the key of its configuration. */
+const UPSTREAMS = [
+  ['store', 'store-gateway'],
+  ['acl', 'acl'],
+  ['registry', 'registry'],
+] as const;
+export type Upstream = (typeof UPSTREAMS)[number][1];
 
 type Ports = Readonly<Record<ServiceName, { readonly grpc: number; readonly admin: number }>>;
 
@@ -38,6 +47,7 @@ export class FaultMesh {
   readonly nats: ReadonlyMap<SiteName, NatsServer>;
   /** The link that a site sends on. */
   readonly links: ReadonlyMap<SiteName, FaultProxy>;
+  readonly #upstreams: ReadonlyMap<string, FaultProxy>;
   readonly #processes: ReadonlyMap<string, ServiceProcess>;
   readonly #ports: ReadonlyMap<string, Ports>;
   readonly #http: ReadonlyMap<string, number>;
@@ -47,6 +57,7 @@ export class FaultMesh {
     etcd: RunningServer;
     nats: ReadonlyMap<SiteName, NatsServer>;
     links: ReadonlyMap<SiteName, FaultProxy>;
+    upstreams: ReadonlyMap<string, FaultProxy>;
     processes: ReadonlyMap<string, ServiceProcess>;
     ports: ReadonlyMap<string, Ports>;
     http: ReadonlyMap<string, number>;
@@ -55,13 +66,17 @@ export class FaultMesh {
     this.etcd = parts.etcd;
     this.nats = parts.nats;
     this.links = parts.links;
+    this.#upstreams = parts.upstreams;
     this.#processes = parts.processes;
     this.#ports = parts.ports;
     this.#http = parts.http;
   }
 
-  /** Resolves when each site reaches the other. Nothing is left running when it fails. */
-  static async start(dir: string): Promise<FaultMesh> {
+  /**
+   * Resolves when each site reaches the other. Nothing is left running when it fails.
+   * @param emesher more settings of both emeshers
+   */
+  static async start(dir: string, emesher: object = {}): Promise<FaultMesh> {
     const identity = loadIdentity(dir);
     const planned = await plan();
     const ports = await choosePorts(planned.sites);
@@ -75,6 +90,7 @@ export class FaultMesh {
       ['east', east],
     ]);
     const links = new Map<SiteName, FaultProxy>();
+    const upstreams = new Map<string, FaultProxy>();
     const processes = new Map<string, ServiceProcess>();
     for (const site of planned.sites) {
       const other = site.name === 'west' ? 'east' : 'west';
@@ -90,8 +106,15 @@ export class FaultMesh {
         nats: stores.get(site.name as SiteName),
         observer: { crashed: () => undefined, recovered: () => undefined, failed: () => undefined },
       });
+      const services: Record<string, { address: string }> = {};
+      for (const [key, service] of UPSTREAMS) {
+        const upstream = await startProxy({ port: ports.get(site.name)?.[service].grpc ?? 0 });
+        upstreams.set(`${site.name}/${service}`, upstream);
+        services[key] = { address: `127.0.0.1:${upstream.port}` };
+      }
+      const mended = { ...throughProxies(configs.emesher, proxy.port, services), ...emesher };
       for (const service of SERVICES) {
-        const own = service === 'emesher' ? throughProxy(configs[service], proxy.port) : {};
+        const own = service === 'emesher' ? mended : {};
         const config = { ...(configs[service] as object), ...own };
         processes.set(
           `${site.name}/${service}`,
@@ -100,7 +123,16 @@ export class FaultMesh {
       }
     }
     const http = new Map(planned.sites.map(({ name, http: port }) => [name, port]));
-    const mesh = new FaultMesh({ identity, etcd, nats: stores, links, processes, ports, http });
+    const mesh = new FaultMesh({
+      identity,
+      etcd,
+      nats: stores,
+      links,
+      upstreams,
+      processes,
+      ports,
+      http,
+    });
     try {
       await mesh.startServices();
       return mesh;
@@ -113,6 +145,13 @@ export class FaultMesh {
   service(site: SiteName, service: ServiceName): ServiceProcess {
     const found = this.#processes.get(`${site}/${service}`);
     if (found === undefined) throw new Error(`there is no ${site}/${service}`);
+    return found;
+  }
+
+  /** The way from the emesher of a site to another service of it. */
+  upstream(site: SiteName, service: Upstream): FaultProxy {
+    const found = this.#upstreams.get(`${site}/${service}`);
+    if (found === undefined) throw new Error(`there is no way to ${site}/${service}`);
     return found;
   }
 
@@ -163,9 +202,17 @@ export class FaultMesh {
     return total(parseMetrics(await response.text()), name, labels);
   }
 
+  /** Kills both registries; resolves when the leases of the emeshers have ended since. */
+  async killRegistriesBeyondLeases(timeoutMs: number): Promise<void> {
+    const kill = (site: SiteName) => () => this.service(site, 'registry').kill();
+    await Promise.all(
+      SITES.map((site) => beyondLeases(this.etcd.url, site, kill(site), timeoutMs)),
+    );
+  }
+
   /**
    * Each emesher holds a lease that its registry has just confirmed: the old one, or a new one after
-   * it was told that the old one has lapsed, and with it what it owned.
+   * it was told that the old one has ended.
    */
   async leasesConfirmed(timeoutMs: number): Promise<void> {
     const labels = { method: 'KeepAlive', code: 'ok' };
@@ -203,7 +250,7 @@ export class FaultMesh {
     await Promise.all([...this.#processes.values()].map((process) => process.kill()));
     await Promise.all([
       ...[this.etcd, ...this.nats.values()].map((server) => server.stop()),
-      ...[...this.links.values()].map((link) => link.close()),
+      ...[...this.links.values(), ...this.#upstreams.values()].map((proxy) => proxy.close()),
     ]);
   }
 }
@@ -236,9 +283,12 @@ async function nats(dir: string, site: SiteName): Promise<NatsServer> {
   return startNats({ dir: join(dir, site, 'nats'), serverName: site, port, monitorPort });
 }
 
-function throughProxy(config: unknown, port: number): object {
-  const { links } = config as { links: { site: string }[] };
-  return { links: links.map(({ site }) => ({ site, address: `127.0.0.1:${port}` })) };
+function throughProxies(config: unknown, port: number, through: object): object {
+  const { links, services } = config as { links: { site: string }[]; services: object };
+  return {
+    links: links.map(({ site }) => ({ site, address: `127.0.0.1:${port}` })),
+    services: { ...services, ...through },
+  };
 }
 
 function serviceProcess(

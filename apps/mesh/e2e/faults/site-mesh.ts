@@ -9,6 +9,7 @@ import { awaitJoined } from '../../src/dev/joined.ts';
 import { parseMetrics, total } from '../../src/dev/metrics-text.ts';
 import type { Plan, SitePlan } from '../../src/dev/plan.ts';
 import { configsOf } from '../../src/dev/services.ts';
+import { beyondLeases } from './members.ts';
 import { lastingPort } from './ports.ts';
 import { ServiceProcess } from './service-process.ts';
 
@@ -16,6 +17,8 @@ const APPS = join(import.meta.dirname, '../../..');
 const SERVICES = ['registry', 'acl', 'governance', 'store-gateway'] as const;
 type ServiceName = (typeof SERVICES)[number] | 'emesher';
 type Pair = { readonly grpc: number; readonly admin: number };
+
+const OWNERSHIP = 'eventmesh_registry_ownership_total';
 
 /** An emesher of a site, as it ships. */
 export interface Emesher {
@@ -48,6 +51,8 @@ export class SiteMesh {
   readonly #services = new Map<string, ServiceProcess>();
   /** host:port of a service's gRPC server. */
   readonly #addresses = new Map<string, string>();
+  /** host:port of its metrics. */
+  readonly #admins = new Map<string, string>();
   readonly #emeshers = new Map<string, Emesher[]>();
   readonly #options: SiteOptions;
 
@@ -125,6 +130,20 @@ export class SiteMesh {
     return grpcTransport({ address: address ?? '', metadata: () => ({ authorization }) });
   }
 
+  /** Kills the registry of a site; resolves when the leases of its emeshers have ended since. */
+  killRegistryBeyondLeases(timeoutMs: number, site = 'west'): Promise<void> {
+    const kill = () => this.service('registry', site).kill();
+    return beyondLeases(this.#etcd.url, site, kill, timeoutMs);
+  }
+
+  /** How often a registry has said since its start that an ownership goes on under a new lease. */
+  async resumed(site = 'west'): Promise<number> {
+    const admin = this.#admins.get(`${site}/registry`) ?? '';
+    const response = await fetch(`http://${admin}/metrics`);
+    const outcome = 'resumed';
+    return total(parseMetrics(await response.text()), OWNERSHIP, { outcome });
+  }
+
   /** The store of a site that has one of its own. */
   nats(site = 'west'): NatsServer {
     const found = this.#nats.get(site);
@@ -191,8 +210,9 @@ export class SiteMesh {
       const config = { ...(configs[service] as object), ...own };
       const process = serviceProcess(dir, site.name, service, service, config);
       this.#services.set(process.name, process);
-      const { port } = (config as unknown as { grpc: { port: number } }).grpc;
-      this.#addresses.set(process.name, `127.0.0.1:${port}`);
+      const { grpc, admin } = config as unknown as Record<'grpc' | 'admin', { port: number }>;
+      this.#addresses.set(process.name, `127.0.0.1:${grpc.port}`);
+      this.#admins.set(process.name, `127.0.0.1:${admin.port}`);
     }
     const all: Emesher[] = [];
     for (let n = 1; n <= emeshers; n++) {

@@ -7,6 +7,8 @@ export interface TakerOptions {
   readonly subscription: string | Wanted;
   readonly consumer?: string;
   readonly credit?: number;
+  /** Ms to wait until the other sites know of it. */
+  readonly convergeMs?: number;
   /** Default: accept everything. */
   readonly settle?: (delivery: Delivery) => void;
 }

@@ -1,7 +1,9 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { LostRange } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import { loadConfig, section } from '@eventmesh/config';
+import { MeshError } from '@eventmesh/errors';
 import { NO_HANDLING, decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
 import type { EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
@@ -15,6 +17,7 @@ import { Refusals } from '../../inspect/refusals.ts';
 import { ServedBy } from '../../inspect/served-by.ts';
 import { Logs } from '../../logs.ts';
 import { LinkBooks } from '../link-books.ts';
+import { LostRanges } from '../lost-ranges.ts';
 import { RouteHistory } from '../route-history.ts';
 import { LinkSender } from '../sender.ts';
 import { Wire, type Older } from './wire.ts';
@@ -43,6 +46,7 @@ function westProcess(store: EventStore, nextHop: (site: string) => string | unde
     metrics,
     logs,
     ledger,
+    lost: new LostRanges({ store, logs, retentionMs: 0, now: Date.now }),
     followers: new Followers(store, logs, logger, 65_536),
     routes: new RouteHistory(nextHop),
     books: new LinkBooks('east', ledger.metrics),
@@ -70,7 +74,12 @@ export class TwoEnds {
   #process: ReturnType<typeof westProcess>;
   #cut: AbortController | undefined;
   #sender: LinkSender | undefined;
-  #running: Promise<void> = Promise.resolve();
+  /** Why the present connection ended. */
+  #ending: Promise<unknown> = Promise.resolve();
+  #wake: () => void = () => undefined;
+  #epoch = 1;
+  /** How the connections of former owners of the link ended. */
+  readonly #former: { readonly cut: AbortController; readonly ended: Promise<unknown> }[] = [];
   #events = 0;
   #probes = 0;
 
@@ -109,6 +118,7 @@ export class TwoEnds {
 
   async close(): Promise<void> {
     await this.cut();
+    await this.formerEnds(true);
     this.#process.followers.stop();
     await Promise.all([this.#west.close(), this.#east.close()]);
     for (const dir of this.#dirs) dir.remove();
@@ -128,12 +138,49 @@ export class TwoEnds {
     });
   }
 
+  /** Another emesher of west takes the link; this one does not know of it. */
+  async takeOver(): Promise<void> {
+    const cut = this.#cut;
+    const { followers } = this.#process;
+    if (cut !== undefined) {
+      const ended = this.#ending.finally(() => followers.stop());
+      this.#former.push({ cut, ended });
+    }
+    this.#epoch++;
+    this.#process = this.#start();
+    await this.#process.logs.ensure(TENANT);
+    this.#connect();
+  }
+
+  /** What is sent over connections of former owners stays on its way until `wake`. */
+  pauseFormer(): void {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.wakeFormer();
+    this.#wire.pause = promise.then(() => undefined);
+    this.#wake = () => resolve(undefined);
+  }
+
+  wakeFormer(): void {
+    this.#wake();
+  }
+
+  /** How the connections of former owners ended. @param now ends them if they have not. */
+  async formerEnds(now = false): Promise<unknown[]> {
+    this.wakeFormer();
+    if (now) for (const { cut } of this.#former) cut.abort();
+    return Promise.all(this.#former.splice(0).map(({ ended }) => ended));
+  }
+
   /** The link comes up. */
   async connect(): Promise<void> {
     await this.cut();
+    this.#connect();
+  }
+
+  #connect(): void {
     const cut = new AbortController();
     this.#cut = cut;
-    const { logs, followers, ledger, routes, books } = this.#process;
+    const { logs, followers, ledger, routes, books, lost } = this.#process;
     const sender = new LinkSender(
       {
         neighbour: { site: 'east' },
@@ -146,25 +193,30 @@ export class TwoEnds {
         logs,
         followers,
         ledger,
-        journal: new Journal('west', 0),
+        journal: new Journal(0),
         logger,
         now: Date.now,
         directQueueMax: 1,
         progressInterval: 1,
         routes,
+        lost,
       },
       books,
+      this.#epoch,
     );
     this.#sender = sender;
-    this.#running = sender.run(cut.signal).catch((error: unknown) => {
-      if (!cut.signal.aborted) throw error;
-    });
+    this.#ending = sender.run(cut.signal).then(
+      () => undefined,
+      (error: unknown) => (cut.signal.aborted ? undefined : error),
+    );
   }
 
   /** The link breaks wherever it is. */
   async cut(): Promise<void> {
     this.#cut?.abort();
-    await this.#running;
+    const error = await this.#ending;
+    this.#ending = Promise.resolve();
+    if (error !== undefined) throw MeshError.from(error);
   }
 
   /** West starts anew on its store. */
@@ -236,6 +288,11 @@ export class TwoEnds {
 
   arrived(): Promise<Arrived[]> {
     return recordsOf(this.#east);
+  }
+
+  /** What west is known to have lost. */
+  lost(): Promise<LostRange[]> {
+    return this.#process.lost.of(TENANT);
   }
 
   /** What west's log has for east now. */

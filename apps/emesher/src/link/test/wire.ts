@@ -17,6 +17,7 @@ import type { DataPlaneConfig } from '../../config.ts';
 import { Journal } from '../../inspect/journal.ts';
 import type { Ledger } from '../../inspect/ledger.ts';
 import { Logs } from '../../logs.ts';
+import { LinkOwners } from '../link-owners.ts';
 import { receiveLink } from '../receiver.ts';
 import { SeenBook } from '../seen.ts';
 import type { OutgoingLink } from '../sender.ts';
@@ -42,6 +43,7 @@ export class Wire {
   #accepted = 0;
   #writing = 0;
   readonly #seen = new SeenBook();
+  readonly #owners = new LinkOwners();
 
   constructor(
     east: EventStore,
@@ -52,6 +54,10 @@ export class Wire {
     this.#log = log;
     this.#ledgerOf = ledgerOf;
   }
+
+  /** What is sent over older connections waits, as that of a paused process does, until this resolves. */
+  pause: Promise<void> | undefined;
+  #opened = 0;
 
   /** All records that were sent are accepted. */
   get quiet(): boolean {
@@ -66,6 +72,7 @@ export class Wire {
   async *open(requests: Requests, signal: AbortSignal): AsyncGenerator<LinkResponse> {
     this.#framed = 0;
     this.#accepted = 0;
+    const connection = ++this.#opened;
     const store = this.#faulty();
     const ctx = {
       signal,
@@ -82,26 +89,32 @@ export class Wire {
         logs: new Logs(store, this.#log),
         direct: { deliver: () => 0 },
         ledger: this.#ledgerOf(new Metrics()),
-        journal: new Journal('east', 0),
+        journal: new Journal(0),
         tracing,
         logger,
         windowBytes: WINDOW_BYTES,
         answersMax: 100,
         seen: this.#seen,
+        owners: this.#owners,
         progressInterval: 1,
         hopsMax: 8,
         measure: () => () => undefined,
         neighbours: new Set(['west']),
         forwardDirect: () => false,
       },
-      this.#there(requests, signal),
+      this.#there(requests, signal, connection),
       ctx,
     );
     for await (const response of responses) yield this.#back(response);
   }
 
-  async *#there(requests: Requests, signal: AbortSignal): AsyncGenerator<LinkRequest> {
+  async *#there(
+    requests: Requests,
+    signal: AbortSignal,
+    connection: number,
+  ): AsyncGenerator<LinkRequest> {
     for await (const init of requests) {
+      if (connection < this.#opened) await this.pause;
       if (signal.aborted) return;
       if (!('message' in init)) throw new Error('a link sends no encoded messages');
       const request = overTheWire(LinkRequestSchema, init);

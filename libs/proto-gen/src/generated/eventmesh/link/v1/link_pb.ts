@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/link/v1/link.proto.
  */
 export const file_eventmesh_link_v1_link: GenFile = /*@__PURE__*/
-  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIjYKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkiUgoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRISCgpnZW5lcmF0aW9uGAMgASgNEgwKBGJhc2UYBCABKAMiNwoKU2VlblJlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMipgEKBUZyYW1lEg4KBnRlbmFudBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEAoIcHJldmlvdXMYAyABKAMSLgoHcmVjb3JkcxgEIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZWNvcmQSDQoFdXBfdG8YBSABKAMSKQoGcGFzc2VkGAYgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkIl4KBlBhc3NlZBINCgV1cF90bxgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMSLAoFc2l0ZXMYAyADKAsyHS5ldmVudG1lc2gubGluay52MS5QYXNzZWRTaXRlIjcKClBhc3NlZFNpdGUSDAoEc2l0ZRgBIAEoCRINCgVmaXJzdBgCIAEoAxIMCgRsYXN0GAMgASgDInAKCExpbmtNYXJrEgwKBGxhc3QYASABKAMSKQoGcGFzc2VkGAIgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkEisKBHNlZW4YAyADKAsyHS5ldmVudG1lc2gubGluay52MS5TZWVuUmVjb3JkIjIKDkxpbmtHZW5lcmF0aW9uEhIKCmdlbmVyYXRpb24YASABKA0SDAoEYmFzZRgCIAEoAyJECgpMaW5rUmVjb3JkEhAKCHBvc2l0aW9uGAEgASgDEg4KBnJlY29yZBgCIAEoDBIUCgxkZXN0aW5hdGlvbnMYAyADKAkiPQoLRGlyZWN0RnJhbWUSLgoHcmVjb3JkcxgBIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZWNvcmQiFQoEUGluZxINCgVub25jZRgBIAEoAyLUAQoMTGlua1Jlc3BvbnNlEi0KB3dlbGNvbWUYASABKAsyGi5ldmVudG1lc2gubGluay52MS5XZWxjb21lSAASLwoIYWNjZXB0ZWQYAiABKAsyGy5ldmVudG1lc2gubGluay52MS5BY2NlcHRlZEgAEicKBHBvbmcYAyABKAsyFy5ldmVudG1lc2gubGluay52MS5QaW5nSAASMAoGcmVzdW1lGAQgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUG9pbnRIAEIJCgdtZXNzYWdlIj0KB1dlbGNvbWUSDAoEc2l0ZRgBIAEoCRIOCgZtZW1iZXIYAiABKAkSFAoMd2luZG93X2J5dGVzGAMgASgEIosBCghBY2NlcHRlZBIOCgZ0ZW5hbnQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg0KBXVwX3RvGAMgASgDEjcKCmR1cmFiaWxpdHkYBCABKA4yIy5ldmVudG1lc2guZXZlbnQudjEuRHVyYWJpbGl0eUNsYXNzEhQKDHBhc3NlZF91cF90bxgFIAEoAyKqAQoLUmVzdW1lUG9pbnQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRsYXN0GAMgASgDEikKBnBhc3NlZBgEIAEoCzIZLmV2ZW50bWVzaC5saW5rLnYxLlBhc3NlZBISCgpnZW5lcmF0aW9uGAUgASgNEisKBHNlZW4YBiADKAsyHS5ldmVudG1lc2gubGluay52MS5TZWVuUmVjb3JkIlEKDFRyYWNlUmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSDgoGc291cmNlGAMgASgJEg8KB3Zpc2l0ZWQYBCADKAkiVwoNVHJhY2VSZXNwb25zZRIrCgVzdGVwcxgBIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLlRyYWNlU3RlcBIZChF1bnJlYWNoYWJsZV9zaXRlcxgCIAMoCSKdAQoJVHJhY2VTdGVwEgwKBHNpdGUYASABKAkSDwoHdGltZV91cxgCIAEoAxIMCgRzdGVwGAMgASgJEg8KB3N1YmplY3QYBCABKAkSDgoGZGV0YWlsGAUgASgJEhEKCXBhcnRpdGlvbhgGIAEoDRIQCghwb3NpdGlvbhgHIAEoAxIOCgZzb3VyY2UYCCABKAkSDQoFdG9waWMYCSABKAkikQEKCldoeVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIUCgxzdWJzY3JpcHRpb24YBCABKAkSDwoHdmlzaXRlZBgFIAMoCRIqCgZjb3BpZXMYBiADKAsyGi5ldmVudG1lc2gubGluay52MS5XaHlDb3B5ImwKB1doeUNvcHkSDgoGc291cmNlGAEgASgJEg0KBXRvcGljGAIgASgJEhMKC29yaWdpbl9zaXRlGAMgASgJEhQKDGRlc3RpbmF0aW9ucxgEIAMoCRIXCg9pbmdyZXNzX3RpbWVfdXMYBSABKAMiswEKC1doeVJlc3BvbnNlEi0KB2Fuc3dlcnMYASADKAsyHC5ldmVudG1lc2gubGluay52MS5XaHlBbnN3ZXISGQoRdW5yZWFjaGFibGVfc2l0ZXMYAiADKAkSLgoIc2VhcmNoZXMYAyADKAsyHC5ldmVudG1lc2gubGluay52MS5XaHlTZWFyY2gSKgoGY29waWVzGAQgAygLMhouZXZlbnRtZXNoLmxpbmsudjEuV2h5Q29weSK/AgoJV2h5QW5zd2VyEgwKBHNpdGUYASABKAkSDwoHc3ViamVjdBgCIAEoCRINCgVzdGF0ZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSDgoGc291cmNlGAUgASgJEg0KBXRvcGljGAYgASgJEhEKCXBhcnRpdGlvbhgHIAEoDRIQCghwb3NpdGlvbhgIIAEoAxIQCghhdHRlbXB0cxgJIAEoDRIQCghjb25zdW1lchgKIAEoCRIPCgd0aW1lX3VzGAsgASgDEg8KB25leHRfbXMYDCABKAMSFwoPcG9saWN5X3JldmlzaW9uGA0gASgDEhsKE3BvbGljeV9yZXZpc2lvbl9ub3cYDiABKAMSFwoPZ3JhbnRzX3JldmlzaW9uGA8gASgDEhsKE2dyYW50c19yZXZpc2lvbl9ub3cYECABKAMiVQoJV2h5U2VhcmNoEgwKBHNpdGUYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEgwKBGZyb20YAyABKAMSCgoCdG8YBCABKAMSDQoFZmlyc3QYBSABKAMy7AEKC0xpbmtTZXJ2aWNlEksKBExpbmsSHi5ldmVudG1lc2gubGluay52MS5MaW5rUmVxdWVzdBofLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZXNwb25zZSgBMAESSgoFVHJhY2USHy5ldmVudG1lc2gubGluay52MS5UcmFjZVJlcXVlc3QaIC5ldmVudG1lc2gubGluay52MS5UcmFjZVJlc3BvbnNlEkQKA1doeRIdLmV2ZW50bWVzaC5saW5rLnYxLldoeVJlcXVlc3QaHi5ldmVudG1lc2gubGluay52MS5XaHlSZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event]);
+  fileDesc("ChxldmVudG1lc2gvbGluay92MS9saW5rLnByb3RvEhFldmVudG1lc2gubGluay52MSL7AQoLTGlua1JlcXVlc3QSKQoFaGVsbG8YASABKAsyGC5ldmVudG1lc2gubGluay52MS5IZWxsb0gAEikKBWZyYW1lGAIgASgLMhguZXZlbnRtZXNoLmxpbmsudjEuRnJhbWVIABInCgRwaW5nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBmRpcmVjdBgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLkRpcmVjdEZyYW1lSAASMAoGcmVzdW1lGAUgASgLMh4uZXZlbnRtZXNoLmxpbmsudjEuUmVzdW1lUXVlcnlIAEIJCgdtZXNzYWdlIkUKBUhlbGxvEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEg8KB3RvX3NpdGUYAyABKAkSDQoFZXBvY2gYBCABKAMiUgoLUmVzdW1lUXVlcnkSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRISCgpnZW5lcmF0aW9uGAMgASgNEgwKBGJhc2UYBCABKAMiNwoKU2VlblJlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMipgEKBUZyYW1lEg4KBnRlbmFudBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SEAoIcHJldmlvdXMYAyABKAMSLgoHcmVjb3JkcxgEIAMoCzIdLmV2ZW50bWVzaC5saW5rLnYxLkxpbmtSZWNvcmQSDQoFdXBfdG8YBSABKAMSKQoGcGFzc2VkGAYgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkIl4KBlBhc3NlZBINCgV1cF90bxgBIAEoAxIXCg9pbmdyZXNzX3RpbWVfdXMYAiABKAMSLAoFc2l0ZXMYAyADKAsyHS5ldmVudG1lc2gubGluay52MS5QYXNzZWRTaXRlIjcKClBhc3NlZFNpdGUSDAoEc2l0ZRgBIAEoCRINCgVmaXJzdBgCIAEoAxIMCgRsYXN0GAMgASgDInAKCExpbmtNYXJrEgwKBGxhc3QYASABKAMSKQoGcGFzc2VkGAIgASgLMhkuZXZlbnRtZXNoLmxpbmsudjEuUGFzc2VkEisKBHNlZW4YAyADKAsyHS5ldmVudG1lc2gubGluay52MS5TZWVuUmVjb3JkIjIKDkxpbmtHZW5lcmF0aW9uEhIKCmdlbmVyYXRpb24YASABKA0SDAoEYmFzZRgCIAEoAyI4CghMaW5rTG9zdBIsCgZyYW5nZXMYASADKAsyHC5ldmVudG1lc2gubGluay52MS5Mb3N0UmFuZ2UiUgoJTG9zdFJhbmdlEgwKBHNpdGUYASABKAkSDAoEZnJvbRgCIAEoAxIKCgJ0bxgDIAEoAxIQCghmb3VuZF9tcxgEIAEoAxILCgNlbmQYBSABKAMiRAoKTGlua1JlY29yZBIQCghwb3NpdGlvbhgBIAEoAxIOCgZyZWNvcmQYAiABKAwSFAoMZGVzdGluYXRpb25zGAMgAygJIj0KC0RpcmVjdEZyYW1lEi4KB3JlY29yZHMYASADKAsyHS5ldmVudG1lc2gubGluay52MS5MaW5rUmVjb3JkIhUKBFBpbmcSDQoFbm9uY2UYASABKAMi1AEKDExpbmtSZXNwb25zZRItCgd3ZWxjb21lGAEgASgLMhouZXZlbnRtZXNoLmxpbmsudjEuV2VsY29tZUgAEi8KCGFjY2VwdGVkGAIgASgLMhsuZXZlbnRtZXNoLmxpbmsudjEuQWNjZXB0ZWRIABInCgRwb25nGAMgASgLMhcuZXZlbnRtZXNoLmxpbmsudjEuUGluZ0gAEjAKBnJlc3VtZRgEIAEoCzIeLmV2ZW50bWVzaC5saW5rLnYxLlJlc3VtZVBvaW50SABCCQoHbWVzc2FnZSI9CgdXZWxjb21lEgwKBHNpdGUYASABKAkSDgoGbWVtYmVyGAIgASgJEhQKDHdpbmRvd19ieXRlcxgDIAEoBCKLAQoIQWNjZXB0ZWQSDgoGdGVuYW50GAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRINCgV1cF90bxgDIAEoAxI3CgpkdXJhYmlsaXR5GAQgASgOMiMuZXZlbnRtZXNoLmV2ZW50LnYxLkR1cmFiaWxpdHlDbGFzcxIUCgxwYXNzZWRfdXBfdG8YBSABKAMiqgEKC1Jlc3VtZVBvaW50Eg4KBnRlbmFudBgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDAoEbGFzdBgDIAEoAxIpCgZwYXNzZWQYBCABKAsyGS5ldmVudG1lc2gubGluay52MS5QYXNzZWQSEgoKZ2VuZXJhdGlvbhgFIAEoDRIrCgRzZWVuGAYgAygLMh0uZXZlbnRtZXNoLmxpbmsudjEuU2VlblJlY29yZCJRCgxUcmFjZVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEhAKCGV2ZW50X2lkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIPCgd2aXNpdGVkGAQgAygJIpIBCg1UcmFjZVJlc3BvbnNlEisKBXN0ZXBzGAEgAygLMhwuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VTdGVwEhkKEXVucmVhY2hhYmxlX3NpdGVzGAIgAygJEjkKD3NpbGVudF9lbWVzaGVycxgDIAMoCzIgLmV2ZW50bWVzaC5saW5rLnYxLlNpbGVudEVtZXNoZXIiPgoNU2lsZW50RW1lc2hlchIMCgRzaXRlGAEgASgJEg8KB2VtZXNoZXIYAiABKAkSDgoGcmVhc29uGAMgASgJIp0BCglUcmFjZVN0ZXASDAoEc2l0ZRgBIAEoCRIPCgd0aW1lX3VzGAIgASgDEgwKBHN0ZXAYAyABKAkSDwoHc3ViamVjdBgEIAEoCRIOCgZkZXRhaWwYBSABKAkSEQoJcGFydGl0aW9uGAYgASgNEhAKCHBvc2l0aW9uGAcgASgDEg4KBnNvdXJjZRgIIAEoCRINCgV0b3BpYxgJIAEoCSKRAQoKV2h5UmVxdWVzdBIOCgZ0ZW5hbnQYASABKAkSEAoIZXZlbnRfaWQYAiABKAkSDgoGc291cmNlGAMgASgJEhQKDHN1YnNjcmlwdGlvbhgEIAEoCRIPCgd2aXNpdGVkGAUgAygJEioKBmNvcGllcxgGIAMoCzIaLmV2ZW50bWVzaC5saW5rLnYxLldoeUNvcHkibAoHV2h5Q29weRIOCgZzb3VyY2UYASABKAkSDQoFdG9waWMYAiABKAkSEwoLb3JpZ2luX3NpdGUYAyABKAkSFAoMZGVzdGluYXRpb25zGAQgAygJEhcKD2luZ3Jlc3NfdGltZV91cxgFIAEoAyLuAQoLV2h5UmVzcG9uc2USLQoHYW5zd2VycxgBIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeUFuc3dlchIZChF1bnJlYWNoYWJsZV9zaXRlcxgCIAMoCRIuCghzZWFyY2hlcxgDIAMoCzIcLmV2ZW50bWVzaC5saW5rLnYxLldoeVNlYXJjaBIqCgZjb3BpZXMYBCADKAsyGi5ldmVudG1lc2gubGluay52MS5XaHlDb3B5EjkKD3NpbGVudF9lbWVzaGVycxgFIAMoCzIgLmV2ZW50bWVzaC5saW5rLnYxLlNpbGVudEVtZXNoZXIivwIKCVdoeUFuc3dlchIMCgRzaXRlGAEgASgJEg8KB3N1YmplY3QYAiABKAkSDQoFc3RhdGUYAyABKAkSDgoGcmVhc29uGAQgASgJEg4KBnNvdXJjZRgFIAEoCRINCgV0b3BpYxgGIAEoCRIRCglwYXJ0aXRpb24YByABKA0SEAoIcG9zaXRpb24YCCABKAMSEAoIYXR0ZW1wdHMYCSABKA0SEAoIY29uc3VtZXIYCiABKAkSDwoHdGltZV91cxgLIAEoAxIPCgduZXh0X21zGAwgASgDEhcKD3BvbGljeV9yZXZpc2lvbhgNIAEoAxIbChNwb2xpY3lfcmV2aXNpb25fbm93GA4gASgDEhcKD2dyYW50c19yZXZpc2lvbhgPIAEoAxIbChNncmFudHNfcmV2aXNpb25fbm93GBAgASgDIlUKCVdoeVNlYXJjaBIMCgRzaXRlGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIMCgRmcm9tGAMgASgDEgoKAnRvGAQgASgDEg0KBWZpcnN0GAUgASgDMuwBCgtMaW5rU2VydmljZRJLCgRMaW5rEh4uZXZlbnRtZXNoLmxpbmsudjEuTGlua1JlcXVlc3QaHy5ldmVudG1lc2gubGluay52MS5MaW5rUmVzcG9uc2UoATABEkoKBVRyYWNlEh8uZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXF1ZXN0GiAuZXZlbnRtZXNoLmxpbmsudjEuVHJhY2VSZXNwb25zZRJECgNXaHkSHS5ldmVudG1lc2gubGluay52MS5XaHlSZXF1ZXN0Gh4uZXZlbnRtZXNoLmxpbmsudjEuV2h5UmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event]);
 
 /**
  * @generated from message eventmesh.link.v1.LinkRequest
@@ -87,6 +87,14 @@ export type Hello = Message<"eventmesh.link.v1.Hello"> & {
    * @generated from field: string to_site = 3;
    */
   toSite: string;
+
+  /**
+   * Ownership epoch of the link at the sender's site. A smaller one than the receiver knows, or an equal
+   * one of another member, is refused (LINK_FENCED). 0: a version that does not tell; not fenced.
+   *
+   * @generated from field: int64 epoch = 4;
+   */
+  epoch: bigint;
 };
 
 /**
@@ -347,6 +355,75 @@ export const LinkGenerationSchema: GenMessage<LinkGeneration> = /*@__PURE__*/
   messageDesc(file_eventmesh_link_v1_link, 8);
 
 /**
+ * What a site keeps, beside one partition of its own log, of records that it has lost.
+ *
+ * @generated from message eventmesh.link.v1.LinkLost
+ */
+export type LinkLost = Message<"eventmesh.link.v1.LinkLost"> & {
+  /**
+   * The oldest first, at most 16.
+   *
+   * @generated from field: repeated eventmesh.link.v1.LostRange ranges = 1;
+   */
+  ranges: LostRange[];
+};
+
+/**
+ * Describes the message eventmesh.link.v1.LinkLost.
+ * Use `create(LinkLostSchema)` to create a new message.
+ */
+export const LinkLostSchema: GenMessage<LinkLost> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 9);
+
+/**
+ * Positions of a log that was brought back from an older copy: a neighbour had taken records at them
+ * that the log no longer has, but for those that the copy had.
+ *
+ * @generated from message eventmesh.link.v1.LostRange
+ */
+export type LostRange = Message<"eventmesh.link.v1.LostRange"> & {
+  /**
+   * The neighbour.
+   *
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * Both ends included. Other records have these positions by now, or will.
+   *
+   * @generated from field: int64 from = 2;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: int64 to = 3;
+   */
+  to: bigint;
+
+  /**
+   * When it was found, ms since the Unix epoch.
+   *
+   * @generated from field: int64 found_ms = 4;
+   */
+  foundMs: bigint;
+
+  /**
+   * Last position of the log at that time.
+   *
+   * @generated from field: int64 end = 5;
+   */
+  end: bigint;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.LostRange.
+ * Use `create(LostRangeSchema)` to create a new message.
+ */
+export const LostRangeSchema: GenMessage<LostRange> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 10);
+
+/**
  * @generated from message eventmesh.link.v1.LinkRecord
  */
 export type LinkRecord = Message<"eventmesh.link.v1.LinkRecord"> & {
@@ -377,7 +454,7 @@ export type LinkRecord = Message<"eventmesh.link.v1.LinkRecord"> & {
  * Use `create(LinkRecordSchema)` to create a new message.
  */
 export const LinkRecordSchema: GenMessage<LinkRecord> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 9);
+  messageDesc(file_eventmesh_link_v1_link, 11);
 
 /**
  * Direct-class events: handed over at most once, never acknowledged.
@@ -396,7 +473,7 @@ export type DirectFrame = Message<"eventmesh.link.v1.DirectFrame"> & {
  * Use `create(DirectFrameSchema)` to create a new message.
  */
 export const DirectFrameSchema: GenMessage<DirectFrame> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 10);
+  messageDesc(file_eventmesh_link_v1_link, 12);
 
 /**
  * @generated from message eventmesh.link.v1.Ping
@@ -413,7 +490,7 @@ export type Ping = Message<"eventmesh.link.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 11);
+  messageDesc(file_eventmesh_link_v1_link, 13);
 
 /**
  * @generated from message eventmesh.link.v1.LinkResponse
@@ -454,7 +531,7 @@ export type LinkResponse = Message<"eventmesh.link.v1.LinkResponse"> & {
  * Use `create(LinkResponseSchema)` to create a new message.
  */
 export const LinkResponseSchema: GenMessage<LinkResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 12);
+  messageDesc(file_eventmesh_link_v1_link, 14);
 
 /**
  * @generated from message eventmesh.link.v1.Welcome
@@ -483,7 +560,7 @@ export type Welcome = Message<"eventmesh.link.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 13);
+  messageDesc(file_eventmesh_link_v1_link, 15);
 
 /**
  * The receiver's store has everything up to here.
@@ -524,7 +601,7 @@ export type Accepted = Message<"eventmesh.link.v1.Accepted"> & {
  * Use `create(AcceptedSchema)` to create a new message.
  */
 export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 14);
+  messageDesc(file_eventmesh_link_v1_link, 16);
 
 /**
  * @generated from message eventmesh.link.v1.ResumePoint
@@ -575,7 +652,7 @@ export type ResumePoint = Message<"eventmesh.link.v1.ResumePoint"> & {
  * Use `create(ResumePointSchema)` to create a new message.
  */
 export const ResumePointSchema: GenMessage<ResumePoint> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 15);
+  messageDesc(file_eventmesh_link_v1_link, 17);
 
 /**
  * @generated from message eventmesh.link.v1.TraceRequest
@@ -611,7 +688,7 @@ export type TraceRequest = Message<"eventmesh.link.v1.TraceRequest"> & {
  * Use `create(TraceRequestSchema)` to create a new message.
  */
 export const TraceRequestSchema: GenMessage<TraceRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 16);
+  messageDesc(file_eventmesh_link_v1_link, 18);
 
 /**
  * @generated from message eventmesh.link.v1.TraceResponse
@@ -628,6 +705,11 @@ export type TraceResponse = Message<"eventmesh.link.v1.TraceResponse"> & {
    * @generated from field: repeated string unreachable_sites = 2;
    */
   unreachableSites: string[];
+
+  /**
+   * @generated from field: repeated eventmesh.link.v1.SilentEmesher silent_emeshers = 3;
+   */
+  silentEmeshers: SilentEmesher[];
 };
 
 /**
@@ -635,7 +717,40 @@ export type TraceResponse = Message<"eventmesh.link.v1.TraceResponse"> & {
  * Use `create(TraceResponseSchema)` to create a new message.
  */
 export const TraceResponseSchema: GenMessage<TraceResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 17);
+  messageDesc(file_eventmesh_link_v1_link, 19);
+
+/**
+ * An emesher whose memory is not, or not wholly, in the answer of its site.
+ *
+ * @generated from message eventmesh.link.v1.SilentEmesher
+ */
+export type SilentEmesher = Message<"eventmesh.link.v1.SilentEmesher"> & {
+  /**
+   * @generated from field: string site = 1;
+   */
+  site: string;
+
+  /**
+   * Its member id.
+   *
+   * @generated from field: string emesher = 2;
+   */
+  emesher: string;
+
+  /**
+   * Why, as a sentence.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message eventmesh.link.v1.SilentEmesher.
+ * Use `create(SilentEmesherSchema)` to create a new message.
+ */
+export const SilentEmesherSchema: GenMessage<SilentEmesher> = /*@__PURE__*/
+  messageDesc(file_eventmesh_link_v1_link, 20);
 
 /**
  * @generated from message eventmesh.link.v1.TraceStep
@@ -698,7 +813,7 @@ export type TraceStep = Message<"eventmesh.link.v1.TraceStep"> & {
  * Use `create(TraceStepSchema)` to create a new message.
  */
 export const TraceStepSchema: GenMessage<TraceStep> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 18);
+  messageDesc(file_eventmesh_link_v1_link, 21);
 
 /**
  * @generated from message eventmesh.link.v1.WhyRequest
@@ -749,7 +864,7 @@ export type WhyRequest = Message<"eventmesh.link.v1.WhyRequest"> & {
  * Use `create(WhyRequestSchema)` to create a new message.
  */
 export const WhyRequestSchema: GenMessage<WhyRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 19);
+  messageDesc(file_eventmesh_link_v1_link, 22);
 
 /**
  * One event with this id, as its origin stored it.
@@ -792,7 +907,7 @@ export type WhyCopy = Message<"eventmesh.link.v1.WhyCopy"> & {
  * Use `create(WhyCopySchema)` to create a new message.
  */
 export const WhyCopySchema: GenMessage<WhyCopy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 20);
+  messageDesc(file_eventmesh_link_v1_link, 23);
 
 /**
  * @generated from message eventmesh.link.v1.WhyResponse
@@ -821,6 +936,11 @@ export type WhyResponse = Message<"eventmesh.link.v1.WhyResponse"> & {
    * @generated from field: repeated eventmesh.link.v1.WhyCopy copies = 4;
    */
   copies: WhyCopy[];
+
+  /**
+   * @generated from field: repeated eventmesh.link.v1.SilentEmesher silent_emeshers = 5;
+   */
+  silentEmeshers: SilentEmesher[];
 };
 
 /**
@@ -828,7 +948,7 @@ export type WhyResponse = Message<"eventmesh.link.v1.WhyResponse"> & {
  * Use `create(WhyResponseSchema)` to create a new message.
  */
 export const WhyResponseSchema: GenMessage<WhyResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 21);
+  messageDesc(file_eventmesh_link_v1_link, 24);
 
 /**
  * What became of an event for one subscription, on one link or at the gate.
@@ -940,7 +1060,7 @@ export type WhyAnswer = Message<"eventmesh.link.v1.WhyAnswer"> & {
  * Use `create(WhyAnswerSchema)` to create a new message.
  */
 export const WhyAnswerSchema: GenMessage<WhyAnswer> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 22);
+  messageDesc(file_eventmesh_link_v1_link, 25);
 
 /**
  * @generated from message eventmesh.link.v1.WhySearch
@@ -981,7 +1101,7 @@ export type WhySearch = Message<"eventmesh.link.v1.WhySearch"> & {
  * Use `create(WhySearchSchema)` to create a new message.
  */
 export const WhySearchSchema: GenMessage<WhySearch> = /*@__PURE__*/
-  messageDesc(file_eventmesh_link_v1_link, 23);
+  messageDesc(file_eventmesh_link_v1_link, 26);
 
 /**
  * @generated from service eventmesh.link.v1.LinkService
@@ -991,7 +1111,8 @@ export const LinkService: GenService<{
    * One direction of a link: the caller sends records, the receiver accepts them once its own store
    * has them. UNAUTHENTICATED: wrong token. FAILED_PRECONDITION: not a neighbour, or another site
    * than the sender believes. ABORTED: a frame that does not continue where the last accepted one
-   * ended; the sender starts again from the resume point.
+   * ended; the sender starts again from the resume point. ABORTED (LINK_FENCED, fact `epoch`): another
+   * emesher of the sender's site owns the link by now; nothing that comes after is taken.
    *
    * @generated from rpc eventmesh.link.v1.LinkService.Link
    */
