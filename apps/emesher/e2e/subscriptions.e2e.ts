@@ -6,7 +6,13 @@ import {
   Subscription_Mode,
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
-import { AsyncQueue, createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
+import {
+  AsyncQueue,
+  createClient,
+  everyEntry,
+  grpcTransport,
+  type Transport,
+} from '@eventmesh/rpc';
 import { MeshClient } from '@eventmesh/sdk';
 import { eventually } from '@eventmesh/testing';
 import { SiteProcesses } from './site-processes.ts';
@@ -51,6 +57,29 @@ describe('an ephemeral subscription', () => {
       await eventually(async () => expect(await names()).not.toContain(made), { timeoutMs: 5000 });
     },
   );
+});
+
+describe('the list of subscriptions', () => {
+  it('comes in pages, which go on by a token that the list gave and no other', async () => {
+    const made = ['page-1', 'page-2', 'page-3'];
+    for (const name of made) {
+      await client().createSubscription({ subscription: { name, topicFilters: ['a/#'] } });
+    }
+    await eventually(async () => expect(await names()).toEqual(expect.arrayContaining(made)));
+    const found: (string | undefined)[] = [];
+    const ask = async (pageToken: string) => {
+      const page = await client().listSubscriptions({ pageSize: 2, pageToken });
+      expect(page.subscriptions.length).toBeLessThanOrEqual(2);
+      return { entries: page.subscriptions, nextPageToken: page.nextPageToken };
+    };
+    for await (const { subscription } of everyEntry(ask)) found.push(subscription?.name);
+    expect(found).toEqual(await names());
+    await expect(client().listSubscriptions({ pageToken: 'page-1' })).rejects.toMatchObject({
+      code: 'InvalidArgument',
+      details: { field: 'page_token' },
+    });
+    for (const name of made) await client().deleteSubscription({ name });
+  });
 });
 
 describe('a consumer of the SDK', () => {

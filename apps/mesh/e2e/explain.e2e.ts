@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type {
@@ -33,9 +33,9 @@ const subscribe = (name: string, filter: string, ...more: string[]) =>
   run('subscriptions', 'create', name, filter, '--site', 'west', ...more);
 const why = (id: string, ...more: string[]) =>
   workspace.json<WhyReport>('why', id, '--site', 'west', ...more);
-/** The answer for one subject at one site. */
+/** The answer for one subject at one site; without a program for each question. */
 const answerFor = async (id: string, subject: string, site = 'west'): Promise<WhyAnswer> => {
-  const { answers } = await why(id);
+  const { answers } = await api<WhyReport>('west', `/v1/why/${id}`);
   const found = answers.find((each) => each.subject === subject && each.site === site);
   if (found === undefined) throw new Error(`no answer for ${subject}: ${JSON.stringify(answers)}`);
   return found;
@@ -57,6 +57,29 @@ async function api<T>(site: string, path: string, body?: object): Promise<T> {
   if (!response.ok)
     throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
   return (await response.json()) as T;
+}
+
+/** Publishes at west. Answers the status. */
+async function publishAs(
+  user: string,
+  { topic, id, type, data }: { readonly [name in 'topic' | 'id' | 'type' | 'data']: string },
+): Promise<number> {
+  const file = join(workspace.folder, '.mesh/context.json');
+  const { sites, users } = JSON.parse(readFileSync(file, 'utf8')) as ContextFile;
+  const response = await fetch(`${sites['west']?.http ?? ''}/v1/topics/${topic}`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${user}:${users[user] ?? ''}`).toString('base64')}`,
+      'content-type': 'application/json',
+      'ce-specversion': '1.0',
+      'ce-source': '/explain',
+      'ce-id': id,
+      'ce-type': type,
+    },
+    body: data,
+  });
+  await response.text();
+  return response.status;
 }
 
 /** The books of the first link of a site, as the live table last showed them. */
@@ -135,7 +158,13 @@ describe('mesh why', () => {
   it('names the nearest topic filter and the filter expression that say no', async () => {
     await subscribe('us', 'orders/us/#');
     await subscribe('shipped', 'orders/#', '--filter', 'exact:type=com.example.shipped');
+    const nested = '{"all":[{"prefix":{"type":"com."}},{"sql":"type = \'x\' AND TRUE"}]}';
+    await subscribe('nested', 'orders/#', '--filter', nested);
     await pub('filtered-1', 'orders/eu/new', '--type', 'com.example.created');
+    expect(await answerFor('filtered-1', 'nested')).toMatchObject({
+      state: 'filtered',
+      reason: `filters[0].all[1].sql says no: type = 'x', but type is "com.example.created"`,
+    });
     expect(await answerFor('filtered-1', 'us')).toMatchObject({
       state: 'filtered',
       reason: expect.stringContaining(
@@ -194,6 +223,40 @@ describe('mesh why', () => {
         reason: expect.stringMatching(/^PermissionDenied \(NO_GRANT\) to subscriber: /),
       }),
     ]);
+  });
+
+  it('tells what a quota or a schema refused, by which policies, and that they have changed', async () => {
+    const schema = join(workspace.folder, 'bill.json');
+    writeFileSync(schema, JSON.stringify({ type: 'object', required: ['total'] }));
+    const catalogue = ['catalogue', '--site', 'west'];
+    const user = ['--principal', 'publisher'];
+    await run(...catalogue, 'types', 'put', 'com.example.bill', '--schema', schema);
+    const bill = { topic: 'bills/a', type: 'com.example.bill', data: '{"sum":1}' };
+    await eventually(async () => {
+      expect(await publishAs('publisher', { ...bill, id: 'unlike-1' })).toBe(400);
+    });
+    await run(...catalogue, 'quotas', 'put', '--events', '1', ...user);
+    await eventually(async () => {
+      const much = { ...bill, id: 'much-1', data: '{"total":1}' };
+      expect(await publishAs('publisher', much)).toBe(429);
+    });
+    const quota = await answerFor('much-1', 'publish');
+    expect(quota).toMatchObject({
+      state: 'refused',
+      reason: expect.stringMatching(/^ResourceExhausted \(QUOTA\) to publisher: /),
+    });
+    expect(quota.policyRevision).toBe(quota.policyRevisionNow);
+    const unlike = await answerFor('unlike-1', 'publish');
+    expect(unlike).toMatchObject({
+      state: 'refused',
+      reason: expect.stringMatching(/^InvalidArgument \(\w+\) to publisher: .*total/),
+    });
+    expect(unlike.grantsRevision).toBeGreaterThan(0);
+    expect(unlike.policyRevision).toBeGreaterThan(0);
+    expect(unlike.policyRevisionNow).toBeGreaterThan(unlike.policyRevision);
+    const { err } = await workspace.run('why', 'unlike-1', '--site', 'west');
+    expect(err).toMatch(/west: the policies have changed since it was judged \(revision \d+, now/);
+    await run(...catalogue, 'quotas', 'delete', ...user);
   });
 
   it('tells what expired unread, what came too early, and what waits for its time', async () => {

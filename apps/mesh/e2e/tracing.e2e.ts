@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import type { WhyReport } from '@eventmesh/adapter-api';
 import { encodeEvent, type AttributeValue } from '@eventmesh/event';
 import { PublisherService } from '@eventmesh/proto-gen/publisher';
 import { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
@@ -101,6 +102,42 @@ describe('an event that crosses two sites', () => {
         },
         { timeoutMs: EXPORT_MS },
       );
+    },
+    TEST_MS,
+  );
+});
+
+describe('an event for a site that is away', () => {
+  const why = async (): Promise<WhyReport> => {
+    const response = await sites.http('west', 'admin', '/v1/why/away-1');
+    return (await response.json()) as WhyReport;
+  };
+
+  it(
+    'waits on its link, which is told of it, and that the site cannot be asked',
+    async () => {
+      await sites.client('east', 'subscriber').subscriptions.createSubscription({
+        subscription: { name: 'away', topicFilters: ['away/#'] },
+        convergeMs: 10_000n,
+      });
+      await sites.crash('east', async () => {
+        const event = { id: 'away-1', source: '/shop', type: 'order' };
+        await sites.client('west', 'publisher').publish('away/x', event);
+        const { answers, unreachableSites } = await why();
+        expect(answers).toMatchObject([
+          { subject: 'link to east', state: 'on-link', site: 'west' },
+        ]);
+        expect(answers[0]?.reason).toMatch(/for east; the link is|no route to east now/);
+        expect(unreachableSites).toEqual(['east']);
+      });
+      await eventually(async () => {
+        const { answers, unreachableSites } = await why();
+        expect(unreachableSites).toEqual([]);
+        const states = answers.map(({ subject, state }) => `${subject}: ${state}`);
+        expect(states).toEqual(
+          expect.arrayContaining(['link to east: link-accepted', 'away: not-read']),
+        );
+      });
     },
     TEST_MS,
   );

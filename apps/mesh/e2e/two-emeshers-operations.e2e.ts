@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { LedgerFinding, Trace, WhyReport } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
+import { AclAdminService, Action, Principal_Kind } from '@eventmesh/proto-gen/acl';
 import { DeadLetterService } from '@eventmesh/proto-gen/deadletter';
+import { PeerService } from '@eventmesh/proto-gen/peer';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { eventually, tempDir } from '@eventmesh/testing';
 import { RECOVERY_MS } from './faults/judge.ts';
@@ -109,6 +112,172 @@ const named = (name: string, more: Partial<Wanted> = {}): Wanted => ({
 });
 const some = (count: number): string[] => Array.from({ length: count }, () => randomUUID());
 const reject: NonNullable<TakerOptions['settle']> = (delivery) => delivery.reject('broken');
+
+describe('an event that one emesher is asked about', () => {
+  const why = (at: Emesher, id: string) => mesh.manage(at).get<WhyReport>(`/v1/why/${id}`);
+  const trace = (at: Emesher, id: string) => mesh.manage(at).get<Trace>(`/v1/trace/${id}`);
+  const both = () => [first(), second()];
+
+  afterAll(async () => {
+    const { service, close } = letters(first());
+    await service.purge({ selection: { subscription: 'broken' } });
+    close();
+  });
+
+  it(
+    'is explained alike by either: what the other one has accepted, holds, has delivered and buried',
+    async () => {
+      const holder = await take(second(), {
+        subscription: named('asked'),
+        consumer: 'holder',
+        credit: 2,
+        settle: ({ event, accept }) => event.id === 'asked-1' && accept(),
+      });
+      await take(first(), {
+        subscription: named('broken', { topicFilters: ['asked/#'] }),
+        settle: reject,
+      });
+      await publish(second(), 'asked/x', ['asked-1', 'asked-2', 'asked-3', 'asked-4']);
+      await eventually(() => expect(holder.ids).toEqual(['asked-1', 'asked-2', 'asked-3']));
+      const states = (report: WhyReport) =>
+        Object.fromEntries(report.answers.map(({ subject, state }) => [subject, state]));
+      for (const at of both()) {
+        await eventually(async () => {
+          const broken = 'dead-lettered';
+          const done = await why(at, 'asked-1');
+          expect(states(done)).toMatchObject({ asked: 'delivered', broken });
+          const out = await why(at, 'asked-2');
+          expect(states(out)).toMatchObject({ asked: 'out', broken });
+          expect(out.answers.find(({ subject }) => subject === 'asked')).toMatchObject({
+            consumer: 'holder',
+            attempts: 1,
+          });
+          expect(states(await why(at, 'asked-4'))).toMatchObject({ asked: 'ready', broken });
+          expect([...done.silentEmeshers, ...done.searches]).toEqual([]);
+          const { steps, silentEmeshers } = await trace(at, 'asked-1');
+          expect(silentEmeshers).toEqual([]);
+          expect(steps.map(({ step, subject }) => `${step} ${subject}`)).toEqual(
+            expect.arrayContaining([
+              'accepted asked/x',
+              'delivered asked',
+              'settled asked',
+              'delivered broken',
+              'dead-lettered broken',
+            ]),
+          );
+        });
+      }
+      const [one, other] = await Promise.all(both().map((at) => trace(at, 'asked-1')));
+      expect(one?.steps).toEqual(other?.steps);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'was refused by the other one: so say both',
+    async () => {
+      const client = mesh.client(second(), 'subscriber');
+      const event = { id: 'refused-1', source: '/operations', type: 'test' };
+      const refusal = client.publish('asked/x', event).catch((error: unknown) => error);
+      expect(await refusal).toMatchObject({ code: 'PermissionDenied' });
+      client.close();
+      for (const at of both()) {
+        const { answers } = await why(at, 'refused-1');
+        expect(answers).toMatchObject([{ subject: 'publish', state: 'refused' }]);
+      }
+    },
+    TEST_MS,
+  );
+
+  it(
+    'is told of by an emesher on behalf of another only to whoever may see it',
+    async () => {
+      const authorization = `Bearer ${mesh.identity.serviceToken}`;
+      const transport = grpcTransport({
+        address: second().grpc,
+        metadata: () => ({ authorization }),
+      });
+      const client = createClient(PeerService, transport);
+      const rights = mesh.transport('acl');
+      const acl = createClient(AclAdminService, rights);
+      const ask = (name: string, resource: string) => {
+        const principal = { tenant: 'default', kind: Principal_Kind.USER, name };
+        const inspector = { who: { case: 'principal' as const, value: principal }, resource };
+        return client.recallEvent({ inspector, eventId: 'refused-1' });
+      };
+      try {
+        await acl.putUser({ user: { tenant: 'default', name: 'ada' }, password: 'long-enough' });
+        const may = { subject: 'user:ada', action: Action.INSPECT, topicFilter: 'trace' };
+        await acl.putPolicy({ policy: { tenant: 'default', ...may } });
+        await eventually(async () => expect((await ask('ada', 'trace')).refusals).toHaveLength(1));
+        const denied = { code: 'PermissionDenied', reason: 'NO_GRANT' };
+        await expect(ask('ada', 'why')).rejects.toMatchObject(denied);
+        await expect(client.recallEvent({ eventId: 'refused-1' })).rejects.toMatchObject({
+          code: 'InvalidArgument',
+        });
+        expect((await ask('admin', 'why')).refusals).toMatchObject([{ eventId: 'refused-1' }]);
+      } finally {
+        transport.close();
+        rights.close();
+      }
+    },
+    TEST_MS,
+  );
+
+  it(
+    'is in books that agree with the store, whichever emesher is asked, while both have a part in them',
+    async () => {
+      const credit = { consumer: 'holder', credit: 1 };
+      await take(second(), { subscription: 'asked', ...credit, settle: () => undefined });
+      await take(first(), { subscription: named('more'), ...credit, settle: () => undefined });
+      await publish(first(), 'more/x', some(5));
+      await publish(second(), 'more/x', some(3));
+      for (const at of both()) {
+        await eventually(async () => {
+          const path = '/v1/ledger/check';
+          const { findings } = await mesh.manage(at).get<{ findings: LedgerFinding[] }>(path);
+          expect(findings.filter(({ verdict }) => verdict !== 'ok')).toEqual([]);
+          const found = (check: string) => findings.find((each) => each.check === check);
+          expect(found('stored')?.counted).toBe(found('stored')?.expected);
+          expect(found('stored')?.counted).toBeGreaterThanOrEqual(12);
+          expect(found('dead-letters')).toMatchObject({ expected: 4, counted: 4 });
+          const more = findings.find(
+            ({ subscription, check }) => subscription === 'more' && check === 'progress',
+          );
+          expect(more?.counted).toBeGreaterThanOrEqual(8);
+        });
+      }
+    },
+    TEST_MS,
+  );
+
+  it(
+    'is explained without the part of an emesher that hangs, and that is said',
+    async () => {
+      second().process.signal('SIGSTOP');
+      try {
+        const silentEmeshers = [
+          {
+            site: 'west',
+            emesher: second().member,
+            reason: expect.stringMatching(/^it did not answer: DeadlineExceeded/),
+          },
+        ];
+        expect(await why(first(), 'asked-1')).toMatchObject({
+          answers: expect.arrayContaining([expect.objectContaining({ subject: 'broken' })]),
+          silentEmeshers,
+        });
+        expect(await trace(first(), 'refused-1')).toMatchObject({ steps: [], silentEmeshers });
+      } finally {
+        second().process.signal('SIGCONT');
+      }
+      await eventually(async () => {
+        expect((await why(first(), 'asked-1')).silentEmeshers).toEqual([]);
+      });
+    },
+    TEST_MS,
+  );
+});
 
 describe('replay lanes', () => {
   it(

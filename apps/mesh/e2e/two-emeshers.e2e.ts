@@ -403,6 +403,24 @@ describe('under load', () => {
   );
 
   it(
+    'the owner keeps what nobody took over while the registry was away for longer than its lease',
+    async () => {
+      await ownedBy(first());
+      const { epoch } = await status(second(), SUBSCRIPTION);
+      await mesh.killRegistryBeyondLeases(RECOVERY_MS);
+      await load.flows(RECOVERY_MS);
+      await mesh.service('registry').start();
+      await eventually(async () => expect(await mesh.resumed()).toBeGreaterThan(0), {
+        timeoutMs: RECOVERY_MS,
+      });
+      await ownedBy(first());
+      await judge.recovers();
+      expect(await status(second(), SUBSCRIPTION)).toMatchObject({ epoch, consumers: 2 });
+    },
+    TEST_MS,
+  );
+
+  it(
     'the other emesher takes over when the owner is killed, and nothing is lost or reordered',
     async () => {
       await load.accepts(50, RECOVERY_MS);

@@ -95,9 +95,9 @@ export class TwoSites {
   }
 
   /** Kills a site as a power cut would and starts it again; `meanwhile` is done while it is down. */
-  async crash(site: SiteName, meanwhile: () => void = () => undefined): Promise<void> {
+  async crash(site: SiteName, meanwhile: () => unknown = () => undefined): Promise<void> {
     await this.#processes[site].kill();
-    meanwhile();
+    await meanwhile();
     await this.#processes[site].start();
     await this.joined();
   }
