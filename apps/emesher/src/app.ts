@@ -120,8 +120,9 @@ function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router
   );
   const { direct, publisher } = publishing;
   const delivering = deliverPath(base, direct);
-  const { links, fanOut, inspection } = linkPath(base, direct, router, delivering);
-  addPeers(base, { ...delivering, direct, links }, router);
+  const linking = linkPath(base, direct, router, delivering);
+  const { links, fanOut, inspection } = linking;
+  addPeers(base, { ...delivering, ...linking, direct }, router);
   const { timers, scheduled } = makeTimers({
     ...base,
     ...deps,

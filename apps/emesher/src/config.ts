@@ -131,7 +131,7 @@ export const dataPlaneConfig = {
       min: '1s',
     }),
     pendingMax: integer(
-      'Most events of a tenant that wait; each takes some 100 bytes of memory, and up to 300 while many of them are due at once.',
+      'Most events of a tenant that wait; each takes 17 bytes of memory. While some are due, a tenant takes some 20 MiB more, however many they are, and up to 40 MiB when they are large.',
       {
         min: 1,
         max: 10_000_000,
@@ -153,7 +153,11 @@ export const dataPlaneConfig = {
     }),
   }),
   trace: section('What `mesh trace` and `mesh why` can look back at.', {
-    eventsMax: integer('Events remembered.', { min: 0, max: 10_000_000, default: 20_000 }),
+    eventsMax: integer('Events remembered, with what happened to them: about 250 bytes each.', {
+      min: 0,
+      max: 10_000_000,
+      default: 20_000,
+    }),
     refusalsMax: integer('Refused events remembered, for `mesh why`.', {
       min: 0,
       max: 1_000_000,

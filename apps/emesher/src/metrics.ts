@@ -124,6 +124,21 @@ export const emesherMetrics = {
     '1 while nothing more is read though a consumer would take more; by: memory is full of events that are out, retried or being buried, as many keys as may be are parked, or the cursor is as large as it may be.',
     ['tenant', 'subscription', 'by'],
   ),
+  delayed: gauge(
+    'eventmesh_subscription_delayed',
+    'Of the held events, those that wait for their retry or for a delay that a consumer asked for.',
+    ['tenant', 'subscription'],
+  ),
+  paced: gauge(
+    'eventmesh_subscription_paced',
+    'Of the held events, those that have failed, are due, and wait for room in the window of retries.',
+    ['tenant', 'subscription'],
+  ),
+  retryWindow: gauge(
+    'eventmesh_subscription_retry_window',
+    'While retries are slowed down after an outage of the consumers: how many events that have failed may be out at a time. Not there while they are not.',
+    ['tenant', 'subscription'],
+  ),
   lag: gauge(
     'eventmesh_subscription_lag',
     'Stored records that the subscription has not looked at.',
@@ -225,6 +240,11 @@ export const emesherMetrics = {
     'eventmesh_link_dropped_total',
     'Events from a link that were not stored, by reason.',
     ['from', 'reason'],
+  ),
+  linkFenced: counter(
+    'eventmesh_link_fenced_total',
+    'Connections from a neighbouring site that were ended since another emesher of it owns the link, or its owner connected anew.',
+    ['from'],
   ),
   linkPending: gauge(
     'eventmesh_link_unaccepted_bytes',

@@ -1,4 +1,4 @@
-import type { MeshPort } from '@eventmesh/adapter-api';
+import type { MeshPort, Receipt } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import type { Metrics } from '@eventmesh/telemetry';
 import type { ServedBy } from './inspect/served-by.ts';
@@ -16,17 +16,18 @@ export function protocolPort(
   served: ServedBy,
 ): MeshPort {
   const accepted = metrics.use(emesherMetrics).protocolAccepted.labels(protocol);
+  const count = (outcomes: readonly (Receipt | MeshError)[]) => {
+    let fresh = 0;
+    for (const outcome of outcomes) {
+      if (!(outcome instanceof MeshError) && !outcome.duplicate) fresh++;
+    }
+    if (fresh > 0) accepted.inc(fresh);
+    return outcomes;
+  };
   return {
     ...port,
-    async publish(session, items, options) {
-      const outcomes = await port.publish(session, items, options);
-      let fresh = 0;
-      for (const outcome of outcomes) {
-        if (!(outcome instanceof MeshError) && !outcome.duplicate) fresh++;
-      }
-      if (fresh > 0) accepted.inc(fresh);
-      return outcomes;
-    },
+    // Nothing waits here that would keep the items while their records are being stored.
+    publish: (session, items, options) => port.publish(session, items, options).then(count),
     async request(session, item, options) {
       const reply = await port.request(session, item, options);
       accepted.inc();

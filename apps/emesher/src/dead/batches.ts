@@ -1,5 +1,6 @@
 import { invalid } from '@eventmesh/errors';
 import type { DeadLetter, DeadLetterSelection } from '@eventmesh/adapter-api';
+import { readPageToken, writePageToken } from '@eventmesh/rpc';
 import type { DeadLog, ReadLetters } from './dead-log.ts';
 import type { StoredLetter } from './letter.ts';
 
@@ -51,17 +52,21 @@ export async function* batches(
   yield { letters, upTo: read.upTo };
 }
 
+/** What tokens are of: positions mean the same for every selection of letters. */
+const SCOPE = 'dead letters';
+
 /** Where work on the log goes on: `NEXT-LAST`, both of them positions. */
 export function readToken(token: string, last: number): { from: number; upTo: number } {
-  if (token === '') return { from: 1, upTo: last };
-  const match = /^(\d{1,15})-(\d{1,15})$/.exec(token);
+  const place = readPageToken(SCOPE, token, 'token');
+  if (place === undefined) return { from: 1, upTo: last };
+  const match = /^(\d{1,15})-(\d{1,15})$/.exec(place);
   if (match === null) throw invalid('token', 'is not one that an earlier call gave');
   return { from: Number(match[1]), upTo: Math.min(last, Number(match[2])) };
 }
 
 /** Empty when there is nothing behind `upTo`. */
 export const writeToken = (upTo: number, last: number): string =>
-  upTo >= last ? '' : `${upTo + 1}-${last}`;
+  upTo >= last ? '' : writePageToken(SCOPE, `${upTo + 1}-${last}`);
 
 /** Which part of the log a selection needs read. */
 export function readOf({ ids }: DeadLetterSelection): { readonly ids?: readonly number[] } {

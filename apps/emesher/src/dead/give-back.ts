@@ -32,7 +32,7 @@ export function giveBack({ site, store, logs, journal }: GiveBackDeps) {
       });
       for (const [index, { letter }] of group.entries()) {
         const position = positions[index] ?? 0;
-        journal.stored(tenant, partition, position, new EventView(letter.event), letter.topic);
+        journal.stored(tenant, partition, position, new EventView(letter.event));
         journal.note(tenant, partition, [position], 'redriven', letter.subscription);
       }
     }

@@ -1,5 +1,10 @@
-import type { Delivery, ReplayStatus, SettleOutcome } from '@eventmesh/adapter-api';
-import { DeliveryEngine, type Assignment, type Subscription } from '@eventmesh/delivery';
+import type { Delivery, ReplayStatus, SettleOutcome, Settled } from '@eventmesh/adapter-api';
+import {
+  DeliveryEngine,
+  RETRY_WINDOW,
+  type Assignment,
+  type Subscription,
+} from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import { EventView, encodeAttribute } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
@@ -70,6 +75,7 @@ export class Lane implements LaneName {
       // A lane has one consumer and keeps no cursor.
       parkedKeysMax: 0,
       cursorBytesMax: Infinity,
+      retryWindow: RETRY_WINDOW,
     });
     for (const { partition, from } of windows) this.#engine.openPartition(partition, from);
     this.#engine.attach(consumer);
@@ -101,11 +107,11 @@ export class Lane implements LaneName {
     this.#schedule();
   }
 
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): readonly number[] {
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {
     const all = cumulative ? this.#engine.upTo(this.consumer, ids) : ids;
     const refused = this.#engine.settle(this.consumer, all, outcome);
     this.#schedule();
-    return refused;
+    return { refused, count: all.length - refused.length };
   }
 
   /** The mesh ends it; without a reason it is through. Idempotent. */

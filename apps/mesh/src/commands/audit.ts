@@ -4,6 +4,7 @@ import { createClient } from '@eventmesh/rpc';
 import { action, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { printFields, printRows } from '../cli/output.ts';
+import { listed } from '../cli/paging.ts';
 
 interface Options {
   readonly tenant: string;
@@ -23,7 +24,7 @@ export function auditCommand(world: World): Command {
     .description('entries in order (the default)')
     .option('--tenant <tenant>', 'tenant', 'default')
     .option('--after <sequence>', 'only later ones', whole(0, Number.MAX_SAFE_INTEGER), 0)
-    .option('--limit <n>', 'at most this many', whole(1, 1000), 100)
+    .option('--limit <n>', 'at most this many', whole(1, 1_000_000), 100)
     .action(action<Options>(world, list));
   command
     .command('verify')
@@ -36,12 +37,10 @@ export function auditCommand(world: World): Command {
 }
 
 async function list(cli: Cli<Options>): Promise<void> {
-  const { tenant, after, limit } = cli.options;
-  const { entries } = await governanceClient(cli).listAudit({
-    tenant,
-    afterSequence: BigInt(after),
-    pageSize: limit,
-  });
+  const { tenant, after } = cli.options;
+  const service = governanceClient(cli);
+  const asked = { tenant, afterSequence: BigInt(after) };
+  const entries = await listed(cli, (page) => service.listAudit({ ...asked, ...page }));
   printRows(
     cli.output,
     entries.map(({ $typeName: _, ...entry }) => entry),

@@ -5,6 +5,7 @@ import { DeliveryClass, DurabilityClass } from '@eventmesh/proto-gen/event';
 import { EventType_Enforcement as Enforcement } from '@eventmesh/proto-gen/governance';
 import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printRows } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 import { governanceClient } from './audit.ts';
 import { deadLetterQuota } from './dead-letter-quota.ts';
 
@@ -55,11 +56,18 @@ const durabilityName = (wanted: DurabilityClass): string =>
 
 function topics(world: World): Command {
   const command = new Command('topics').description('catalogue entries of topics (the default)');
-  tenanted(command.command('list', { isDefault: true }))
+  limited(tenanted(command.command('list', { isDefault: true })))
     .description('all of them (the default)')
     .action(
-      action<TenantOption>(world, async (cli) => {
-        const { topics: rows } = await governanceClient(cli).listTopics(pick(cli));
+      action<TenantOption & LimitOption>(world, async (cli) => {
+        const service = governanceClient(cli);
+        const rows = await listed(cli, async (page) => {
+          const { topics: entries, nextPageToken } = await service.listTopics({
+            ...pick(cli),
+            ...page,
+          });
+          return { entries, nextPageToken };
+        });
         printRows(
           cli.output,
           rows.map(({ $typeName: _, ...row }) => ({
@@ -132,11 +140,18 @@ interface TypeOptions extends TenantOption {
 
 function types(world: World): Command {
   const command = new Command('types').description('event types and their JSON Schemas');
-  tenanted(command.command('list', { isDefault: true }))
+  limited(tenanted(command.command('list', { isDefault: true })))
     .description('all of them (the default)')
     .action(
-      action<TenantOption>(world, async (cli) => {
-        const { eventTypes } = await governanceClient(cli).listEventTypes(pick(cli));
+      action<TenantOption & LimitOption>(world, async (cli) => {
+        const service = governanceClient(cli);
+        const eventTypes = await listed(cli, async (page) => {
+          const { eventTypes: entries, nextPageToken } = await service.listEventTypes({
+            ...pick(cli),
+            ...page,
+          });
+          return { entries, nextPageToken };
+        });
         printRows(
           cli.output,
           eventTypes.map(({ $typeName: _, ...row }) => ({
@@ -200,11 +215,18 @@ function quotas(world: World): Command {
   const principal = (verb: Command) =>
     tenanted(verb).option('--principal <name>', 'of one principal; default of the tenant', '');
   const command = new Command('quotas').description('limits of tenants and principals');
-  tenanted(command.command('list', { isDefault: true }))
+  limited(tenanted(command.command('list', { isDefault: true })))
     .description('all of them (the default)')
     .action(
-      action<TenantOption>(world, async (cli) => {
-        const { quotas: rows } = await governanceClient(cli).listQuotas(pick(cli));
+      action<TenantOption & LimitOption>(world, async (cli) => {
+        const service = governanceClient(cli);
+        const rows = await listed(cli, async (page) => {
+          const { quotas: entries, nextPageToken } = await service.listQuotas({
+            ...pick(cli),
+            ...page,
+          });
+          return { entries, nextPageToken };
+        });
         printRows(
           cli.output,
           rows.map(({ $typeName: _, ...row }) => row),

@@ -3,7 +3,7 @@ import { encodeEvent, EventView } from '@eventmesh/event';
 import { eventJson } from './event-json.ts';
 import { parseFilter, parseStart, toSpec } from './filters.ts';
 import { guessContentType, toEvent } from './pub.ts';
-import { graphText } from './sites.ts';
+import { graphText, lostText } from './sites.ts';
 
 const options = { type: 't', source: '/s', count: 1 };
 
@@ -162,5 +162,12 @@ describe('the graph of sites', () => {
     expect(text).toContain('west (asked)  ── east (cost 1)');
     expect(text).toContain('╳╳ west (cost 2, down)');
     expect(text).toContain('t4/# and 2 more');
+  });
+
+  it('says what a site has lost since it was restored, and where it still is', () => {
+    const range = { site: 'east', partition: 3, from: 101, to: 130, end: 104, foundMs: 0 };
+    const text = lostText(range);
+    expect(text).toContain('"east" had taken positions 101 to 130 of partition 3');
+    expect(text).toContain('found 1970-01-01T00:00:00.000Z');
   });
 });

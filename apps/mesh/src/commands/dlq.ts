@@ -11,6 +11,7 @@ import {
 import { createClient } from '@eventmesh/rpc';
 import { action, collect, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, type Columns } from '../cli/output.ts';
+import { listed } from '../cli/paging.ts';
 import { eventJson } from './event-json.ts';
 
 type Selection = MessageInitShape<typeof SelectionSchema>;
@@ -105,20 +106,14 @@ const COLUMNS: Columns<DeadLetter> = {
 };
 
 async function list(cli: Cli<SelectionOptions & { readonly limit: number }>): Promise<void> {
-  const { limit } = cli.options;
   const selection = toSelection(cli.options);
   const service = client(cli);
-  const rows: DeadLetter[] = [];
-  let pageToken = '';
-  do {
-    const pageSize = Math.min(1000, limit - rows.length);
-    const page = await service.list({ selection, pageSize, pageToken });
-    rows.push(...page.deadLetters);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '' && rows.length < limit);
+  const rows = await listed(cli, async (page) => {
+    const { deadLetters: entries, nextPageToken } = await service.list({ selection, ...page });
+    return { entries, nextPageToken };
+  });
   if (cli.output.json) printRows(cli.output, rows.map(view), {});
   else printRows(cli.output, rows, COLUMNS, 'no dead letters');
-  if (pageToken !== '') cli.output.note(`there are more; see them with --limit\n`);
 }
 
 async function get(cli: Cli<object>, id: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 import { aclClient } from './users.ts';
 
 interface Options {
@@ -11,11 +12,10 @@ interface Options {
 
 export function keysCommand(world: World): Command {
   const command = new Command('keys').description('API keys for programs.');
-  command
-    .command('list', { isDefault: true })
+  limited(command.command('list', { isDefault: true }))
     .description('all of them, without their secrets (the default)')
     .option('--tenant <tenant>', 'tenant', 'default')
-    .action(action<Options>(world, list));
+    .action(action<Options & LimitOption>(world, list));
   command
     .command('create <name>')
     .description('make one; its secret is printed this once')
@@ -42,8 +42,13 @@ export function keysCommand(world: World): Command {
 
 const time = (ms: bigint): string => (ms === 0n ? 'never' : new Date(Number(ms)).toISOString());
 
-async function list(cli: Cli<Options>): Promise<void> {
-  const { keys } = await aclClient(cli).listApiKeys({ tenant: cli.options.tenant });
+async function list(cli: Cli<Options & LimitOption>): Promise<void> {
+  const { tenant } = cli.options;
+  const service = aclClient(cli);
+  const keys = await listed(cli, async (page) => {
+    const { keys: entries, nextPageToken } = await service.listApiKeys({ tenant, ...page });
+    return { entries, nextPageToken };
+  });
   printRows(
     cli.output,
     keys.map(({ $typeName: _, ...key }) => key),

@@ -27,8 +27,8 @@ export function ledgerCommand(world: World): Command {
   const command = new Command('ledger')
     .description(
       'The books of a site: what became of every event. For a subscription accepted is what it has ' +
-        'looked at, and the other columns add up to it; the line of the tenant counts what this site ' +
-        'has accepted from clients since its emesher started.',
+        'looked at, and the other columns add up to it; the line of the tenant counts what the emesher ' +
+        'that is asked has accepted from clients since it started.',
     )
     .option('--check', 'reconcile the books with the store; exit code 1 on a difference')
     .action(action<Options>(world, (cli) => (cli.options.check === true ? check(cli) : show(cli))));

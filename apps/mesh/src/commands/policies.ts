@@ -3,6 +3,7 @@ import { invalid } from '@eventmesh/errors';
 import { Action } from '@eventmesh/proto-gen/acl';
 import { action, examples, type Cli, type World } from '../cli/cli.ts';
 import { printRows } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 import { aclClient } from './users.ts';
 
 interface Options {
@@ -26,18 +27,17 @@ export function policiesCommand(world: World): Command {
   );
   const verb = (name: string, about: string) =>
     command.command(name).description(about).option('--tenant <tenant>', 'tenant', 'default');
-  command
-    .command('list', { isDefault: true })
+  limited(command.command('list', { isDefault: true }))
     .description('all policy lines (the default)')
     .option('--tenant <tenant>', 'tenant', 'default')
-    .action(action<Options>(world, list));
+    .action(action<Options & LimitOption>(world, list));
   verb('put <subject> <action> <filter>', 'allow it, or with --deny forbid it')
     .option('--deny', 'forbid; wins over every allow')
     .action(action<Options, [string, string, string]>(world, change('putPolicy')));
   verb('delete <subject> <action> <filter>', 'take the line back')
     .option('--deny', 'the line that forbids')
     .action(action<Options, [string, string, string]>(world, change('deletePolicy')));
-  verb('roles', 'who has which role').action(action<Options>(world, roles));
+  limited(verb('roles', 'who has which role')).action(action<Options & LimitOption>(world, roles));
   verb('assign <subject> <role>', 'give a principal or role a role').action(
     action<Options, [string, string]>(world, assign('assignRole')),
   );
@@ -52,8 +52,13 @@ export function policiesCommand(world: World): Command {
   });
 }
 
-async function list(cli: Cli<Options>): Promise<void> {
-  const { policies } = await aclClient(cli).listPolicies({ tenant: cli.options.tenant });
+async function list(cli: Cli<Options & LimitOption>): Promise<void> {
+  const { tenant } = cli.options;
+  const service = aclClient(cli);
+  const policies = await listed(cli, async (page) => {
+    const { policies: entries, nextPageToken } = await service.listPolicies({ tenant, ...page });
+    return { entries, nextPageToken };
+  });
   const rows = policies.map(({ $typeName: _, ...line }) => ({
     ...line,
     action: actionName(line.action),
@@ -80,8 +85,13 @@ function change(call: 'putPolicy' | 'deletePolicy') {
   };
 }
 
-async function roles(cli: Cli<Options>): Promise<void> {
-  const { assignments } = await aclClient(cli).listRoles({ tenant: cli.options.tenant });
+async function roles(cli: Cli<Options & LimitOption>): Promise<void> {
+  const { tenant } = cli.options;
+  const service = aclClient(cli);
+  const assignments = await listed(cli, async (page) => {
+    const { assignments: entries, nextPageToken } = await service.listRoles({ tenant, ...page });
+    return { entries, nextPageToken };
+  });
   printRows(
     cli.output,
     assignments.map(({ $typeName: _, ...line }) => line),

@@ -4,9 +4,10 @@ import { MeshError, invalid } from '@eventmesh/errors';
 import { DeliveryClass, LatePolicy } from '@eventmesh/proto-gen/event';
 import type { Schedule } from '@eventmesh/proto-gen/governance';
 import { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
-import { createClient } from '@eventmesh/rpc';
+import { PAGE_SIZE_MAX, createClient, everyEntry } from '@eventmesh/rpc';
 import { action, collect, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 import { governanceClient } from './audit.ts';
 import { guessContentType, readAttributes } from './pub.ts';
 
@@ -38,9 +39,9 @@ export function schedulesCommand(world: World): Command {
   const command = new Command('schedules')
     .summary('events by the calendar, and events that wait')
     .description('Schedules publish an event again and again; pending events wait for their time.');
-  tenanted(command.command('list', { isDefault: true }))
+  limited(tenanted(command.command('list', { isDefault: true })))
     .description('all schedules (the default)')
-    .action(action<TenantOption>(world, list));
+    .action(action<TenantOption & LimitOption>(world, list));
   tenanted(command.command('get <name>'))
     .description('one of them, whole')
     .action(action<TenantOption, [string]>(world, get));
@@ -119,8 +120,8 @@ const pick = ({ options }: Cli<TenantOption>): { tenant: string } => ({ tenant: 
 const scheduled = ({ connection }: Cli<unknown>) =>
   createClient(ScheduledEventService, connection.transport('grpc'));
 
-async function list(cli: Cli<TenantOption>): Promise<void> {
-  const { schedules } = await governanceClient(cli).listSchedules(pick(cli));
+async function list(cli: Cli<TenantOption & LimitOption>): Promise<void> {
+  const schedules = await listed(cli, pages(cli));
   printRows(
     cli.output,
     schedules.map(shown),
@@ -137,10 +138,21 @@ async function list(cli: Cli<TenantOption>): Promise<void> {
   );
 }
 
+/** Asks for a page of the schedules. */
+function pages(cli: Cli<TenantOption>) {
+  const service = governanceClient(cli);
+  return async (page: { readonly pageSize: number; readonly pageToken: string }) => {
+    const { schedules, nextPageToken } = await service.listSchedules({ ...pick(cli), ...page });
+    return { entries: schedules, nextPageToken };
+  };
+}
+
 async function find(cli: Cli<TenantOption>, wanted: string): Promise<Schedule> {
-  const { schedules } = await governanceClient(cli).listSchedules(pick(cli));
-  const found = schedules.find(({ name }) => name === wanted);
-  if (found !== undefined) return found;
+  const ask = pages(cli);
+  const all = everyEntry((pageToken) => ask({ pageSize: PAGE_SIZE_MAX, pageToken }));
+  for await (const schedule of all) {
+    if (schedule.name === wanted) return schedule;
+  }
   throw new MeshError('NotFound', `there is no schedule "${wanted}"`, { field: 'name' });
 }
 

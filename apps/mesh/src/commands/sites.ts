@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { SiteView } from '@eventmesh/adapter-api';
+import type { LostRange, SiteView } from '@eventmesh/adapter-api';
 import { action, examples, type World } from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
 
@@ -11,6 +11,8 @@ export interface Topology {
     readonly nextHop: string;
     readonly cost: number;
   }[];
+  /** Absent: a site of an older version. */
+  readonly lost?: readonly LostRange[];
 }
 
 export function sitesCommand(world: World): Command {
@@ -35,6 +37,7 @@ export function sitesCommand(world: World): Command {
           },
           'none: no other site is reachable',
         );
+        for (const range of topology.lost ?? []) output.note(`${lostText(range)}\n`);
       }),
     );
   return examples(command, {
@@ -42,6 +45,11 @@ export function sitesCommand(world: World): Command {
     'mesh sites --site east': 'as east sees it',
   });
 }
+
+/** What is lost since a log was brought back from an older copy, and where it still is. */
+export const lostText = ({ site, partition, from, to, foundMs }: LostRange): string =>
+  `restored: "${site}" had taken positions ${from} to ${to} of partition ${partition}; what the copy did ` +
+  `not have of them is lost here and still there (found ${new Date(foundMs).toISOString()})`;
 
 const INTEREST_SHOWN = 5;
 

@@ -1,11 +1,12 @@
 import { Command } from 'commander';
+import type { LostRange } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { action, examples, type Cli, type World } from '../cli/cli.ts';
 import type { SiteAddresses } from '../cli/context-file.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { HttpClient } from '../cli/http-client.ts';
 import { printRows } from '../cli/output.ts';
-import type { Topology } from './sites.ts';
+import { lostText, type Topology } from './sites.ts';
 
 interface Row {
   readonly site: string;
@@ -13,6 +14,8 @@ interface Row {
   readonly grpc: string | undefined;
   readonly state: string;
   readonly links: string;
+  /** What the site has lost since it was restored. */
+  readonly lost: readonly LostRange[];
 }
 
 export function statusCommand(world: World): Command {
@@ -42,6 +45,9 @@ async function status(cli: Cli<object>): Promise<void> {
     HTTP: (row) => row.http,
     GRPC: ({ grpc }) => grpc,
   });
+  for (const { site, lost } of output.json ? [] : rows) {
+    for (const range of lost) output.note(`${site}: ${lostText(range)}\n`);
+  }
   if (rows.some(({ state }) => state !== 'answers')) world.exit(EXIT.unavailable);
 }
 
@@ -50,14 +56,15 @@ async function ask(
   name: string,
   { http, grpc }: Partial<SiteAddresses>,
 ): Promise<Row> {
-  const row = { site: name, http, grpc, links: '' };
+  const row = { site: name, http, grpc, links: '', lost: [] };
   if (http === undefined) return { ...row, state: 'address not known' };
   try {
     const client = new HttpClient(http, connection.authorization);
     const topology = await client.get<Topology>('/v1/sites');
     const own = topology.sites.find(({ site }) => site === topology.site);
     const links = (own?.links ?? []).map(({ to, up }) => `${to} ${up ? 'up' : 'down'}`);
-    return { ...row, site: topology.site, state: 'answers', links: links.join(', ') };
+    const { lost = [] } = topology;
+    return { ...row, site: topology.site, state: 'answers', links: links.join(', '), lost };
   } catch (error) {
     return { ...row, state: MeshError.from(error).message };
   }

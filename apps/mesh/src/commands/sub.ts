@@ -57,8 +57,8 @@ async function consume(cli: Cli<SubOptions>, topicFilters: readonly string[]): P
         : toSpec(options.name ?? '', topicFilters, options),
     credit: Math.min(options.credit, options.count ?? options.credit),
     convergeMs: options.converge,
-    onGap: ({ partition, fromPosition, toPosition }) =>
-      output.note(`gap: partition ${partition}, ${fromPosition} to ${toPosition} are gone\n`),
+    onGap: ({ partition, fromPosition, toPosition, reason }) =>
+      output.note(`gap: partition ${partition}, ${fromPosition} to ${toPosition}: ${reason}\n`),
   });
   const stop = () => subscriber.close();
   for (const signal of [world.interrupted, timeout]) signal.addEventListener('abort', stop);

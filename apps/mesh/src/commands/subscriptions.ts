@@ -1,11 +1,16 @@
 import { Command } from 'commander';
-import { SubscriberService, type SubscriptionWithStatus } from '@eventmesh/proto-gen/subscriber';
+import {
+  SubscriberService,
+  type SubscriptionStatus,
+  type SubscriptionWithStatus,
+} from '@eventmesh/proto-gen/subscriber';
 import { invalid } from '@eventmesh/errors';
 import { createClient } from '@eventmesh/rpc';
 import { START_FORMS } from '@eventmesh/sdk';
 import { subscriptionInputToProto, subscriptionFromProto, startFromProto } from '@eventmesh/wire';
 import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, type Columns } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 import { deliveryOptions, withDelivery, type DeliveryOptions } from './delivery-options.ts';
 import { parseFilter, parseStart, toSpec, type SpecOptions } from './filters.ts';
 
@@ -27,10 +32,9 @@ export function subscriptionsCommand(world: World): Command {
     .alias('subs')
     .summary('durable subscriptions and their books')
     .description('Lists the durable subscriptions of a site, and makes, changes or deletes them.');
-  command
-    .command('list', { isDefault: true })
+  limited(command.command('list', { isDefault: true }))
     .description('all of them with their books (the default)')
-    .action(action(world, list));
+    .action(action<LimitOption>(world, list));
   command
     .command('show <name>')
     .description('one of them, whole')
@@ -95,6 +99,7 @@ const COLUMNS: Columns<SubscriptionWithStatus> = {
   DELIVERED: ({ status }) => status?.delivered,
   FILTERED: ({ status }) => status?.filtered,
   HELD: ({ status }) => status?.held,
+  DELAYED: ({ status }) => delayed(status),
   LAG: ({ status }) => status?.lag,
   'DEAD-LETTERED': ({ status }) => status?.deadLettered,
   DROPPED: ({ status }) => status?.dropped,
@@ -102,15 +107,19 @@ const COLUMNS: Columns<SubscriptionWithStatus> = {
   STATE: ({ subscription }) => (subscription?.paused === true ? 'paused' : 'running'),
 };
 
-async function list(cli: Cli<object>): Promise<void> {
-  const rows: SubscriptionWithStatus[] = [];
+/** How many wait for a retry or a delay, and when the first of them is due. */
+function delayed(status: SubscriptionStatus | undefined): string {
+  if (status === undefined || status.delayed === 0n) return '0';
+  const due = new Date(Number(status.nextDueMs)).toISOString();
+  return `${status.delayed}, ${due}`;
+}
+
+async function list(cli: Cli<LimitOption>): Promise<void> {
   const service = client(cli);
-  let pageToken = '';
-  do {
-    const page = await service.listSubscriptions({ pageSize: 1000, pageToken });
-    rows.push(...page.subscriptions);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
+  const rows = await listed(cli, async (page) => {
+    const { subscriptions: entries, nextPageToken } = await service.listSubscriptions(page);
+    return { entries, nextPageToken };
+  });
   if (cli.output.json) printRows(cli.output, rows.map(view), {});
   else printRows(cli.output, rows, COLUMNS, 'no durable subscriptions at this site');
 }

@@ -1,16 +1,12 @@
 import { Command } from 'commander';
-import type { TraceStep } from '@eventmesh/adapter-api';
+import type { Trace } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { action, examples, type World } from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
+import { missingTexts, nobody } from './missing.ts';
 
 interface Options {
   readonly source?: string;
-}
-
-interface Trace {
-  readonly steps: readonly TraceStep[];
-  readonly unreachableSites: readonly string[];
 }
 
 export function traceCommand(world: World): Command {
@@ -23,10 +19,12 @@ export function traceCommand(world: World): Command {
         const path = `/v1/trace/${encodeURIComponent(id)}`;
         const trace = await cli.connection.http().get<Trace>(path, { source: cli.options.source });
         const { output } = cli;
+        for (const text of missingTexts(trace)) output.note(`${text}\n`);
         if (trace.steps.length === 0) {
           throw new MeshError(
             'NotFound',
-            `no site knows of an event "${id}"; traces are kept for a bounded time`,
+            `${nobody(trace)} knows of an event "${id}"; traces are kept for a bounded time, and ` +
+              'what was refused has none: ask `mesh why`',
           );
         }
         if (output.json) {
@@ -43,9 +41,6 @@ export function traceCommand(world: World): Command {
           DETAIL: ({ detail }) => detail,
           AT: ({ partition, position }) => (position === 0 ? '' : `${partition}:${position}`),
         });
-        for (const site of trace.unreachableSites) {
-          output.note(`${site} should know more and cannot be reached\n`);
-        }
       }),
     );
   return examples(command, {

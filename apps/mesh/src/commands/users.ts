@@ -5,6 +5,7 @@ import { AclAdminService } from '@eventmesh/proto-gen/acl';
 import { createClient } from '@eventmesh/rpc';
 import { action, collect, examples, type Cli, type World } from '../cli/cli.ts';
 import { printRows } from '../cli/output.ts';
+import { limited, listed, type LimitOption } from '../cli/paging.ts';
 
 interface Options {
   readonly tenant: string;
@@ -19,13 +20,17 @@ export const aclClient = ({ connection }: Cli<unknown>) =>
 
 export function usersCommand(world: World): Command {
   const command = new Command('users').description('Users who sign in by name and password.');
-  command
-    .command('list', { isDefault: true })
+  limited(command.command('list', { isDefault: true }))
     .description('all of them (the default)')
     .option('--tenant <tenant>', 'tenant', 'default')
     .action(
-      action<Options>(world, async (cli) => {
-        const { users } = await aclClient(cli).listUsers({ tenant: cli.options.tenant });
+      action<Options & LimitOption>(world, async (cli) => {
+        const { tenant } = cli.options;
+        const service = aclClient(cli);
+        const users = await listed(cli, async (page) => {
+          const { users: entries, nextPageToken } = await service.listUsers({ tenant, ...page });
+          return { entries, nextPageToken };
+        });
         printRows(
           cli.output,
           users.map(({ $typeName: _, ...user }) => user),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { WhyAnswer } from '@eventmesh/adapter-api';
+import { missingTexts, nobody } from './missing.ts';
 import { revisionRemarks, searchText } from './why.ts';
 
 const revisions = {
@@ -18,14 +19,14 @@ describe('the remarks of `mesh why`', () => {
       'the policies have changed',
       { policyRevisionNow: 4 },
       [
-        'west: the policies have changed since it was admitted (revision 3, now 4); answers are by those of now',
+        'west: the policies have changed since it was judged (revision 3, now 4); answers are by those of now',
       ],
     ],
     [
       'the grants have changed',
       { grantsRevisionNow: 9 },
       [
-        'west: the grants have changed since it was admitted (revision 5, now 9); answers are by those of now',
+        'west: the grants have changed since it was judged (revision 5, now 9); answers are by those of now',
       ],
     ],
   ])('%s', (_, more, remarks) => {
@@ -44,5 +45,18 @@ describe('the remarks of `mesh why`', () => {
     ],
   ])('a search from %j', (range, text) => {
     expect(searchText({ site: 'west', partition: 0, ...range })).toBe(text);
+  });
+});
+
+describe('what is missing in an answer', () => {
+  it('is named, each with why', () => {
+    const silent = { site: 'west', emesher: 'west-2', reason: 'it did not answer: Unavailable: x' };
+    const missing = { unreachableSites: ['east'], silentEmeshers: [silent] };
+    expect(missingTexts(missing)).toEqual([
+      'east should know more and cannot be reached',
+      'emesher west-2 of west: it did not answer: Unavailable: x; what it remembers and has refused is not, or not wholly, in this answer',
+    ]);
+    expect(nobody(missing)).toBe('nobody who has answered');
+    expect(nobody({ unreachableSites: [], silentEmeshers: [] })).toBe('no site');
   });
 });

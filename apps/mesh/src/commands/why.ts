@@ -3,6 +3,7 @@ import type { WhyAnswer, WhyReport, WhySearch } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { action, examples, type World } from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
+import { missingTexts, nobody } from './missing.ts';
 
 interface Options {
   readonly source?: string;
@@ -42,13 +43,11 @@ export function whyCommand(world: World): Command {
           for (const remark of revisionRemarks(report.answers)) output.note(`${remark}\n`);
         }
         for (const search of report.searches) output.note(`${searchText(search)}\n`);
-        for (const site of report.unreachableSites) {
-          output.note(`${site} should know more and cannot be reached\n`);
-        }
+        for (const text of missingTexts(report)) output.note(`${text}\n`);
         if (report.answers.length > 0) return;
         throw new MeshError(
           'NotFound',
-          `no site knows of an event "${id}"${subscription === undefined ? '' : ` or has "${subscription}"`}; ` +
+          `${nobody(report)} knows of an event "${id}"${subscription === undefined ? '' : ` or has "${subscription}"`}; ` +
             'what is refused or of the direct class is remembered for a bounded time, or not at all',
         );
       }),
@@ -74,7 +73,7 @@ export function revisionRemarks(answers: readonly WhyAnswer[]): string[] {
 
 function changed(site: string, what: string, then: number, now: number): string | undefined {
   if (then === 0 || now === 0 || then === now) return undefined;
-  return `${site}: the ${what} have changed since it was admitted (revision ${then}, now ${now}); answers are by those of now`;
+  return `${site}: the ${what} have changed since it was judged (revision ${then}, now ${now}); answers are by those of now`;
 }
 
 /** How far a site has looked for an event that it does not remember. */

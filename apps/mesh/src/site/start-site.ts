@@ -70,8 +70,12 @@ export async function startSite(options: StartSiteOptions): Promise<RunningSite>
   const server = new RpcServer(service.router, {
     host: config.grpc.host,
     port: config.grpc.port,
+    connectionsMax: config.grpc.connectionsMax,
+    unfinishedBytesMax: config.grpc.unfinishedBytesMax,
     streamsMax: config.grpc.streamsMax,
     firstMessageMs: config.grpc.firstMessage,
+    log: host.log,
+    metrics: host.metrics,
     onError: (path, error) => logFailedCall(host.log, path, error),
   });
   const stop = async () => {

@@ -20,6 +20,24 @@ export interface SiteView {
   readonly httpAddress: string;
 }
 
+/**
+ * Positions of a log of the asked site at which a neighbour had taken events before the log was brought
+ * back from an older copy: they are lost here, but for those that the copy had, and still there. Other
+ * events have these positions by now, or will.
+ */
+export interface LostRange {
+  /** The neighbour. */
+  readonly site: string;
+  readonly partition: number;
+  /** Both ends included. */
+  readonly from: number;
+  readonly to: number;
+  /** Last position of the log when it was found. */
+  readonly end: number;
+  /** When it was found, ms since the epoch. */
+  readonly foundMs: number;
+}
+
 export interface LedgerLine {
   readonly tenant: string;
   /** Empty for the tenant's own line (what was accepted). */
@@ -40,7 +58,10 @@ export interface LedgerFinding {
   readonly tenant: string;
   /** Empty when it is about the tenant as a whole. */
   readonly subscription: string;
-  /** What was compared: `outcomes`, `progress`, `stored` or `dead-letters`. */
+  /**
+   * What was compared: `outcomes`, `progress`, `stored` or `dead-letters`; `emeshers` when some of
+   * the site did not answer; `restored` for a log that has lost events (see `LostRange`).
+   */
   readonly check: string;
   /** What the store, or the other side of the sum, says. */
   readonly expected: number;
@@ -103,6 +124,15 @@ export interface WhyAnswer {
   readonly grantsRevisionNow: number;
 }
 
+/** An emesher whose memory is not, or not wholly, in the answer of its site. */
+export interface SilentEmesher {
+  readonly site: string;
+  /** Its member id. */
+  readonly emesher: string;
+  /** Why, as a sentence. */
+  readonly reason: string;
+}
+
 /** Positions of a partition that were looked at for an event; `to` below `from`: none. */
 export interface WhySearch {
   readonly site: string;
@@ -124,8 +154,18 @@ export interface WhyQuery {
 export interface WhyReport {
   readonly answers: readonly WhyAnswer[];
   readonly unreachableSites: readonly string[];
+  /** What these remember of the event and have refused is missing. */
+  readonly silentEmeshers: readonly SilentEmesher[];
   /** How far each site has looked in its store; empty for one that remembered the event. */
   readonly searches: readonly WhySearch[];
+}
+
+export interface Trace {
+  /** Of all sites, by time. */
+  readonly steps: readonly TraceStep[];
+  readonly unreachableSites: readonly string[];
+  /** What these remember of the event is missing. */
+  readonly silentEmeshers: readonly SilentEmesher[];
 }
 
 export interface LogView {
@@ -166,14 +206,7 @@ export interface TopicView {
 
 /** Looking without touching; each needs the right to. */
 export interface InspectPort {
-  trace(
-    session: Session,
-    eventId: string,
-    source?: string,
-  ): Promise<{
-    readonly steps: readonly TraceStep[];
-    readonly unreachableSites: readonly string[];
-  }>;
+  trace(session: Session, eventId: string, source?: string): Promise<Trace>;
   sites(session: Session): Promise<{
     readonly site: string;
     readonly sites: readonly SiteView[];
@@ -182,6 +215,8 @@ export interface InspectPort {
       readonly nextHop: string;
       readonly cost: number;
     }[];
+    /** Of the caller's tenant, as long as events are retained (at most 30 days where that is for ever). */
+    readonly lost: readonly LostRange[];
   }>;
   ledger(session: Session): Promise<readonly LedgerLine[]>;
   /** Reconciles the books with the store; exact only while nothing is under way. */

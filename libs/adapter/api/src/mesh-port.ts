@@ -115,7 +115,7 @@ export type SettleOutcome =
 export interface DeliverySink {
   deliver(deliveries: readonly Delivery[]): void;
   /** Positions that are no longer in the store. */
-  gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void;
+  gap(gap: Gap): void;
   /** Settles that turned out late to be unknown or stale, as when the owner is another emesher. */
   refused(ids: readonly number[]): void;
   /**
@@ -123,6 +123,27 @@ export interface DeliverySink {
    * @param reason Undefined: a replay lane that is through.
    */
   ended(reason: MeshError | undefined): void;
+}
+
+/** What a settle has done. */
+export interface Settled {
+  /** Of the ids given those that were unknown or stale; what an owner elsewhere refuses is told later. */
+  readonly refused: readonly number[];
+  /**
+   * Deliveries that were settled: more than ids were given when it was cumulative, and then not known
+   * (undefined) while the subscription runs at another emesher.
+   */
+  readonly count: number | undefined;
+}
+
+/** Positions of a partition that a subscription will not get. */
+export interface Gap {
+  readonly partition: number;
+  /** Both ends included. */
+  readonly from: number;
+  readonly to: number;
+  /** For people. Absent: retention took them. */
+  readonly reason?: string;
 }
 
 /** A consumer's hold on a subscription. */
@@ -136,8 +157,8 @@ export interface Attachment {
   readonly replayId?: string;
   /** Adds to what may be delivered. `bytes` 0: bounded by events alone. */
   credit(events: number, bytes?: number): void;
-  /** Settles deliveries; answers the ids that were unknown or stale. Never throws. */
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative?: boolean): readonly number[];
+  /** Settles deliveries; with `cumulative` all earlier ones of the consumer, too. Never throws. */
+  settle(ids: readonly number[], outcome: SettleOutcome, cumulative?: boolean): Settled;
   /** Releases what is not settled. Idempotent; resolves when nothing will be called any more. */
   detach(): Promise<void>;
 }
@@ -178,6 +199,14 @@ export interface SubscriptionStatus {
   readonly parkedKeys: number;
   /** Why nothing more is read: `memory`, `keys` or `cursor`; empty when that is not so. */
   readonly stopped: string;
+  /** Held events that wait for the end of a delay, that of a retry or one that a consumer asked for. */
+  readonly delayed: number;
+  /** When the first of these is due, ms since the epoch; 0: none is delayed. */
+  readonly nextDueMs: number;
+  /** Held events that have failed, are due, and wait for room in `retryWindow`. */
+  readonly paced: number;
+  /** While retries are slowed down after an outage: how many may be out at a time; else 0. */
+  readonly retryWindow: number;
 }
 
 export interface StuckKey {

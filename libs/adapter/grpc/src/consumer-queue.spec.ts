@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { Delivery } from '@eventmesh/adapter-api';
+import type { Delivery, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { Metrics } from '@eventmesh/telemetry';
 import { ConsumerQueue } from './consumer-queue.ts';
@@ -31,8 +31,8 @@ class Mesh {
     if (bytes > 0) this.bounded = true;
   }
 
-  settle(ids: readonly number[]): readonly number[] {
-    return ids;
+  settle(ids: readonly number[]): Settled {
+    return { refused: ids, count: 0 };
   }
 
   detach(): Promise<void> {

@@ -76,7 +76,7 @@ export class ConsumerQueue implements DeliverySink {
   }
 
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): void {
-    const refused = this.#holder?.settle(ids, outcome, cumulative) ?? ids;
+    const refused = this.#holder?.settle(ids, outcome, cumulative).refused ?? ids;
     if (refused.length > 0) this.refused(refused);
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { encodeEvent } from '@eventmesh/event';
 import { DeadLetterService } from '@eventmesh/proto-gen/deadletter';
+import { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import { Router, RpcServer, createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
 import { MemoryMesh } from '@eventmesh/testing';
 import { addGrpcAdapter } from './index.ts';
@@ -54,6 +55,14 @@ async function fill(count: number): Promise<void> {
 }
 
 describe('DeadLetterService', () => {
+  it('refuses a token that no list gave, by the name that it has here', async () => {
+    const refusal = { code: 'InvalidArgument', details: { field: 'page_token' } };
+    const subscriptions = createClient(SubscriberService, transport);
+    const pageToken = 'hello';
+    await expect(client().list({ pageToken })).rejects.toMatchObject(refusal);
+    await expect(subscriptions.listSubscriptions({ pageToken })).rejects.toMatchObject(refusal);
+  });
+
   it('lists, shows, groups and counts', async () => {
     await fill(3);
     const page = await client().list({ selection: { subscription: 'work' }, pageSize: 2 });

@@ -7,21 +7,18 @@ import type {
 } from '@eventmesh/adapter-api';
 import type { DeadLetterService, Selection } from '@eventmesh/proto-gen/deadletter';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
+import { paged, pageRequest } from './page-request.ts';
 import { sessionOf } from './session-of.ts';
-
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 1000;
 
 /** The workbench of dead letters. */
 export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLetterService> {
   const session = (ctx: Pick<CallContext, 'metadata'>) => sessionOf(port, ctx);
   const { deadLetters } = port;
   return {
-    async list({ selection, pageSize, pageToken }, ctx) {
-      const size = pageSize === 0 ? PAGE_DEFAULT : Math.min(pageSize, PAGE_MAX);
-      const page = { size, token: pageToken };
+    async list({ selection, ...page }, ctx) {
       const chosen = fromSelection(selection);
-      const { items, nextToken } = await deadLetters.list(await session(ctx), chosen, page);
+      const listing = deadLetters.list(await session(ctx), chosen, pageRequest(page));
+      const { items, nextToken } = await paged(listing);
       return { deadLetters: items.map(toWire), nextPageToken: nextToken };
     },
     async get({ id }, ctx) {
@@ -56,12 +53,13 @@ export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLette
     async redrive({ selection, rateMax, pageToken: token }, { signal, deadlineMs, ...ctx }) {
       const caller = await session(ctx);
       const options = { rateMax, token, signal, deadlineMs };
-      return fromRedrive(await deadLetters.redrive(caller, fromSelection(selection), options));
+      const done = deadLetters.redrive(caller, fromSelection(selection), options);
+      return fromRedrive(await paged(done));
     },
     async purge({ selection, pageToken: token }, { signal, deadlineMs, ...ctx }) {
       const caller = await session(ctx);
       const options = { token, signal, deadlineMs };
-      return fromPurge(await deadLetters.purge(caller, fromSelection(selection), options));
+      return fromPurge(await paged(deadLetters.purge(caller, fromSelection(selection), options)));
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { ReplayOptions, ReplayPreview, ReplayStatus } from '@eventmesh/adapter-api';
+import type { Gap, ReplayOptions, ReplayPreview, ReplayStatus } from '@eventmesh/adapter-api';
 import { checkReplay } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import type { Replay } from '@eventmesh/proto-gen/subscriber';
@@ -35,13 +35,11 @@ export const fromReplayStatus = (status: ReplayStatus) => ({
   startedMs: BigInt(status.startedMs),
 });
 
-export const gapToProto = (gap: {
-  readonly partition: number;
-  readonly from: number;
-  readonly to: number;
-}) => ({
+const GONE = 'no longer in the store';
+
+export const gapToProto = (gap: Gap) => ({
   partition: gap.partition,
   fromPosition: BigInt(gap.from),
   toPosition: BigInt(gap.to),
-  reason: 'no longer in the store',
+  reason: gap.reason ?? GONE,
 });

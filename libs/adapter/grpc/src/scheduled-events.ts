@@ -1,10 +1,8 @@
 import type { LatePolicy as Policy, MeshPort } from '@eventmesh/adapter-api';
 import { LatePolicy } from '@eventmesh/proto-gen/event';
 import type { ScheduledEventService } from '@eventmesh/proto-gen/publisher';
-import type { ServiceImpl } from '@eventmesh/rpc';
+import { pageSizeOf, type ServiceImpl } from '@eventmesh/rpc';
 import { sessionOf } from './session-of.ts';
-
-const PAGE_DEFAULT = 100;
 
 const LATE: Readonly<Record<Policy, LatePolicy>> = Object.freeze({
   fire: LatePolicy.FIRE,
@@ -17,8 +15,7 @@ export function scheduledEventsService(port: MeshPort): ServiceImpl<typeof Sched
   return {
     async listScheduledEvents({ pageSize }, ctx) {
       const session = await sessionOf(port, ctx);
-      const size = pageSize === 0 ? PAGE_DEFAULT : pageSize;
-      const { events, pending } = await port.scheduled.list(session, size);
+      const { events, pending } = await port.scheduled.list(session, pageSizeOf(pageSize));
       return {
         events: events.map(({ deliverAtMs, position, latePolicy, ...event }) => ({
           ...event,

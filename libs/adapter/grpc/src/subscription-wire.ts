@@ -29,5 +29,9 @@ export function fromStatus(status: SubscriptionStatus) {
     parked: BigInt(status.parked),
     parkedKeys: status.parkedKeys,
     stopped: status.stopped,
+    delayed: BigInt(status.delayed),
+    nextDueMs: BigInt(status.nextDueMs),
+    paced: BigInt(status.paced),
+    retryWindow: status.retryWindow,
   };
 }

@@ -4,6 +4,7 @@ import { invalid } from '@eventmesh/errors';
 import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto } from '@eventmesh/wire';
+import { paged, pageRequest } from './page-request.ts';
 import { fromPreview, fromReplayStatus, toReplayOptions } from './replay-wire.ts';
 import { sessionOf } from './session-of.ts';
 import { fromStatus, fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
@@ -41,9 +42,10 @@ export function subscriptionsService(port: MeshPort): Unary {
     async getSubscription({ name }, ctx) {
       return withStatus(await port.subscriptions.get(await session(ctx), name));
     },
-    async listSubscriptions({ pageSize, pageToken }, ctx) {
-      const page = { size: pageSize === 0 ? 100 : Math.min(pageSize, 1000), token: pageToken };
-      const { items, nextToken } = await port.subscriptions.list(await session(ctx), page);
+    async listSubscriptions(request, ctx) {
+      const caller = await session(ctx);
+      const listing = port.subscriptions.list(caller, pageRequest(request));
+      const { items, nextToken } = await paged(listing);
       return { subscriptions: items.map(withStatus), nextPageToken: nextToken };
     },
     async updateSubscription(request, ctx) {

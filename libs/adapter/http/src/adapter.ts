@@ -2,7 +2,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { MeshPort, ProtocolAdapter } from '@eventmesh/adapter-api';
 import { MeshError, unavailable } from '@eventmesh/errors';
-import type { Logger, Metrics } from '@eventmesh/telemetry';
+import { Connections, type Logger, type Metrics } from '@eventmesh/telemetry';
 import { Consumers } from './consumers.ts';
 import { fail, notHere, type HttpContext } from './context.ts';
 import { registerDeadLetters } from './handlers/dead-letters.ts';
@@ -42,6 +42,7 @@ export function createHttpAdapter(
 class HttpAdapter implements ProtocolAdapter {
   readonly name = 'http';
   readonly #context: HttpContext;
+  readonly #connections: Connections;
   #app: FastifyInstance | undefined;
   #beat: NodeJS.Timeout | undefined;
   #refusing = false;
@@ -59,14 +60,21 @@ class HttpAdapter implements ProtocolAdapter {
       metrics: new HttpMetrics(deps.metrics, consumers),
       log: deps.log,
     };
+    this.#connections = new Connections({
+      server: 'http',
+      max: options.connectionsMax,
+      key: 'http.connectionsMax',
+      ...deps,
+    });
   }
 
   async start(): Promise<void> {
-    const { options, port } = this.#context;
-    const app = makeServer(options, port, (reply, thrown) => {
+    const { metrics, options, port } = this.#context;
+    const app = makeServer(options, port, metrics, (reply, thrown) => {
       fail(this.#context, 'refused', reply, thrown);
     });
     this.#app = app;
+    this.#connections.watch(app.server);
     const arrived = options.tls === undefined ? 'connection' : 'secureConnection';
     app.server.on(arrived, (socket: Socket) => {
       this.#silent.add(socket);

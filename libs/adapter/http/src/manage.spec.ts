@@ -270,8 +270,9 @@ describe('life and limits', () => {
   });
 
   it('refuses connections beyond its cap', async () => {
+    const counted = new Metrics();
     await adapter.stop();
-    adapter = makeAdapter(mesh, { connectionsMax: 1 });
+    adapter = makeAdapter(mesh, { connectionsMax: 1 }, [], counted);
     await adapter.start();
     address = adapter.addresses()['http'] ?? '';
     const [host, port] = address.split(':');
@@ -281,7 +282,11 @@ describe('life and limits', () => {
       'GET /v1/sites HTTP/1.1\r\nhost: x\r\n\r\n',
     ).catch(() => '');
     expect(refused).toBe('');
+    const value = (name: string) => counted.value(name, { server: 'http' });
+    expect(await value('eventmesh_connections')).toBe(1);
+    expect(await value('eventmesh_connections_refused_total')).toBe(1);
     kept.close();
+    await eventually(async () => expect(await value('eventmesh_connections')).toBe(0));
   });
 
   it('counts answers by route and status', async () => {

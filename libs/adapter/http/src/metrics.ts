@@ -33,15 +33,25 @@ export const HTTP_METRICS = Object.freeze({
     'eventmesh_http_pull_messages',
     'Refused settles and gaps that wait for the pull of the slowest pull consumer.',
   ),
+  unfinished: queueGauge(
+    'eventmesh_http_unfinished_bytes',
+    'Bytes of HTTP bodies that have come in part, of all requests together.',
+  ),
+  unfinishedRefused: counter(
+    'eventmesh_http_unfinished_refused_total',
+    'HTTP requests refused because bodies that had come in part took too many bytes.',
+  ),
   streams: gauge('eventmesh_http_streams', 'Open SSE streams and pull consumers.', ['kind']),
 });
 
 /** The adapter's metrics; label sets are made once, not per request. */
 export class HttpMetrics {
+  readonly #metrics: Metrics;
   readonly #live: LiveMetrics<typeof HTTP_METRICS>;
   readonly #answered = new Map<string, { inc(): void }>();
 
   constructor(metrics: Metrics, consumers: Consumers) {
+    this.#metrics = metrics;
     this.#live = metrics.use(HTTP_METRICS);
     const { streams } = consumers;
     metrics.measure(HTTP_METRICS.streamEvents, () => most(streams, (each) => each.waiting));
@@ -50,6 +60,15 @@ export class HttpMetrics {
     metrics.measure(HTTP_METRICS.pullMessages, () =>
       most(consumers.pulls, (each) => each.messages),
     );
+  }
+
+  /** Tells the fill of a budget of bodies that have come in part. */
+  measureUnfinished(budget: { readonly bytes: number }): void {
+    this.#metrics.measure(HTTP_METRICS.unfinished, () => budget.bytes);
+  }
+
+  unfinishedRefused(): void {
+    this.#live.unfinishedRefused.inc();
   }
 
   answered(route: string, status: number): void {

@@ -167,7 +167,9 @@ export const pullSchema = schema(
 export const settleSchema = schema(
   'subscribe',
   'Settle deliveries',
-  'Of pull consumers and of streams with ack=explicit, on the emesher that holds them.',
+  'Of pull consumers and of streams with ack=explicit, on the emesher that holds them. Answers how ' +
+    'many were "settled" (left out for a cumulative settle while the subscription runs at another ' +
+    'emesher) and which ids were "unknown".',
   {
     params: { name },
     body: {

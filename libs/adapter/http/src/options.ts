@@ -19,6 +19,10 @@ export const httpAdapterConfig = section('The HTTP adapter: publish, SSE, pull a
     max: 1_000_000,
     default: 10_000,
   }),
+  unfinishedBytesMax: size(
+    'Bytes of bodies that have come in part, of all requests together; beyond it requests are refused. At least the largest body counts.',
+    { default: '64MiB', min: '1MiB', max: '64GiB' },
+  ),
   batchEventsMax: integer('Events of one batch.', { min: 1, max: 10_000, default: 1000 }),
   batchBytesMax: size('Body of one batch.', { default: '8MiB', min: '64KiB', max: '256MiB' }),
   streamCredit: integer('Events on their way to one SSE consumer before its socket drains.', {

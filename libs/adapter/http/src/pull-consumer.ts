@@ -1,4 +1,4 @@
-import type { Attachment, Delivery, DeliverySink, Principal } from '@eventmesh/adapter-api';
+import type { Attachment, Delivery, DeliverySink, Gap, Principal } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 
 /** What a pull answers. */
@@ -28,7 +28,7 @@ export class PullConsumer implements DeliverySink {
   /** Given and not yet used. */
   #creditEvents = 0;
   #creditBytes = 0;
-  #gaps: { partition: number; from: number; to: number }[] = [];
+  #gaps: Gap[] = [];
   #refused: number[] = [];
   #ended: MeshError | undefined;
   #wake: (() => void)[] = [];
@@ -86,7 +86,7 @@ export class PullConsumer implements DeliverySink {
     this.#wakeAll();
   }
 
-  gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {
+  gap(gap: Gap): void {
     if (this.#gaps.length >= this.#limits.messagesMax) {
       this.#overrun();
       return;

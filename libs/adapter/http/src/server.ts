@@ -5,15 +5,19 @@ import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { MeshPort } from '@eventmesh/adapter-api';
 import { invalid } from '@eventmesh/errors';
+import { MessageBudget } from '@eventmesh/telemetry';
+import type { HttpMetrics } from './metrics.ts';
 import { SERVER_LIMITS, type HttpAdapterOptions } from './options.ts';
 import { notAllowed } from './methods.ts';
 import { problemOf, rawAnswer, rawProblem } from './problem.ts';
 import { parseQuery } from './topic-path.ts';
+import { boundUnfinishedBodies } from './unfinished-bodies.ts';
 
 /** A fastify that leaves bodies as bytes, validates and logs nothing, and has every limit set. */
 export function makeServer(
   options: HttpAdapterOptions,
   port: MeshPort,
+  metrics: HttpMetrics,
   refuse: (reply: FastifyReply, thrown: unknown) => void,
 ): FastifyInstance {
   const app = fastify({
@@ -28,7 +32,14 @@ export function makeServer(
   });
   app.setValidatorCompiler(() => () => true);
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  acceptBytes(app, options, port);
+  const largest = acceptBytes(app, options, port);
+  const budget = new MessageBudget({
+    max: Math.max(options.unfinishedBytesMax, largest),
+    field: 'body',
+    onRefused: () => metrics.unfinishedRefused(),
+  });
+  metrics.measureUnfinished(budget);
+  boundUnfinishedBodies(app, budget);
   return app;
 }
 
@@ -49,7 +60,6 @@ function boundedServer(options: HttpAdapterOptions, handler: () => void): Server
           { ...bounds, cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) },
           handler,
         );
-  server.maxConnections = options.connectionsMax;
   // Bounded by bytes above; beyond a count Node would drop headers without a word.
   server.maxHeadersCount = 0;
   // What Node would answer itself, and without a word.
@@ -72,8 +82,12 @@ function answerBroken(error: Error & { code?: string }, socket: Socket): void {
   socket.end(rawProblem(error.code));
 }
 
-/** Bodies stay bytes; each form has its own limit, checked before and while it is read. */
-function acceptBytes(app: FastifyInstance, options: HttpAdapterOptions, port: MeshPort): void {
+/**
+ * Bodies stay bytes; each form has its own limit, checked before and while it is read.
+ *
+ * @returns bytes of the largest body
+ */
+function acceptBytes(app: FastifyInstance, options: HttpAdapterOptions, port: MeshPort): number {
   const { eventBytesMax } = port;
   // Base64 makes three bytes four; the rest is room for attributes.
   const structured = Math.ceil((eventBytesMax * 4) / 3) + 65_536;
@@ -88,4 +102,5 @@ function acceptBytes(app: FastifyInstance, options: HttpAdapterOptions, port: Me
       done(null, body),
     );
   }
+  return Math.max(...limits.map(([, bytes]) => bytes));
 }

@@ -4,6 +4,7 @@ import type {
   Attachment,
   Delivery,
   DeliverySink,
+  Gap,
   Principal,
   Session,
 } from '@eventmesh/adapter-api';
@@ -152,7 +153,7 @@ export class SseStream implements DeliverySink {
     this.attachment.credit(deliveries.length, bytes);
   }
 
-  gap(gap: { readonly partition: number; readonly from: number; readonly to: number }): void {
+  gap(gap: Gap): void {
     this.#write(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`);
   }
 

@@ -191,7 +191,7 @@ describe('GET /v1/subscriptions/{name}/events', () => {
       call(address, { path: '/v1/subscriptions/work/settle', body: JSON.stringify(body) });
     const second = stream.messages[1]?.id;
     const answer = await settle({ ids: [second], outcome: 'accept', cumulative: true });
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([200, { settled: 1, unknown: [] }]);
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([200, { settled: 2, unknown: [] }]);
     expect(status()).toMatchObject({ delivered: 2, held: 1 });
     const stale = await settle({ ids: [second], outcome: 'accept' });
     expect([stale.status, (JSON.parse(stale.text) as Problem).field]).toEqual([404, 'ids']);

@@ -460,21 +460,58 @@ const CONTROLLING: readonly QueueRow[] = [
   },
 ];
 
+const HTTP_SERVING: readonly QueueRow[] = [
+  {
+    service: 'emesher',
+    queue: 'connections to its HTTP server',
+    key: 'http.connectionsMax',
+    gauge: 'eventmesh_connections',
+    full: 'The next one is closed at once and counted (`eventmesh_connections_refused_total`).',
+    at: ['libs/telemetry/src/connections.ts'],
+  },
+  {
+    service: 'emesher',
+    queue: 'bytes of HTTP bodies that have come in part, of all requests together',
+    key: 'http.unfinishedBytesMax',
+    gauge: 'eventmesh_http_unfinished_bytes',
+    full: 'The requests that have had the most for the longest are answered 429 (UNFINISHED_MESSAGES) with a time to come back.',
+    at: ['libs/telemetry/src/message-budget.ts', 'libs/adapter/http/src/unfinished-bodies.ts'],
+  },
+];
+
 /** What each service has. */
-const TRACING: readonly QueueRow[] = [
+const EACH: readonly QueueRow[] = [
   'emesher',
   'store-gateway',
   'registry',
   'acl',
   'governance',
-].map((service) => ({
-  service,
-  queue: 'spans that wait for the collector',
-  key: 'tracing.spansMax',
-  gauge: 'eventmesh_spans_waiting',
-  full: 'Further ones are dropped.',
-  at: ['libs/telemetry/src/span-queue.ts'],
-}));
+].flatMap((service) => [
+  {
+    service,
+    queue: 'connections to its gRPC server',
+    key: 'grpc.connectionsMax',
+    gauge: 'eventmesh_connections',
+    full: 'The next one is closed at once and counted (`eventmesh_connections_refused_total`).',
+    at: ['libs/telemetry/src/connections.ts'],
+  },
+  {
+    service,
+    queue: 'bytes of gRPC messages that have come in part, of all calls together',
+    key: 'grpc.unfinishedBytesMax',
+    gauge: 'eventmesh_grpc_unfinished_bytes',
+    full: 'The calls that have had the most for the longest are refused as ResourceExhausted (UNFINISHED_MESSAGES) with a time to come back.',
+    at: ['libs/telemetry/src/message-budget.ts', 'libs/rpc/src/admission.ts'],
+  },
+  {
+    service,
+    queue: 'spans that wait for the collector',
+    key: 'tracing.spansMax',
+    gauge: 'eventmesh_spans_waiting',
+    full: 'Further ones are dropped.',
+    at: ['libs/telemetry/src/span-queue.ts'],
+  },
+]);
 
 /** Every queue of the services. */
 export const QUEUES: readonly QueueRow[] = [
@@ -484,5 +521,6 @@ export const QUEUES: readonly QueueRow[] = [
   ...LOOKING_BACK,
   ...STORING,
   ...CONTROLLING,
-  ...TRACING,
+  ...HTTP_SERVING,
+  ...EACH,
 ];

@@ -107,7 +107,7 @@ export class DeadSite {
         waitMs: 0,
       }),
       ledger,
-      journal: new Journal('west', 100),
+      journal: new Journal(100),
       logger: createLogger({ level: 'silent', service: 'test', site: 'west' }),
       config: deadLetters,
       now: () => this.nowMs,

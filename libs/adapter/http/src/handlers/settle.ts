@@ -38,13 +38,17 @@ export function registerSettle(app: FastifyInstance, context: HttpContext): void
       const found = context.consumers.settling(session.principal, name, consumer);
       if (cumulative) Consumers.single(found);
       let unknown: readonly number[] = ids;
+      let settled: number | undefined = 0;
       for (const { attachment } of found) {
-        if (unknown.length > 0) unknown = attachment.settle(unknown, outcome, cumulative);
+        if (unknown.length === 0) break;
+        const { refused, count } = attachment.settle(unknown, outcome, cumulative);
+        unknown = refused;
+        settled = count === undefined || settled === undefined ? undefined : settled + count;
       }
-      if (unknown.length === ids.length) {
+      if (settled === 0) {
         throw notHere('none of the ids is a delivery that waits to be settled', 'ids');
       }
-      sendJson(reply, 200, { settled: ids.length - unknown.length, unknown });
+      sendJson(reply, 200, { settled, unknown });
     }),
   );
 }

@@ -42,7 +42,7 @@ export type PublishRequest = Message<"eventmesh.publisher.v1.PublishRequest"> & 
 
   /**
    * Life of the event from its acceptance, or from when it is due, in milliseconds; 0 means unlimited,
-   * or what the event's `expirytime` attribute says.
+   * or what the event's `expirytime` attribute says. Consumers are told the end of it by `expirytime`.
    *
    * @generated from field: int64 expires_after_ms = 4;
    */
