@@ -202,7 +202,7 @@ export class Runner implements Tap, CursorSource {
   lost(range: LostRange): void {
     const { partition, from, to } = range;
     const { start, next } = this.#engine.partition(partition);
-    if (!concerns(range, start ?? next, next)) return;
+    if (!concerns(range, start ?? next)) return;
     this.#tellGap({ partition, from, to, reason: lostReason(range) });
   }
 

@@ -4,7 +4,7 @@ import type { Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Followers } from '../follow/followers.ts';
-import type { LostRanges } from '../link/lost-ranges.ts';
+import { isAhead, type LostRanges } from '../link/lost-ranges.ts';
 import type { Logs } from '../logs.ts';
 import type { CallerSession } from '../session.ts';
 import type { Cursors } from './cursors.ts';
@@ -215,7 +215,9 @@ export class Runners {
       { ...this.#deps.runner, onFenced: (fenced) => void this.#fenced(fenced) },
       found,
     );
-    for (const range of await this.#deps.lost.of(tenant)) runner.lost(range);
+    for (const range of await this.#deps.lost.of(tenant)) {
+      if (isAhead(range, found[range.partition]?.floor ?? 0)) runner.lost(range);
+    }
     if (!ephemeral) cursors.add(runner);
     runner.start((tap) =>
       found.map(({ floor }, partition) => followers.of(tenant, partition).attach(tap, floor)),
