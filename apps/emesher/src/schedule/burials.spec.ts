@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Burials } from './burials.ts';
 
 const timer = (position: number) => ({ position, dueMs: position, outcome: 'dead-letter' });
+const due = (position: number) => ({ position, dueMs: position });
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 function burials() {
@@ -37,7 +38,7 @@ describe('timers that are given up', () => {
     expect(one.take()).toEqual({ durable: [], again: [] });
     resolve(undefined);
     await turn();
-    expect(one.take()).toEqual({ durable: [timer(1)], again: [timer(2), timer(3)] });
+    expect(one.take()).toEqual({ durable: [timer(1)], again: [due(2), due(3)] });
     expect(one.take()).toEqual({ durable: [], again: [] });
   });
 
@@ -47,6 +48,24 @@ describe('timers that are given up', () => {
     reject(new Error('given up'));
     await turn();
     expect(told.changes).toBe(1);
-    expect(one.take()).toEqual({ durable: [], again: [timer(1)] });
+    expect(one.take()).toEqual({ durable: [], again: [due(1)] });
+  });
+
+  it('are looked at again in the order of their times, some thousands at a time', async () => {
+    const { one, write, resolve } = burials();
+    one.add([timer(0)], write);
+    const many = Array.from({ length: 25_000 }, (_, n) => timer(25_000 - n));
+    for (let from = 0; from < many.length; from += 500) {
+      one.add(many.slice(from, from + 500), write);
+    }
+    resolve(undefined);
+    await turn();
+    const seen: number[] = [];
+    while (!one.idle) {
+      const { again } = one.take();
+      expect(again.length).toBeLessThanOrEqual(10_000);
+      seen.push(...again.map(({ position }) => position));
+    }
+    expect(seen).toEqual(Array.from({ length: 25_000 }, (_, n) => n + 1));
   });
 });

@@ -3,7 +3,7 @@ import { EventView, encodeEvent, encodeRecord, NO_HANDLING } from '@eventmesh/ev
 import type { EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { tempDir } from '@eventmesh/testing';
-import { DueTimers } from './due-timers.ts';
+import { DueTimers, type DueTimer } from './due-timers.ts';
 import { TimerLog } from './timer-log.ts';
 
 const COUNT = 3000;
@@ -13,7 +13,7 @@ const LIMITS = { timers: 1000, bytes: 1024 * 1024 };
 class CountingLog extends TimerLog {
   sweeps = 0;
 
-  override records(positions: readonly number[]): AsyncGenerator<[number, Uint8Array]> {
+  override records(positions: ArrayLike<number>): AsyncGenerator<[number, Uint8Array]> {
     if (positions.length > 0) this.sweeps++;
     return super.records(positions);
   }
@@ -136,6 +136,21 @@ describe('the timers that are due', () => {
     expect((await due.batch(Infinity)).length).toBe(0);
     due.done();
     expect((await due.batch(Infinity))[0]?.dueMs).toBe(1001);
+  });
+
+  it('keep their records for whoever got a batch, whatever is read after it', async () => {
+    const { log, book } = await scheduled();
+    const due = new DueTimers(log, book, LIMITS);
+    const batches: DueTimer[] = [];
+    for (let sequence = 1; batches.length < COUNT; sequence++) {
+      const batch = await due.batch(Infinity);
+      batches.push(...batch);
+      book.decide({ sequence, fire: [], drop: batch.map(({ position }) => position) });
+      due.done();
+    }
+    for (const { position, record: kept } of batches) {
+      expect(new EventView(kept.event).id).toBe(String(position));
+    }
   });
 
   it('are not there before their time', async () => {

@@ -1,4 +1,7 @@
 import type { RecordView } from '@eventmesh/event';
+import { PositionSet } from './position-set.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { turn } from './rest.ts';
 import type { Due, TimerBook } from './timer-book.ts';
 import { decodeEntry } from './timer-entry.ts';
 import type { TimerLog } from './timer-log.ts';
@@ -14,10 +17,12 @@ const BATCH_MAX = 500;
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 /** Timers that are read ahead. */
 const AHEAD_MAX = 100_000;
-/** Bytes of them. */
-const AHEAD_BYTES_MAX = 32 * 1024 * 1024;
-/** What a record takes in memory besides its bytes. */
-const RECORD_OVERHEAD_BYTES = 128;
+/** Bytes of their records. */
+const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
+/** What is filled of them when records are as large as those before. */
+const FILL = 0.9;
+/** Timers that are taken from the book in one turn. */
+const TURN_MAX = 2000;
 
 /**
  * The timers that are due, soonest first, in batches for decisions. In their log they lie in the order
@@ -29,13 +34,12 @@ export class DueTimers {
   readonly #log: TimerLog;
   readonly #book: TimerBook;
   readonly #limits: { readonly timers: number; readonly bytes: number };
-  #due: Due[] = [];
-  /** The next one of `#due`. */
+  readonly #ahead = new ReadAhead();
+  /** The next one of those. */
   #at = 0;
-  readonly #records = new Map<number, Uint8Array>();
   /** Positions that wait for something else than their time. */
-  readonly #aside = new Set<number>();
-  /** Shrinks when records are large. */
+  readonly #aside = new PositionSet();
+  /** Fewer when records are large. */
   #aheadMax: number;
 
   constructor(
@@ -51,45 +55,48 @@ export class DueTimers {
 
   /** When the next one is due; undefined when there is none. */
   get nextMs(): number | undefined {
-    return this.#due[this.#at]?.dueMs ?? this.#book.nextMs;
+    return this.#ahead.at(this.#at)?.dueMs ?? this.#book.nextMs;
   }
 
   /** The next batch; the same again until `done`. */
   async batch(nowMs: number): Promise<DueTimer[]> {
-    if (this.#at === this.#due.length) await this.#fill(nowMs);
+    if (this.#at === this.#ahead.length) await this.#fill(nowMs);
     const batch: DueTimer[] = [];
     let size = 0;
-    for (let at = this.#at; at < this.#due.length && batch.length < BATCH_MAX; at++) {
-      const due = this.#due[at];
-      if (due === undefined || !this.#wanted(due.position)) continue;
-      const bytes = this.#records.get(due.position);
+    for (let at = this.#at; batch.length < BATCH_MAX; at++) {
+      const due = this.#ahead.at(at);
+      if (due === undefined) break;
+      if (!this.#wanted(due.position)) continue;
+      const bytes = this.#ahead.record(due.position);
       if (bytes === undefined) continue;
       size += bytes.length;
       if (size > BATCH_BYTES_MAX && batch.length > 0) break;
-      const entry = decodeEntry(bytes);
+      // A copy, for who gets a batch may keep some of it for longer than what was read ahead is kept.
+      const entry = decodeEntry(Buffer.from(bytes));
       if (entry.kind === 'timer') batch.push({ ...due, record: entry.record });
     }
     return batch;
   }
 
   /** These are in no batch until they are given back. */
-  setAside(due: readonly Due[]): void {
+  setAside(due: Iterable<Due>): void {
     for (const { position } of due) this.#aside.add(position);
   }
 
-  giveBack(due: readonly Due[]): void {
-    for (const { position } of due) this.#aside.delete(position);
-    this.#book.giveBack(due);
+  giveBack(due: Iterable<Due>): void {
+    for (const one of due) {
+      this.#aside.delete(one.position);
+      this.#book.giveBack(one);
+    }
   }
 
   /** What no longer waits is let go of. */
   done(): void {
-    for (; this.#at < this.#due.length; this.#at++) {
-      const { position } = this.#due[this.#at] ?? { position: 0 };
-      if (this.#wanted(position)) return;
-      this.#records.delete(position);
+    if (this.#ahead.length === 0) return;
+    for (let due = this.#ahead.at(this.#at); due !== undefined; due = this.#ahead.at(++this.#at)) {
+      if (this.#wanted(due.position)) return;
     }
-    this.#due = [];
+    this.#ahead.clear();
     this.#at = 0;
   }
 
@@ -97,34 +104,40 @@ export class DueTimers {
     return this.#book.waits(position) && !this.#aside.has(position);
   }
 
-  /** Reads what is due next; of what is too large together only the first half, or half of that. */
+  /** Reads what is due next; of what is too large together only as much as fits. */
   async #fill(nowMs: number): Promise<void> {
-    let due = this.#book.takeDue(nowMs, this.#aheadMax);
-    const taken = due.length;
-    const wanted = new Set(due.map(({ position }) => position));
-    let size = 0;
-    for await (const [position, bytes] of this.#log.records([...wanted])) {
-      if (!wanted.has(position)) continue;
-      // A copy, for a record of a store may keep many others in memory.
-      this.#records.set(position, Buffer.from(bytes));
-      size += sizeOf(bytes);
-      while (size > this.#limits.bytes && due.length > 1) {
-        const later = due.slice(due.length >> 1);
-        due = due.slice(0, due.length >> 1);
-        this.#book.giveBack(later);
-        for (const one of later) {
-          size -= sizeOf(this.#records.get(one.position));
-          this.#records.delete(one.position);
-          wanted.delete(one.position);
-        }
-      }
-    }
-    const { timers } = this.#limits;
-    this.#aheadMax = due.length < taken ? due.length : Math.min(timers, 2 * this.#aheadMax);
-    this.#due = due;
     this.#at = 0;
+    for (let left = this.#aheadMax; left > 0; left -= TURN_MAX) {
+      const due = this.#book.takeDue(nowMs, Math.min(left, TURN_MAX));
+      for (const one of due) this.#ahead.push(one);
+      if (due.length < TURN_MAX) break;
+      await turn();
+    }
+    if (this.#ahead.length === 0) {
+      this.#ahead.release();
+      return;
+    }
+    while (!(await this.#read())) {
+      const fitting = Math.min(this.#fitting(), this.#ahead.length >> 1);
+      this.#ahead.cut(Math.max(1, fitting), (later) => this.#book.giveBack(later));
+      await turn();
+    }
+    this.#aheadMax = this.#fitting();
+  }
+
+  /** How many timers like those that were read are read at once. */
+  #fitting(): number {
+    const { timers, bytes } = this.#limits;
+    const average = this.#ahead.bytes / Math.max(1, this.#ahead.kept);
+    return Math.max(1, Math.min(timers, Math.floor((FILL * bytes) / Math.max(1, average))));
+  }
+
+  /** False when the records are too large together. */
+  async #read(): Promise<boolean> {
+    for await (const [, bytes] of this.#log.records(this.#ahead.sorted())) {
+      this.#ahead.keep(bytes);
+      if (this.#ahead.bytes > this.#limits.bytes && this.#ahead.length > 1) return false;
+    }
+    return true;
   }
 }
-
-const sizeOf = (bytes: Uint8Array | undefined): number =>
-  bytes === undefined ? 0 : bytes.length + RECORD_OVERHEAD_BYTES;

@@ -53,7 +53,7 @@ export class FiredRecords {
       const count = ledger.topic(this.#tenant, record.topic);
       count.events++;
       count.lastTimeMs = Math.floor(timeUs / 1000);
-      journal.stored(this.#tenant, partition, positions[index] ?? 0, view, record.topic);
+      journal.stored(this.#tenant, partition, positions[index] ?? 0, view);
     }
     ledger.metrics.timers.inc({ tenant: this.#tenant, outcome: 'duplicate' }, duplicates.length);
     return fired.length - duplicates.length;

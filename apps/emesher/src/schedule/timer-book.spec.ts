@@ -31,7 +31,7 @@ describe('the book of timers', () => {
 
   it('gives a timer again when nothing was decided about it', () => {
     const book = bookOf([10, 20]);
-    book.giveBack(book.takeDue(20, 2));
+    for (const due of book.takeDue(20, 2)) book.giveBack(due);
     expect(positions(book.takeDue(20, 2))).toEqual([1, 2]);
   });
 
@@ -96,6 +96,7 @@ describe('the book of timers', () => {
         nowMs: fc.nat(100),
         max: fc.integer({ min: 1, max: 5 }),
         cut: fc.boolean(),
+        early: fc.boolean(),
       }),
       fc.record({ kind: fc.constant('cancel' as const), pick: fc.nat(1000) }),
       fc.record({ kind: fc.constant('move' as const), pick: fc.nat(1000) }),
@@ -105,7 +106,7 @@ describe('the book of timers', () => {
       fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
         const world = new World();
         for (const one of steps) world.step(one);
-        world.step({ kind: 'fire', nowMs: 100, max: 1000, cut: false });
+        world.step({ kind: 'fire', nowMs: 100, max: 1000, cut: false, early: false });
         const ended = [...world.fired, ...world.cancelled].sort((a, b) => a - b);
         expect(ended).toEqual(world.made);
       }),
@@ -116,10 +117,19 @@ describe('the book of timers', () => {
 
 type Step =
   | { readonly kind: 'add'; readonly dueMs: number }
-  /** `cut`: it ends between the decision and what follows from it. */
-  | { readonly kind: 'fire'; readonly nowMs: number; readonly max: number; readonly cut: boolean }
+  | Fire
   | { readonly kind: 'cancel' | 'move'; readonly pick: number }
   | { readonly kind: 'restart' };
+
+interface Fire {
+  readonly kind: 'fire';
+  readonly nowMs: number;
+  readonly max: number;
+  /** It ends between the decision and what follows from it. */
+  readonly cut: boolean;
+  /** It is decided before what was decided earlier is published. */
+  readonly early: boolean;
+}
 
 /** A log, a log of events, and an owner that may end at any step and be followed by another. */
 class World {
@@ -147,8 +157,8 @@ class World {
     this.#book.add(this.#log.length, dueMs);
   }
 
-  #fire({ nowMs, max, cut }: { nowMs: number; max: number; cut: boolean }): void {
-    this.#publish();
+  #fire({ nowMs, max, cut, early }: Fire): void {
+    if (!early) this.#publish();
     const due = positions(this.#book.takeDue(nowMs, max));
     if (due.length > 0) this.#decide(fire(this.#book.sequence + 1, ...due));
     if (!cut) this.#publish();

@@ -1,3 +1,4 @@
+import { PositionSet } from './position-set.ts';
 import type { Decision, Firing } from './timer-entry.ts';
 import { TimerHeap } from './timer-heap.ts';
 
@@ -21,16 +22,16 @@ export const fullLog = (pending: number): number => WASTE_MIN + (WASTE_FACTOR + 
 
 /**
  * The timers of a tenant as its log tells them, record by record and in order: pure state, without a
- * clock or a store. Memory is a due time and a position for each timer that waits.
+ * clock or a store. Memory is 16 bytes for each timer that waits and a bit for each position of the log.
  */
 export class TimerBook {
   readonly #heap = new TimerHeap();
   /** Positions that wait, whether or not they are in the heap. */
-  readonly #waiting = new Set<number>();
+  readonly #waiting = new PositionSet();
   readonly #open = new Set<OpenFiring>();
   readonly #publishedUpTo: (partition: number) => number;
   /** Nothing below it waits. */
-  #low = 1;
+  #low = 0;
   #upTo = 0;
   #sequence = 0;
 
@@ -113,14 +114,14 @@ export class TimerBook {
     return due;
   }
 
-  /** What was taken and not decided about. */
-  giveBack(due: readonly Due[]): void {
-    for (const { dueMs, position } of due) this.#heap.push(dueMs, position);
+  /** One that was taken and not decided about. */
+  giveBack({ dueMs, position }: Due): void {
+    this.#heap.push(dueMs, position);
   }
 
   /** Everything below may be dropped from the log. */
   get floor(): number {
-    while (this.#low <= this.#upTo && !this.#waiting.has(this.#low)) this.#low++;
+    this.#low = this.#waiting.next(this.#low) ?? this.#upTo + 1;
     let floor = this.#low;
     for (const { positions } of this.#open) {
       for (const position of positions) floor = Math.min(floor, position);
@@ -136,8 +137,9 @@ export class TimerBook {
     const length = this.#upTo - this.floor + 1;
     if (length <= WASTE_MIN + WASTE_FACTOR * this.#waiting.size) return [];
     const positions: number[] = [];
-    for (let at = this.#low; at <= this.#upTo && positions.length < max; at++) {
-      if (this.#waiting.has(at)) positions.push(at);
+    let at = this.#waiting.next(this.#low);
+    for (; at !== undefined && positions.length < max; at = this.#waiting.next(at + 1)) {
+      positions.push(at);
     }
     return positions;
   }

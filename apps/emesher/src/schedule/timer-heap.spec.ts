@@ -42,4 +42,17 @@ describe('the heap of timers', () => {
       }),
     );
   });
+
+  it('keeps its order when it grows and shrinks over many chunks', () => {
+    const heap = new TimerHeap();
+    const due = Array.from({ length: 10_000 }, (_, n) => (n * 7919) % 5000);
+    for (const [position, dueMs] of due.entries()) heap.push(dueMs, position);
+    const inOrder = sorted(due);
+    expect(inOrder.slice(0, 9000).map(() => heap.pop())).toEqual(inOrder.slice(0, 9000));
+    for (const position of inOrder.slice(0, 9000)) heap.push(due[position] ?? 0, position);
+    heap.retain((position) => position % 3 !== 0);
+    expect(drained(heap)).toEqual(sorted(due, (position) => position % 3 !== 0));
+    expect(heap.size).toBe(0);
+    expect(heap.peek()).toBeUndefined();
+  });
 });

@@ -1,92 +1,114 @@
+/** Timers of one chunk: a tenant with few timers takes one of 16 KiB. */
+const CHUNK_BITS = 10;
+const CHUNK_TIMERS = 1 << CHUNK_BITS;
+
 /**
- * The timers that wait, soonest first: a binary heap of (due time, position) in two flat arrays, so
- * that a million of them are sixteen megabytes and nothing for the collector to walk. Of two that are
- * due together the earlier position comes first.
+ * The timers that wait, soonest first: a binary heap of (due time, position) pairs. They lie in flat
+ * chunks, 16 bytes each: a million are sixteen megabytes, nothing for the collector to walk, and
+ * nothing is copied as they become more. Of two that are due together the earlier position comes first.
  */
 export class TimerHeap {
-  #due: number[] = [];
-  #positions: number[] = [];
+  readonly #chunks: Float64Array[] = [];
+  #size = 0;
 
   get size(): number {
-    return this.#due.length;
+    return this.#size;
   }
 
   /** When the next one is due; undefined when there is none. */
   get nextMs(): number | undefined {
-    return this.#due[0];
+    return this.#size === 0 ? undefined : this.#due(0);
   }
 
   /** Position of the next one. */
   peek(): number | undefined {
-    return this.#positions[0];
+    return this.#size === 0 ? undefined : this.#position(0);
   }
 
   push(dueMs: number, position: number): void {
-    this.#due.push(dueMs);
-    this.#positions.push(position);
-    this.#up(this.#due.length - 1);
+    const at = this.#size++;
+    if (at >> CHUNK_BITS === this.#chunks.length) {
+      this.#chunks.push(new Float64Array(2 * CHUNK_TIMERS));
+    }
+    this.#up(at, dueMs, position);
   }
 
   /** Takes the next one out and answers its position. */
   pop(): number | undefined {
-    const first = this.#positions[0];
-    const due = this.#due.pop();
-    const position = this.#positions.pop();
-    if (due === undefined || position === undefined) return undefined;
-    if (this.#due.length > 0) {
-      this.#due[0] = due;
-      this.#positions[0] = position;
-      this.#down(0);
-    }
+    if (this.#size === 0) return undefined;
+    const first = this.#position(0);
+    const last = --this.#size;
+    if (last > 0) this.#down(0, this.#due(last), this.#position(last));
+    this.#release();
     return first;
   }
 
   /** Forgets those that are not wanted any more. */
   retain(wanted: (position: number) => boolean): void {
-    const [due, positions] = [this.#due, this.#positions];
-    this.#due = [];
-    this.#positions = [];
-    for (const [index, position] of positions.entries()) {
-      if (!wanted(position)) continue;
-      this.#due.push(due[index] ?? 0);
-      this.#positions.push(position);
+    let kept = 0;
+    for (let at = 0; at < this.#size; at++) {
+      if (!wanted(this.#position(at))) continue;
+      this.#put(kept++, this.#due(at), this.#position(at));
     }
-    for (let at = (this.#due.length >> 1) - 1; at >= 0; at--) this.#down(at);
+    this.#size = kept;
+    for (let at = (kept >> 1) - 1; at >= 0; at--) this.#down(at, this.#due(at), this.#position(at));
+    this.#release();
   }
 
-  #up(at: number): void {
+  /** Lets go of chunks that are empty; one is kept for those that come next, unless there are none. */
+  #release(): void {
+    const needed = (this.#size + CHUNK_TIMERS - 1) >> CHUNK_BITS;
+    const kept = needed === 0 ? 0 : needed + 1;
+    if (this.#chunks.length > kept) this.#chunks.length = kept;
+  }
+
+  /** Puts a timer where it belongs between here and the top. */
+  #up(from: number, dueMs: number, position: number): void {
+    let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!this.#before(at, parent)) return;
-      this.#swap(at, parent);
+      if (!this.#isAfter(parent, dueMs, position)) break;
+      this.#put(at, this.#due(parent), this.#position(parent));
       at = parent;
     }
+    this.#put(at, dueMs, position);
   }
 
-  #down(at: number): void {
+  /** Puts a timer where it belongs between here and the leaves. */
+  #down(from: number, dueMs: number, position: number): void {
+    let at = from;
     for (;;) {
-      const left = 2 * at + 1;
-      if (left >= this.#due.length) return;
-      const right = left + 1;
-      const least = right < this.#due.length && this.#before(right, left) ? right : left;
-      if (!this.#before(least, at)) return;
-      this.#swap(at, least);
+      let least = 2 * at + 1;
+      if (least >= this.#size) break;
+      const right = least + 1;
+      if (right < this.#size && this.#isAfter(least, this.#due(right), this.#position(right))) {
+        least = right;
+      }
+      if (this.#isAfter(least, dueMs, position)) break;
+      this.#put(at, this.#due(least), this.#position(least));
       at = least;
     }
+    this.#put(at, dueMs, position);
   }
 
-  #before(a: number, b: number): boolean {
-    const difference = (this.#due[a] ?? 0) - (this.#due[b] ?? 0);
-    return difference === 0
-      ? (this.#positions[a] ?? 0) < (this.#positions[b] ?? 0)
-      : difference < 0;
+  #isAfter(at: number, dueMs: number, position: number): boolean {
+    const due = this.#due(at);
+    return due === dueMs ? this.#position(at) > position : due > dueMs;
   }
 
-  #swap(a: number, b: number): void {
-    const [due, position] = [this.#due[a] ?? 0, this.#positions[a] ?? 0];
-    this.#due[a] = this.#due[b] ?? 0;
-    this.#positions[a] = this.#positions[b] ?? 0;
-    this.#due[b] = due;
-    this.#positions[b] = position;
+  #due(at: number): number {
+    return this.#chunks[at >> CHUNK_BITS]?.[2 * (at & (CHUNK_TIMERS - 1))] ?? 0;
+  }
+
+  #position(at: number): number {
+    return this.#chunks[at >> CHUNK_BITS]?.[2 * (at & (CHUNK_TIMERS - 1)) + 1] ?? 0;
+  }
+
+  #put(at: number, dueMs: number, position: number): void {
+    const chunk = this.#chunks[at >> CHUNK_BITS];
+    if (chunk === undefined) return;
+    const slot = 2 * (at & (CHUNK_TIMERS - 1));
+    chunk[slot] = dueMs;
+    chunk[slot + 1] = position;
   }
 }

@@ -2,6 +2,7 @@ import { MeshError } from '@eventmesh/errors';
 import type { RecordView } from '@eventmesh/event';
 import type { AppendRecord, EventStore } from '@eventmesh/store-api';
 import { TimerBook } from './timer-book.ts';
+import { turn } from './rest.ts';
 import { decodeEntry, encodeDecision, type Decision } from './timer-entry.ts';
 
 const PREFIX = 'timers.';
@@ -125,17 +126,17 @@ export class TimerLog {
    * The records at these positions, in the order of the log, in few sweeps through it.
    * @throws MeshError DataLoss when one is gone.
    */
-  async *records(positions: readonly number[]): AsyncGenerator<[number, Uint8Array]> {
-    const wanted = [...positions].sort((a, b) => a - b);
+  async *records(positions: ArrayLike<number>): AsyncGenerator<[number, Uint8Array]> {
+    const wanted = Float64Array.from(positions).sort();
     for (let start = 0; start < wanted.length;) {
       let end = start + 1;
       while (end < wanted.length && gap(wanted, end) <= READ_OVER_MAX) end++;
-      yield* this.#sweep(wanted.slice(start, end));
+      yield* this.#sweep(wanted.subarray(start, end));
       start = end;
     }
   }
 
-  async *#sweep(wanted: readonly number[]): AsyncGenerator<[number, Uint8Array]> {
+  async *#sweep(wanted: Float64Array): AsyncGenerator<[number, Uint8Array]> {
     const from = { kind: 'position', position: wanted[0] ?? 0 } as const;
     const options = { from, stopAtEnd: true, readAheadBytes: READ_AHEAD_BYTES };
     let next = 0;
@@ -181,8 +182,5 @@ export class TimerLog {
   }
 }
 
-/** A store in this process answers at once, and a long log would keep everybody else waiting. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-const gap = (wanted: readonly number[], index: number): number =>
+const gap = (wanted: Float64Array, index: number): number =>
   (wanted[index] ?? 0) - (wanted[index - 1] ?? 0);

@@ -13,9 +13,10 @@ import { partitionOf, type Logs } from '../logs.ts';
 import type { EventPublisher } from './event-publisher.ts';
 import { Burials } from './burials.ts';
 import { DueTimers, type DueTimer } from './due-timers.ts';
+import { Firings } from './firings.ts';
 import { judge, type GivenUp } from './judge.ts';
 import { Publishers } from './principals.ts';
-import { rest } from './rest.ts';
+import { rest, turn } from './rest.ts';
 import type { TimerBook } from './timer-book.ts';
 import type { Decision } from './timer-entry.ts';
 import type { TimerLog } from './timer-log.ts';
@@ -73,6 +74,7 @@ export class TimerOwner {
   readonly #book: TimerBook;
   readonly #due: DueTimers;
   readonly #burials: Burials;
+  readonly #firings: Firings;
   readonly #events: EventPublisher;
   readonly #publishers: Publishers;
   readonly #others: readonly TurnTaker[];
@@ -95,6 +97,7 @@ export class TimerOwner {
     this.#book = book;
     this.#due = new DueTimers(log, book);
     this.#burials = new Burials(this.wake);
+    this.#firings = new Firings(log, book, events);
     this.#events = events;
     this.#others = others;
     this.#publishers = new Publishers(deps.authorizer, log.tenant);
@@ -111,6 +114,7 @@ export class TimerOwner {
       stop.abort();
       this.wake();
       this.#tellPending(0);
+      await Promise.allSettled([this.#firings.end()]);
       await following;
     }
   }
@@ -122,9 +126,9 @@ export class TimerOwner {
   };
 
   async #turns(signal: AbortSignal): Promise<void> {
+    await this.#firings.begin();
     while (!signal.aborted) {
       this.#woken = false;
-      await this.#publishOpen();
       await this.#endBurials();
       let next = Infinity;
       for (const other of this.#others) next = Math.min(next, await other.turn(signal));
@@ -140,11 +144,15 @@ export class TimerOwner {
     }
   }
 
-  /** Until something is due or changes; live traffic gets its turn in any case. */
+  /**
+   * Until something is due or changes; live traffic gets its turn in any case. That a decision could
+   * not be carried out shows here at the latest.
+   */
   async #rest(nextMs: number, signal: AbortSignal): Promise<void> {
+    if (!this.#woken && nextMs > this.#deps.now()) await this.#firings.end();
     const waitMs = Math.min(WAIT_MS_MAX, nextMs - this.#deps.now());
     if (waitMs <= 0 || this.#woken) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
       return;
     }
     this.#changed = new AbortController();
@@ -170,7 +178,7 @@ export class TimerOwner {
       drop,
     });
     this.#count(counts);
-    await this.#publishOpen(new Map(due.map(({ position, record }) => [position, record])));
+    await this.#firings.begin(new Map(due.map(({ position, record }) => [position, record])));
   }
 
   /**
@@ -224,15 +232,6 @@ export class TimerOwner {
     const decision = { sequence: this.#book.sequence + 1, ...parts };
     await this.#log.decide(decision, this.#deps.now());
     this.#book.decide(decision);
-  }
-
-  async #publishOpen(timers?: ReadonlyMap<number, RecordView>): Promise<void> {
-    for (const firing of this.#book.open) {
-      const known = firing.positions.every((position) => timers?.has(position) === true);
-      const records = known ? timers : await this.#log.timersAt(firing.positions);
-      await this.#events.publish(firing, records ?? new Map());
-      this.#book.published(firing);
-    }
   }
 
   async #partition({ tenant, topic, key }: RecordView): Promise<number> {
