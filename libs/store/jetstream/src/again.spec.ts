@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { AppendRecord, EventStore } from '@eventmesh/store-api';
 import { startNats, tempDir, type NatsServer, type TempDir } from '@eventmesh/testing';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/nats-core';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import { openJetStreamStore } from './index.ts';
 
@@ -41,6 +41,25 @@ describe('appends that nobody takes', () => {
   };
   const listen = (subject: string) =>
     jsm.streams.update(`eventmesh-${log}-0`, { subjects: [`${subject}.>`] });
+  /** Answers appends in the place of the stream, one after the other, and then hands them to it. */
+  const answer = async (...answers: ('nobody' | 'conflict' | 'silence')[]): Promise<void> => {
+    await listen('elsewhere');
+    const subject = `eventmesh.${log}.0`;
+    const standIn = nc.subscribe(`${subject}.>`, {
+      callback: (_error, message) => {
+        const said = answers.shift();
+        if (said === 'nobody') message.respond('', { headers: headers(503, 'No Responders') });
+        if (said === 'conflict') {
+          const error = { code: 400, err_code: 10071, description: 'wrong last sequence' };
+          message.respond(JSON.stringify({ error }));
+        }
+        if (answers.length > 0) return;
+        standIn.unsubscribe();
+        void listen(subject);
+      },
+    });
+    await nc.flush();
+  };
   const append = (count: number, name: string) => {
     const records = Array.from({ length: count }, (_each, n): AppendRecord => ({
       bytes: Buffer.from(`${name} ${n}`),
@@ -74,6 +93,21 @@ describe('appends that nobody takes', () => {
     expect(names.length).toBe(706);
     expect(new Set(names).size).toBe(706);
     expect(store.queues()).toMatchObject({ pendingBytes: 0, inFlight: 0 });
+  });
+
+  it('are followed by those that were sent behind them and came to the next leader', async () => {
+    await open(20_000);
+    await answer('nobody', 'conflict', 'conflict');
+    const receipts = await Promise.all([append(1, 'a'), append(1, 'b'), append(1, 'c')]);
+    expect(receipts.map(({ positions }) => positions[0])).toEqual([2, 3, 4]);
+    expect(await stored()).toEqual(['first 0', 'a 0', 'b 0', 'c 0']);
+  });
+
+  it('have a time of their own after others whose outcome was not known', async () => {
+    await open(2000);
+    await answer('nobody', 'silence', 'nobody');
+    await expect(append(1, 'a')).rejects.toMatchObject({ details: { reason: 'NO_ANSWER' } });
+    expect((await append(1, 'b')).positions).toEqual([2]);
   });
 
   it('are refused as Unavailable with NO_LEADER when their time is up, and nothing of them is stored', async () => {

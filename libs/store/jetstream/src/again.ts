@@ -20,10 +20,16 @@ export class Again {
 
   /** Whether it keeps them; otherwise they are to be refused. */
   keep(works: readonly Work[], failure: MeshError): boolean {
-    if (failure.reason !== 'NO_LEADER') return false;
+    // Those behind one that nobody took may come to the next leader, which misses that one.
+    const isBehind = this.#works.length > 0 && failure.reason === 'WRITER_CONFLICT';
+    if (failure.reason !== 'NO_LEADER' && !isBehind) {
+      // Whoever comes after them waits for an outage of its own.
+      if (this.#works.length === 0) this.over();
+      return false;
+    }
     this.#works.push(...works);
     this.#patience ??= new Patience(this.#connection);
-    this.#failure = failure;
+    if (!isBehind) this.#failure = failure;
     return true;
   }
 

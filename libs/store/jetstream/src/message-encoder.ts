@@ -32,6 +32,11 @@ const ATTRIBUTE_BYTES_MAX = 64;
  * and so many more: what could be larger than the server takes is measured.
  */
 export const MESSAGE_GROWTH_MAX = { times: 16, bytes: LINES_BYTES_MAX };
+/**
+ * The server refuses a message, and with it its whole batch, whose header lines are longer than 64 KiB
+ * less one byte. What is written beside a record's own, mark and batch, takes at most the difference.
+ */
+const HEADERS_BYTES_MAX = 60 * 1024;
 /** Most bytes of the two lengths in the mesh's header. */
 const LENGTHS_MAX = 20;
 /** Kinds of an attribute's value that are text as they lie there: string, URI, URI-reference. */
@@ -58,6 +63,9 @@ export class MessageEncoder {
   #record: Buffer = LINE_END;
   #dedupKey = '';
   #isRecord = false;
+  /** Its attributes are header lines; otherwise the payload is all of the record. */
+  #inHeaders = false;
+  #bytesMax = 0;
   #payloadStart = 0;
   #payloadEnd = 0;
 
@@ -66,11 +74,20 @@ export class MessageEncoder {
     this.#record = asBuffer(bytes);
     this.#dedupKey = dedupKey;
     this.#isRecord = this.#readSpans();
-    const { data } = this.#spans;
+    const { data, entryCount } = this.#spans;
     const { length } = this.#record;
     const hasPayload = this.#isRecord && data.end > 0;
     this.#payloadStart = hasPayload ? data.start : this.#isRecord ? length : 0;
     this.#payloadEnd = hasPayload ? data.end : length;
+    // A byte takes three at most where it is escaped, and lies once more in base64 or in the payload.
+    const beside = 5 * (length - this.payloadBytes + 3 * dedupKey.length);
+    const attributes = this.#isRecord ? entryCount * ATTRIBUTE_BYTES_MAX : 0;
+    const linesMax = beside + attributes + LINES_BYTES_MAX;
+    this.#bytesMax = this.payloadBytes + linesMax;
+    this.#inHeaders = this.#isRecord && linesMax <= HEADERS_BYTES_MAX;
+    if (this.#inHeaders) return;
+    this.#payloadStart = 0;
+    this.#payloadEnd = length;
   }
 
   get payloadBytes(): number {
@@ -79,10 +96,7 @@ export class MessageEncoder {
 
   /** Bytes that subject, header lines and payload take together at most. */
   get bytesMax(): number {
-    // A byte takes three at most where it is escaped, and lies once more in base64.
-    const beside = 5 * (this.#record.length - this.payloadBytes + 3 * this.#dedupKey.length);
-    const attributes = this.#isRecord ? this.#spans.entryCount * ATTRIBUTE_BYTES_MAX : 0;
-    return this.payloadBytes + beside + attributes + LINES_BYTES_MAX;
+    return this.#bytesMax;
   }
 
   /** The tokens below the partition's base: tenant and topic. */
@@ -95,7 +109,7 @@ export class MessageEncoder {
 
   /** Header lines, each with its line end, without the first line and the empty one. */
   writeHeaders(out: Buffer, at: number): number {
-    if (this.#isRecord) at = this.#writeAttributes(out, at);
+    if (this.#inHeaders) at = this.#writeAttributes(out, at);
     at = writeAll(out, at, MESH_RECORD);
     at = this.#writeRest(out, at);
     return writeAll(out, at, LINE_END);

@@ -97,6 +97,35 @@ describe('a message', () => {
     );
   });
 
+  it('has no more header lines than the server takes, whatever an event has beside its data', () => {
+    const large = fc.record({
+      bytes: fc.constantFrom(10_000, 12_000, 20_000, 70_000, 500_000),
+      char: fc.constantFrom('x', '%', 'ß'),
+      data: fc.option(fc.uint8Array({ maxLength: 50 }), { nil: undefined }),
+      key: fc.constantFrom('', 'key', '€'.repeat(8192)),
+    });
+    fc.assert(
+      fc.property(large, ({ bytes, char, data, key }) => {
+        const value = char.repeat(bytes / Buffer.byteLength(char));
+        const event = encodeEvent({
+          id: '1',
+          source: '/s',
+          type: 't',
+          attributes: [['note', { kind: 'string', value }]],
+          ...(data === undefined ? {} : { data: { kind: 'binary', bytes: data } }),
+        });
+        const record = encodeRecord(HEAD, event);
+        const { subject, headers, payload } = message(record, key);
+        expect(subject).toBe('default.orders.eu');
+        // The rest of 64 KiB is for the mark and the lines of a batch.
+        expect(headers.length).toBeLessThan(61 * 1024);
+        const decoded = decodeHeaders(read(headers));
+        expect(decoded.dedupKey).toBe(key);
+        expect(joinRecord(decoded, payload).equals(record)).toBe(true);
+      }),
+    );
+  });
+
   it('lies below the subject of its tenant and topic, from which the topic can be read', () => {
     const topics = fc.oneof(
       fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),

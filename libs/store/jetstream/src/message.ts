@@ -8,8 +8,9 @@ import type { ProducerMark } from './producer-book.ts';
  *
  *   varint length of the dedup key, dedup key, varint length of the tail, tail, head
  *
- * where record = head + payload + tail. The last message of an idempotent producer's append has
- * `Mesh-Producer: <percent-encoded id> <last sequence>`, that of a session
+ * where record = head + payload + tail. A record with more beside its data than the header of a
+ * message takes is all payload, without `ce-` headers. The last message of an idempotent producer's
+ * append has `Mesh-Producer: <percent-encoded id> <last sequence>`, that of a session
  * `Mesh-Session: <percent-encoded id> <last sequence> <epoch>`.
  */
 export const RECORD_HEADER = 'Mesh-Record';

@@ -69,6 +69,7 @@ export class PartitionWriter {
   #singles = 0;
   #loaded: WriterState | undefined;
   #loading = false;
+  #reading: Promise<WriterState> | undefined;
   #idle: (() => void)[] = [];
   #snapshotMs = 0;
   #saving: Promise<void> = Promise.resolve();
@@ -226,7 +227,15 @@ export class PartitionWriter {
     this.#pump();
   }
 
-  async #load(): Promise<WriterState> {
+  /** Once for all that wait for it: one that ends later would know less than what was sent since. */
+  #load(): Promise<WriterState> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<WriterState> {
     const { log, partition } = this.#place;
     const { upTo, sequences, sessions } = await this.#state.producers(log, partition);
     await this.#marks.check(this.#place);

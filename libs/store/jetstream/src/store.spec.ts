@@ -86,6 +86,55 @@ describe('the JetStream store', () => {
     await store.close();
   });
 
+  it('keeps an event with more attributes than the header of a message takes, and those beside it', async () => {
+    const store = await open();
+    await store.ensureLog(spec('large'));
+    const head = {
+      ...{ tenant: 'default', topic: 'orders/eu', principal: 'alice', originSite: 'west' },
+      ...{ destinations: [], ingressTimeUs: 1_700_000_000_000_000, hops: [] },
+    };
+    const large = encodeRecord(
+      head,
+      encodeEvent({
+        id: 'large',
+        source: '/test',
+        type: 'test',
+        attributes: [['note', { kind: 'string', value: 'x'.repeat(40_000) }]],
+        data: { kind: 'binary', bytes: Buffer.from('data') },
+      }),
+    );
+    const receipts = await Promise.all([
+      append(store, 'large', ['before']),
+      store.append({ log: 'large', partition: 0, records: [{ bytes: large, dedupKey: 'large' }] }),
+      append(store, 'large', ['behind', 'last']),
+    ]);
+    expect(receipts.flatMap(({ positions }) => positions)).toEqual([1, 2, 3, 4]);
+    const read: Buffer[] = [];
+    const from = { kind: 'position', position: 1 } as const;
+    const options = { log: 'large', partition: 0, from, topicFilters: ['orders/+'] };
+    for await (const item of store.read({ ...options, stopAtEnd: true })) {
+      if (item.kind === 'batch') read.push(...item.records.map((bytes) => Buffer.from(bytes)));
+    }
+    expect(read).toEqual([record('before'), large, record('behind'), record('last')]);
+    await store.close();
+  });
+
+  it('finds the position of any time that a date can be', async () => {
+    const store = await open();
+    await store.ensureLog(spec('times'));
+    await append(store, 'times', ['a', 'b']);
+    const opened = async (timeMs: number) => {
+      const from = { kind: 'time', timeMs } as const;
+      for await (const item of store.read({ log: 'times', partition: 0, from, stopAtEnd: true })) {
+        if (item.kind === 'opened') return item.position;
+      }
+      return undefined;
+    };
+    const found = await Promise.all([0, 10_000_000_000_000, 8_640_000_000_000_000].map(opened));
+    await store.close();
+    expect(found).toEqual([1, 3, 3]);
+  });
+
   it('keeps events where any NATS client reads them', async () => {
     const store = await open();
     await store.ensureLog(spec('plain.log'));
@@ -147,6 +196,21 @@ describe('the JetStream store', () => {
     });
     await old.close();
     await young.close();
+  });
+
+  it('is no other writer to itself when the sequences of producers are asked for at its start', async () => {
+    for (let round = 0; round < 8; round++) {
+      const store = await open();
+      await store.ensureLog(spec('asked'));
+      const asked = Array.from({ length: 8 }, () => store.producerSequence('asked', 0, 'p'));
+      for (let turn = 0; turn < round; turn++) await new Promise((done) => setImmediate(done));
+      try {
+        for (let n = 0; n < 20; n++) await append(store, 'asked', [`${round}-${n}`]);
+        expect(await Promise.all(asked)).toEqual(Array.from(asked, () => 0));
+      } finally {
+        await store.close();
+      }
+    }
   });
 
   it('tells a filtered reader how far was looked when nothing matches', async () => {

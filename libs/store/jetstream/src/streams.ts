@@ -84,6 +84,9 @@ export async function partitionInfo(
   return { partition, ...(await streamRange(connection, stream)) };
 }
 
+/** In 2262: the server counts in nanoseconds, of which no more fit, and takes a later time for the first. */
+const TIME_MS_MAX = 9_223_372_036_000;
+
 /** First position stored at or after a time: where a consumer made for that time would start. */
 export async function positionAtTime(
   connection: Connection,
@@ -92,7 +95,7 @@ export async function positionAtTime(
 ): Promise<number> {
   const { delivered } = await probeConsumer(connection, stream, {
     deliver_policy: 'by_start_time' as never,
-    opt_start_time: new Date(Math.max(0, timeMs)).toISOString(),
+    opt_start_time: new Date(Math.min(Math.max(0, timeMs), TIME_MS_MAX)).toISOString(),
   });
   return delivered.stream_seq + 1;
 }
