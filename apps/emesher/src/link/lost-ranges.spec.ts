@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { LostRange } from '@eventmesh/adapter-api';
 import { loadConfig, section } from '@eventmesh/config';
-import type { EventStore } from '@eventmesh/store-api';
+import type { CursorId, EventStore } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { tempDir, type TempDir } from '@eventmesh/testing';
 import { dataPlaneConfig } from '../config.ts';
@@ -25,8 +25,14 @@ afterEach(async () => {
   dir.remove();
 });
 
-const open = (retentionMs = 0) =>
-  new LostRanges({ store, logs: new Logs(store, config.log), retentionMs, now: () => nowMs });
+const open = (retentionMs = 0, on = store) =>
+  new LostRanges({
+    store: on,
+    logs: new Logs(on, config.log),
+    neighbours: ['east', 'south'],
+    retentionMs,
+    now: () => nowMs,
+  });
 
 const range = (given: Partial<LostRange> = {}): LostRange => ({
   site: 'east',
@@ -61,6 +67,39 @@ describe('what a site has lost', () => {
       Array.from({ length: LOST_RANGES_MAX }, (_, n) => 201 + n),
     );
     expect(told.length).toBe(1 + LOST_RANGES_MAX);
+  });
+
+  it('is kept whole when links to two neighbours find something of a partition at once', async () => {
+    const both = [range(), range({ site: 'south', to: 110 })];
+    const lost = open();
+    await Promise.all(both.map((each) => lost.found('t', each)));
+    expect(await open().of('t')).toEqual(both);
+  });
+
+  it('is told to a subscription that asks while it is found', async () => {
+    let read = () => undefined as void;
+    const reading = new Promise<void>((resolve) => (read = resolve));
+    let goOn = () => undefined as void;
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    let first = true;
+    const slow: EventStore = Object.assign(Object.create(store) as EventStore, {
+      async loadCursor(id: CursorId) {
+        const cursor = await store.loadCursor(id);
+        if (!first) return cursor;
+        first = false;
+        read();
+        await held;
+        return cursor;
+      },
+      logInfo: store.logInfo.bind(store),
+      commitCursors: store.commitCursors.bind(store),
+    });
+    const lost = open(0, slow);
+    const asked = lost.of('t');
+    await reading;
+    await lost.found('t', range());
+    goOn();
+    expect(await asked).toEqual([range()]);
   });
 
   it.each([

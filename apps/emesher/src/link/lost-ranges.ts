@@ -5,7 +5,7 @@ import { LinkLostSchema, type LostRange as WireRange } from '@eventmesh/proto-ge
 import type { CursorId, EventStore } from '@eventmesh/store-api';
 import type { Logs } from '../logs.ts';
 
-/** Ranges kept of one partition; of more the oldest is forgotten. */
+/** Ranges kept of one partition and neighbour; of more the oldest is forgotten. */
 export const LOST_RANGES_MAX = 16;
 /** For so long what was read is taken to be all, in ms: what is found elsewhere is told besides. */
 const KNOWN_MS = 10_000;
@@ -15,10 +15,17 @@ const TOLD_MS = 30 * 24 * 3_600_000;
 interface LostRangesDeps {
   readonly store: EventStore;
   readonly logs: Pick<Logs, 'name'>;
+  /** Sites whose links may find something. */
+  readonly neighbours: readonly string[];
   /** Of events, in ms; 0: for ever. A range is told of as long. */
   readonly retentionMs: number;
   /** Ms since the epoch. */
   readonly now: () => number;
+}
+
+interface Known {
+  readonly atMs: number;
+  readonly ranges: Promise<LostRange[]>;
 }
 
 type Listener = (tenant: string, range: LostRange) => void;
@@ -31,10 +38,7 @@ export class LostRanges {
   readonly #deps: LostRangesDeps;
   readonly #listeners = new Set<Listener>();
   /** As last read; bounded by the tenants. */
-  readonly #known = new Map<
-    string,
-    { readonly atMs: number; readonly ranges: Promise<LostRange[]> }
-  >();
+  readonly #known = new Map<string, Known>();
 
   constructor(deps: LostRangesDeps) {
     this.#deps = deps;
@@ -48,7 +52,7 @@ export class LostRanges {
   /** Resolves once it is durable. What is found again, as after a crash, is kept as it was. */
   async found(tenant: string, range: LostRange): Promise<void> {
     const { store } = this.#deps;
-    const id = this.#idOf(tenant, range.partition);
+    const id = this.#idOf(tenant, range.partition, range.site);
     const { ranges, epoch } = await this.#load(id);
     if (ranges.some((known) => isSame(known, range))) return;
     const kept = [...ranges, range].slice(-LOST_RANGES_MAX);
@@ -56,7 +60,7 @@ export class LostRanges {
       LinkLostSchema,
       create(LinkLostSchema, { ranges: kept.map(lostRangeToWire) }),
     );
-    // Links to two neighbours may find something at once: nobody writes over what he has not read.
+    // Nobody who owned the link before writes over what he has not read.
     const cursor = { floor: 1, settled: [], epoch: epoch + 1, state };
     if ((await store.commitCursors([{ id, cursor }])).length > 0) {
       throw new MeshError('Aborted', 'another emesher has written what was lost; it is read anew');
@@ -73,25 +77,36 @@ export class LostRanges {
   /** What is still told of, by partition and in the order in which it was found. */
   async of(tenant: string): Promise<LostRange[]> {
     const { retentionMs, now } = this.#deps;
-    const since = now() - (retentionMs === 0 ? TOLD_MS : retentionMs);
-    return (await this.#read(tenant)).filter(({ foundMs }) => foundMs >= since);
+    for (;;) {
+      const known = this.#read(tenant);
+      const ranges = await known.ranges;
+      // What was found meanwhile was told to those who were there already, and may not be in it.
+      if (this.#known.get(tenant) !== known) continue;
+      const since = now() - (retentionMs === 0 ? TOLD_MS : retentionMs);
+      return ranges.filter(({ foundMs }) => foundMs >= since);
+    }
   }
 
   /** Thousands of subscriptions may start at once. */
-  #read(tenant: string): Promise<LostRange[]> {
-    const { store, logs, now } = this.#deps;
-    const known = this.#known.get(tenant);
-    if (known !== undefined && now() - known.atMs < KNOWN_MS) return known.ranges;
-    const read = async (): Promise<LostRange[]> => {
-      const partitions = (await store.logInfo(logs.name(tenant)))?.partitions ?? [];
-      const ids = partitions.map(({ partition }) => this.#idOf(tenant, partition));
+  #read(tenant: string): Known {
+    const { now } = this.#deps;
+    const before = this.#known.get(tenant);
+    if (before !== undefined && now() - before.atMs < KNOWN_MS) return before;
+    const known = { atMs: now(), ranges: this.#readAll(tenant) };
+    known.ranges.catch(() => this.#known.delete(tenant));
+    this.#known.set(tenant, known);
+    return known;
+  }
+
+  async #readAll(tenant: string): Promise<LostRange[]> {
+    const { store, logs, neighbours } = this.#deps;
+    const partitions = (await store.logInfo(logs.name(tenant)))?.partitions ?? [];
+    const read = async ({ partition }: { readonly partition: number }) => {
+      const ids = neighbours.map((site) => this.#idOf(tenant, partition, site));
       const all = await Promise.all(ids.map((id) => this.#load(id)));
-      return all.flatMap(({ ranges }) => ranges);
+      return all.flatMap(({ ranges }) => ranges).sort((a, b) => a.foundMs - b.foundMs);
     };
-    const ranges = read();
-    ranges.catch(() => this.#known.delete(tenant));
-    this.#known.set(tenant, { atMs: now(), ranges });
-    return ranges;
+    return (await Promise.all(partitions.map(read))).flat();
   }
 
   async #load(id: CursorId): Promise<{ ranges: LostRange[]; epoch: number }> {
@@ -104,8 +119,9 @@ export class LostRanges {
     };
   }
 
-  #idOf(tenant: string, partition: number): CursorId {
-    return { log: this.#deps.logs.name(tenant), partition, subscription: 'link/lost' };
+  /** Each neighbour has one of its own: two links may find something of one partition at once. */
+  #idOf(tenant: string, partition: number, site: string): CursorId {
+    return { log: this.#deps.logs.name(tenant), partition, subscription: `lost/${site}` };
   }
 }
 

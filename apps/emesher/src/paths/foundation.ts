@@ -29,11 +29,12 @@ export function foundation(options: EmesherOptions, deps: EmesherDeps) {
   ledger.metrics.leaseTtl.set(ttl / 1000);
   void new Takeovers(directory, ledger.metrics, () => performance.now());
   const { retention: retentionMs } = options.dataPlane.log;
+  const neighbours = options.links.map(({ site }) => site);
   return {
     options,
     deps,
     logs,
-    lost: new LostRanges({ store, logs, retentionMs, now: Date.now }),
+    lost: new LostRanges({ store, logs, neighbours, retentionMs, now: Date.now }),
     directory,
     peers,
     owners: new OwnerCalls({ peers, pause: sitePause(directory), waitMs: ttl + TAKEOVER_LAG_MS }),

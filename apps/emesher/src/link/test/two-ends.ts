@@ -46,7 +46,7 @@ function westProcess(store: EventStore, nextHop: (site: string) => string | unde
     metrics,
     logs,
     ledger,
-    lost: new LostRanges({ store, logs, retentionMs: 0, now: Date.now }),
+    lost: new LostRanges({ store, logs, neighbours: ['east'], retentionMs: 0, now: Date.now }),
     followers: new Followers(store, logs, logger, 65_536),
     routes: new RouteHistory(nextHop),
     books: new LinkBooks('east', ledger.metrics),
