@@ -105,6 +105,8 @@ export class Admission {
     };
     listener.onCancel = () => {
       clearTimeout(timer);
+      // Its caller may keep it open for as long as it likes.
+      drop();
       hold(0);
       if (!gone.signal.aborted) gone.abort(new MeshError('Cancelled', 'the caller is gone'));
       onCancel.call(listener);

@@ -2,6 +2,9 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { Server } from 'node:net';
 import { MeshError } from '@eventmesh/errors';
 
+/** Pieces of a message are put together up to this size. */
+const PIECE_BYTES = 8 * 1024;
+
 /** What puts a message together of the pieces it comes in. */
 interface Decoder {
   maxReadMessageLength: number;
@@ -50,10 +53,32 @@ export function watchUnfinished(call: object, told: (bytes: number) => void): ()
     const bytes = readMessageRemaining === 0 ? 0 : decoder.readMessageSize - readMessageRemaining;
     // grpc-js keeps the pieces of a message until the next one begins.
     if (bytes === 0) decoder.readPartialMessage = [];
+    else gather(decoder.readPartialMessage);
     if (bytes !== kept) told((kept = bytes));
     return dropped ? [] : messages;
   };
   return drop;
+}
+
+/**
+ * Puts the last pieces together when they are small: each costs memory of its own, and keeps all that
+ * was read with it. So the pieces that stay take little more than their bytes, and each byte is copied
+ * a few times at most.
+ */
+function gather(pieces: Buffer[]): void {
+  let count = 0;
+  let bytes = 0;
+  for (let next = pieces.at(-1); next !== undefined; next = pieces.at(-1 - count)) {
+    if (count > 0 && (next.length > 2 * bytes || next.length + bytes > PIECE_BYTES)) break;
+    count++;
+    bytes += next.length;
+  }
+  if (bytes >= PIECE_BYTES) return;
+  // Not of Node's pool, which would be kept with it.
+  const whole = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  for (const piece of pieces.splice(-count)) at += piece.copy(whole, at);
+  pieces.push(whole);
 }
 
 /** The servers below a server of grpc-js that listens, one for each address. */

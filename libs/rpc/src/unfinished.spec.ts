@@ -4,8 +4,10 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MeshError } from '@eventmesh/errors';
 import { LinkService } from '@eventmesh/proto-gen/link';
-import { Metrics } from '@eventmesh/telemetry';
+import { MessageBudget, Metrics } from '@eventmesh/telemetry';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
+import { StreamDecoder } from '@grpc/grpc-js/build/src/stream-decoder.js';
+import { Admission } from './admission.ts';
 import { MESSAGE_BYTES_MAX, Router, RpcServer, createClient, grpcTransport } from './index.ts';
 import { fromServiceError } from './status.ts';
 
@@ -178,6 +180,27 @@ describe('messages that have come in part', () => {
     gone.call.close();
     await until(async () => (await bytesHeld()) === 0);
     expect(await metrics.value(REFUSED)).toBe(0);
+  });
+
+  it('are dropped when their call is over, though its caller keeps it open', async () => {
+    await start();
+    const decoder = new StreamDecoder(MESSAGE_BYTES_MAX);
+    const budget = new MessageBudget({ max: 18 * MIB, field: 'request' });
+    const admission = new Admission({
+      ...{ budget, routes: makeRouter().routes, firstMessageMs: 10_000 },
+      draining: new AbortController().signal,
+      onRefused: () => undefined,
+    });
+    const listener = { onCancel: () => undefined };
+    const inner = { stream: {}, wantTrailers: false, decoder, start: () => undefined };
+    admission.interceptor({ path: TRACE } as never, inner as never).start(listener as never);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(MESSAGE_BYTES_MAX, 1);
+    decoder.write(Buffer.concat([head, Buffer.alloc(MIB)]));
+    expect(budget.bytes).toBe(MIB);
+    // What grpc-js calls once it has sent a status, as when the deadline has passed.
+    listener.onCancel();
+    expect([budget.bytes, Reflect.get(decoder, 'readPartialMessage')]).toEqual([0, []]);
   });
 });
 

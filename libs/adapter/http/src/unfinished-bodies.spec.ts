@@ -35,7 +35,7 @@ const held = async () => {
 };
 
 /** A request of somebody unknown that sends so much of a batch, and then nothing. */
-function begin(bytes: number, framing: 'length' | 'chunks') {
+function begin(bytes: number, framing: 'length' | 'chunks', what = 'POST /v1/topics/orders') {
   const [host, port] = address.split(':');
   const socket = connect(Number(port), host);
   sockets.push(socket);
@@ -45,9 +45,7 @@ function begin(bytes: number, framing: 'length' | 'chunks') {
     socket.on('error', () => undefined).once('close', () => resolve(text));
   });
   const form = framing === 'length' ? `content-length: ${8 * MIB}` : 'transfer-encoding: chunked';
-  socket.write(
-    `POST /v1/topics/orders HTTP/1.1\r\nhost: x\r\ncontent-type: ${BATCH}\r\n${form}\r\n\r\n`,
-  );
+  socket.write(`${what} HTTP/1.1\r\nhost: x\r\ncontent-type: ${BATCH}\r\n${form}\r\n\r\n`);
   if (framing === 'chunks') socket.write(`${(8 * MIB).toString(16)}\r\n`);
   socket.write(Buffer.alloc(bytes, ' '));
   return { socket, ended };
@@ -89,5 +87,26 @@ describe('bodies that have come in part', () => {
     await eventually(async () => expect(await held()).toBe(3 * MIB));
     socket.destroy();
     await eventually(async () => expect(await held()).toBe(0));
+  });
+
+  it('are not counted where nobody reads them, however long the answer takes', async () => {
+    const LIST = 'GET /v1/subscriptions';
+    const { promise: known, resolve: know } = Promise.withResolvers<undefined>();
+    const authenticate = mesh.authenticate.bind(mesh);
+    let asked = 0;
+    mesh.authenticate = async (authorization) => {
+      asked++;
+      await known;
+      return authenticate(authorization);
+    };
+    const unread = (['length', 'chunks'] as const).map((framing) => begin(7 * MIB, framing, LIST));
+    await eventually(() => expect(asked).toBeGreaterThan(0));
+    begin(7 * MIB, 'chunks');
+    await eventually(async () => expect(await held()).toBe(7 * MIB));
+    expect(await metrics.value('eventmesh_http_unfinished_refused_total')).toBe(0);
+    know(undefined);
+    for (const { socket } of unread) {
+      await eventually(() => expect(socket.bytesRead).toBeGreaterThan(0));
+    }
   });
 });
