@@ -49,6 +49,24 @@ describe('the progress of a partition', () => {
     expect(progress.take(0)).toMatchObject({ floor: 11, settled: [{ from: 12, to: 13 }] });
   });
 
+  it('is written without its delays while they would make it larger than a store takes', () => {
+    const progress = restart(1, []);
+    const many = 150_000;
+    for (let position = 1; position <= many; position++) {
+      progress.open(position);
+      progress.failed(position, 1);
+      progress.delayed(position, 1e12 + ((position * 7919) % 4e7));
+    }
+    const large = progress.take(0).state;
+    expect(large).toMatchObject({ delays: [], failures: { length: many } });
+    const base64Bytes = (encodeState(large).length * 4) / 3;
+    expect(base64Bytes).toBeLessThan(1024 * 1024);
+    // Counted all the same, so that reading stops.
+    expect(progress.cursorBytes).toBeGreaterThan(1024 * 1024 * (3 / 4));
+    for (let position = 1; position <= many - 2; position++) progress.settle(position);
+    expect(progress.take(0).state.delays.map(([position]) => position)).toEqual([many - 1, many]);
+  });
+
   it('forgets none of many settled ranges, nor of many failures', () => {
     const progress = restart(1, []);
     const odd = Array.from({ length: 50_000 }, (_, at) => at * 2 + 1);

@@ -18,6 +18,13 @@ export interface Parked extends ParkedMark {
 const CURSOR_BYTES_PER_MS = 1000;
 
 /**
+ * Most packed bytes of a cursor that is written with its delays, 11/16 of a MiB: a store keeps them as
+ * base64 and may take no more than a MiB. They are what can be done without: after a restart, what
+ * would wait comes at once.
+ */
+const DELAYS_BYTES_MAX = 704 * 1024;
+
+/**
  * A subscription's progress through one partition. Positions are looked at in rising order; each is
  * open until it is settled. Everything below the floor is settled, and the floor never goes back.
  *
@@ -202,7 +209,8 @@ export class PartitionProgress {
     const state = this.#state(nowMs);
     this.#bytes = packedBytes(floor, settled, state);
     this.#takenMs = nowMs;
-    return { partition: this.partition, floor, settled, state };
+    const kept = this.#bytes > DELAYS_BYTES_MAX ? { ...state, delays: [] } : state;
+    return { partition: this.partition, floor, settled, state: kept };
   }
 
   #openRising(): Iterable<number> {

@@ -1,21 +1,28 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SubscriptionSpec } from '@eventmesh/delivery';
 
-/** Whether an existing subscription is what a caller asks for; `paused` is a state, not a spec. */
-export function sameSpec(there: SubscriptionSpec, wanted: SubscriptionSpec): boolean {
-  const keys: readonly (keyof SubscriptionSpec)[] = [
-    'topicFilters',
-    'filters',
-    'deliveryClass',
-    'mode',
-    'start',
-    'retry',
-    'deadLetter',
-    'deadLetterExpired',
-    'ackTimeoutMs',
-    'ephemeral',
-    'inFlightMax',
-    'ordered',
-  ];
-  return keys.every((key) => isDeepStrictEqual(there[key], wanted[key]));
-}
+const KEYS: readonly (keyof SubscriptionSpec)[] = [
+  'topicFilters',
+  'filters',
+  'deliveryClass',
+  'mode',
+  'start',
+  'retry',
+  'deadLetter',
+  'deadLetterExpired',
+  'ackTimeoutMs',
+  'ephemeral',
+  'inFlightMax',
+  'ordered',
+];
+
+/** What of an existing subscription is not as a caller asks for; `paused` is a state, not a spec. */
+export const specDifferences = (
+  there: SubscriptionSpec,
+  wanted: SubscriptionSpec,
+): readonly (keyof SubscriptionSpec)[] =>
+  KEYS.filter((key) => !isDeepStrictEqual(there[key], wanted[key]));
+
+/** Whether an existing subscription is what a caller asks for. */
+export const sameSpec = (there: SubscriptionSpec, wanted: SubscriptionSpec): boolean =>
+  specDifferences(there, wanted).length === 0;

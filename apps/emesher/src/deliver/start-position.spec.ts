@@ -25,4 +25,13 @@ describe('a start at a time', () => {
       }),
     );
   });
+
+  it.each([Number.MAX_SAFE_INTEGER, Number.NaN])(
+    'that no date can be, %s, is refused',
+    (timeMs) => {
+      expect(() => checkStartTime({ kind: 'time', timeMs }, NOW)).toThrow(
+        expect.objectContaining({ code: 'InvalidArgument' }),
+      );
+    },
+  );
 });

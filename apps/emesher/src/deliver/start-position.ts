@@ -1,4 +1,4 @@
-import type { Start } from '@eventmesh/delivery';
+import { checkStart, type Start } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView, decodeRecord } from '@eventmesh/event';
 import type { EventStore, PartitionInfo } from '@eventmesh/store-api';
@@ -28,9 +28,11 @@ const AHEAD_MS_MAX = 5000;
  * Nobody knows yet which position a time will have that has not come; beginning at the end instead
  * would deliver what was not asked for.
  *
- * @throws InvalidArgument (`start.timeMs`) when a start is more than 5 s ahead of the clock here.
+ * @throws InvalidArgument (`start.timeMs`) when a start is more than 5 s ahead of the clock here, or no
+ *   time that a date can be.
  */
 export function checkStartTime(start: Start, nowMs: number): void {
+  checkStart(start);
   if (start.kind !== 'time' || start.timeMs <= nowMs + AHEAD_MS_MAX) return;
   const time = new Date(start.timeMs).toISOString();
   throw invalid('start.timeMs', `${time} has not come; begin at latest, then`, {

@@ -22,7 +22,7 @@ import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
 import { makeSubscription } from './make-subscription.ts';
 import { checkStartTime } from './start-position.ts';
-import { sameSpec } from './same-spec.ts';
+import { specDifferences } from './same-spec.ts';
 import { SubscriptionQuota, type SubscriptionQuotaDeps } from './subscription-quota.ts';
 
 export interface SubscriptionAdminDeps extends BroadcastDeps {
@@ -154,11 +154,14 @@ export class SubscriptionAdmin implements SubscriptionsPort {
             makeSubscription(this.#deps, this.#new(caller, spec)),
           )
         : { subscription: there, interestVersion: 0n };
-    if (sameSpec(found.subscription, spec)) return found;
-    throw new MeshError('AlreadyExists', `subscription "${spec.name}" exists with another spec`, {
-      field: 'name',
-      reason: 'SUBSCRIPTION_DIFFERS',
-    });
+    const differing = specDifferences(found.subscription, spec);
+    if (differing.length === 0) return found;
+    throw new MeshError(
+      'AlreadyExists',
+      `subscription "${spec.name}" exists with another ${differing.join(', ')}; update it, or take ` +
+        'another name',
+      { field: 'name', reason: 'SUBSCRIPTION_DIFFERS' },
+    );
   }
 
   /** What a consumer of a subscription really consumes: of a broadcast, its own part. */

@@ -7,10 +7,14 @@ import type { Peer } from './peers.ts';
 const ids = (count: number) => Array.from({ length: count }, (_, n) => `m${100 + n}`);
 
 /** A site of so many other emeshers, of which some fail; and who was asked. */
-function setUp(members: readonly string[], failing: readonly string[] = [], callable = true) {
+function setUp(
+  members: readonly string[],
+  failing: readonly string[] = [],
+  callable = true,
+  left = new AbortController().signal,
+) {
   const asked: string[] = [];
-  const peer = (id: string) =>
-    ({ id, client: { id }, left: new AbortController().signal }) as unknown as Peer;
+  const peer = (id: string) => ({ id, client: { id }, left }) as unknown as Peer;
   const round = new PeerRound({
     site: 'west',
     member: 'm0',
@@ -43,6 +47,18 @@ describe('a question to the other emeshers of a site', () => {
     expect(round.silent).toEqual([
       { site: 'west', emesher: 'm2', reason: 'it did not answer: DeadlineExceeded: too late' },
       { site: 'west', emesher: 'm3', reason: 'it has more to tell' },
+    ]);
+  });
+
+  it('says so when one leaves while it is asked', async () => {
+    const leaving = new AbortController();
+    const { round } = setUp(['m1'], [], true, leaving.signal);
+    await round.ask(() => {
+      leaving.abort();
+      return Promise.reject(new MeshError('Cancelled', 'x'));
+    });
+    expect(round.silent).toEqual([
+      { site: 'west', emesher: 'm1', reason: 'it left the site while it was asked' },
     ]);
   });
 

@@ -76,8 +76,9 @@ export class PeerRound {
     return answers;
   }
 
-  #missed({ id }: Peer, { code, message }: MeshError): void {
+  #missed({ id, left }: Peer, { code, message }: MeshError): void {
     this.#deps.logger.debug({ emesher: id, code, reason: message }, 'an emesher was not heard');
-    this.#silent.set(id, `it did not answer: ${code}: ${message}`);
+    const reason = `it did not answer: ${code}: ${message}`;
+    this.#silent.set(id, left.aborted ? 'it left the site while it was asked' : reason);
   }
 }

@@ -46,7 +46,7 @@ function ended({ steps }: Facts): Verdict | undefined {
   }
   if (last.step === 'dead-lettered') {
     const cause = last.detail === '' ? 'given up' : last.detail;
-    return verdict('dead-lettered', `${cause}; it lies among the dead letters`, more);
+    return verdict('dead-lettered', `${cause}; it was put among the dead letters`, more);
   }
   if (last.step === 'dropped' || last.step === 'expired') {
     return verdict(last.step, last.detail === '' ? last.step : last.detail, more);

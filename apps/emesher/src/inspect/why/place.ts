@@ -3,6 +3,7 @@ import {
   isSettledBy,
   type DeliveryEngine,
   type Entry,
+  type PartitionState,
   type Subscription,
 } from '@eventmesh/delivery';
 import type { RecordView } from '@eventmesh/event';
@@ -57,6 +58,8 @@ export async function storedPlace(
   if (cursor !== undefined && isSettledBy(cursor, state, position, record)) {
     return { kind: 'settled' };
   }
+  const again = state === undefined ? undefined : comesAgain(state, position, Date.now());
+  if (again !== undefined) return again;
   const parked = state?.parkedEvents ?? 0;
   const lag = cursor === undefined ? last : last + 1 - cursor.floor - settledAbove(cursor) + parked;
   // An emesher that does not answer may run it; its consumers are not known here.
@@ -76,6 +79,21 @@ function held(entry: Readonly<Entry>): HeldEvent {
     dueMs,
     ahead,
   };
+}
+
+/** What a cursor knows of an event that has failed, or waits for its delay. */
+function comesAgain(
+  { failures, delays }: Pick<PartitionState, 'failures' | 'delays'>,
+  position: number,
+  nowMs: number,
+): Place | undefined {
+  const at = (pairs: PartitionState['failures']) =>
+    pairs.find(([failed]) => failed === position)?.[1] ?? 0;
+  const [count, dueMs] = [at(failures), at(delays)];
+  const rest = { attempts: count, failures: count, reason: '', consumer: '', ahead: 0 };
+  if (dueMs > nowMs) return { kind: 'held', state: 'later', dueMs, ...rest };
+  // A delay that is over says no more than that it is not settled.
+  return count === 0 ? undefined : { kind: 'held', state: 'ready', dueMs: 0, ...rest };
 }
 
 /** The books say where a subscription began; for an older cursor only what it asked for does. */
