@@ -262,7 +262,7 @@ const BETWEEN: readonly QueueRow[] = [
     queue: 'events that a partition has gathered for a link',
     key: 'dataPlane.link.windowBytes',
     gauge: 'eventmesh_link_gathered_bytes',
-    full: 'The link reads no further of it; the rest waits in the store. The bound is that of the neighbour.',
+    full: 'The link reads no further than the batch it is in; the rest waits in the store. The bound is that of the neighbour.',
     at: [`${EMESHER}/link/route-tap.ts`],
   },
   {
