@@ -130,7 +130,7 @@ describe('an atomic batch', () => {
         { topic: 'none/a', id: '1' },
         { topic: 'none/+', id: '2' },
       ],
-      'topic INVALID_ARGUMENT',
+      'events[1].topic INVALID_ARGUMENT',
     ],
     [
       'with an unknown delivery class',
@@ -138,7 +138,7 @@ describe('an atomic batch', () => {
         { topic: 'none/a', id: '1' },
         { topic: 'none/a', id: '2', deliveryClass: 99 },
       ],
-      'delivery_class INVALID_ARGUMENT',
+      'events[1].delivery_class INVALID_ARGUMENT',
     ],
     [
       'with an event that is too large',
@@ -146,7 +146,7 @@ describe('an atomic batch', () => {
         { topic: 'none/a', id: '1' },
         { topic: 'none/a', id: '2', text: 'y'.repeat(1 << 20) },
       ],
-      'event PAYLOAD_TOO_LARGE',
+      'events[1].event PAYLOAD_TOO_LARGE',
     ],
     [
       'across partitions',
@@ -164,7 +164,7 @@ describe('an atomic batch', () => {
     [
       'of the direct class',
       [{ topic: 'none/a', id: '1', deliveryClass: 2 }],
-      'atomic INVALID_ARGUMENT',
+      'events[0].atomic INVALID_ARGUMENT',
     ],
     [
       'of more events than one append takes',
@@ -193,6 +193,7 @@ describe('an atomic batch', () => {
     const [, second] = json('h-3', 'h-4');
     const bad = await post('http/a?atomic=true', [...json('h-3'), { ...second, type: '' }]);
     expect(bad.status).toBe(400);
+    expect(await bad.json()).toMatchObject({ field: 'events[1].type' });
     const loose = await post('http/a', [...json('h-5'), { ...second, type: '' }]);
     expect(loose.status).toBe(207);
     expect(await stored('http/a')).toEqual(['h-1', 'h-2', 'h-5']);

@@ -72,6 +72,13 @@ describe('an entry of the catalogue', () => {
         },
       }),
     );
+    // What was taken before the refusal is told, too.
+    const several = ['pub', 'rate/a', 'x', '--count', '50', ...site.flags('publisher')];
+    expect(await workspace.run(...several)).toMatchObject({
+      code: 75,
+      out: expect.stringMatching(/^\d+ of \d+ events published to rate\/a\n$/),
+      err: expect.stringContaining('1 events a second'),
+    });
     const lift = ['catalogue', 'quotas', 'delete', ...principal, ...flags];
     expect(await workspace.run(...lift)).toMatchObject({ code: 0 });
     // The policy reaches the emesher by and by.

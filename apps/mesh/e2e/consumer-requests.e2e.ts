@@ -156,6 +156,72 @@ describe('a credit in bytes', () => {
   );
 
   it(
+    'of the SDK and of the CLI comes back as events are settled',
+    async () => {
+      await create('by-sdk', 'bytes/sdk');
+      const subscriber = site
+        .client('subscriber')
+        .subscribe({ subscription: 'by-sdk', creditBytes: 5 * KIB });
+      const deliveries = subscriber[Symbol.asyncIterator]();
+      const first = deliveries.next();
+      await subscriber.opened;
+      await publish('bytes/sdk', numbered(1, 9), 2 * KIB);
+      const got = [(await first).value];
+      while (got.length < 3) got.push((await deliveries.next()).value);
+      const fourth = deliveries.next();
+      // Consumers take turns: had the first one bytes left, it would get every other one of these.
+      const other = consume('by-sdk', 'other', { events: 100, bytes: 0 });
+      await eventually(() => expect(other.events()).toEqual(numbered(4, 9)));
+      other.accept();
+      other.leave();
+      for (const delivery of got) delivery?.accept();
+      await publish('bytes/sdk', ['10'], 2 * KIB);
+      const { value: next } = await fourth;
+      expect(next?.event.id).toBe('10');
+      next?.accept();
+      // Far more than the credit goes through, and events that are larger than all of it.
+      const sizes = [...numbered(11, 60).map(() => KIB), 20 * KIB, 20 * KIB, 1];
+      for (const [at, size] of sizes.entries()) await publish('bytes/sdk', [`m${at}`], size);
+      for (const at of sizes.keys()) {
+        const { value } = await deliveries.next();
+        expect(value?.event.id).toBe(`m${at}`);
+        value?.accept();
+      }
+      await deliveries.return?.(undefined);
+
+      await publish('bytes/sdk', numbered(61, 90), 2 * KIB);
+      const { code, out } = await workspace.run(
+        ...['sub', '--name', 'by-sdk', '-n', '30', '--credit-bytes', '1KiB', '--timeout', '30s'],
+        ...['-o', 'json', ...site.flags('subscriber')],
+      );
+      expect(code).toBe(0);
+      expect(out.trim().split('\n')).toHaveLength(30);
+      const wrong = ['sub', 'a', '--credit-bytes', '5K', ...site.flags('subscriber')];
+      expect(await workspace.run(...wrong)).toMatchObject({
+        err: expect.stringContaining('write it as 512B, 64KiB'),
+      });
+    },
+    TEST_MS,
+  );
+
+  it(
+    'of one pull leaves the rest to the next ones',
+    async () => {
+      await create('by-parts', 'bytes/parts');
+      await publish('bytes/parts', numbered(1, 6), 4 * KIB);
+      const got: string[] = [];
+      while (got.length < 6) {
+        const path = `/v1/subscriptions/by-parts/pull?maxBytes=${10 * KIB}&waitMs=5000`;
+        const { deliveries = [] } = (await http('POST', path)).body;
+        expect([1, 2]).toContain(deliveries.length);
+        got.push(...deliveries.map(({ event }) => event.id));
+      }
+      expect(got).toEqual(numbered(1, 6));
+    },
+    TEST_MS,
+  );
+
+  it(
     'of a pull consumer is what may wait for its next pull',
     async () => {
       await create('by-pulls', 'bytes/http');

@@ -43,6 +43,8 @@ describe('mesh dev', () => {
       ['west', 'answers'],
       ['east', 'answers'],
     ]);
+    const stranger = await workspace.run('status', '--user', 'nobody:12345678');
+    expect(stranger).toMatchObject({ code: 77, out: expect.stringContaining('the credential is') });
   });
 
   it('delivers at east what is published at west, and traces its hops', async () => {

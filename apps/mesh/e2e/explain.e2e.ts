@@ -204,7 +204,7 @@ describe('mesh why', () => {
     await eventually(async () => {
       expect(await answerFor('work-2', 'work')).toMatchObject({
         state: 'dead-lettered',
-        reason: 'not for us; it lies among the dead letters',
+        reason: 'not for us; it was put among the dead letters',
       });
     });
   });

@@ -143,6 +143,19 @@ describe('an update of a subscription', () => {
         retry: { attemptsMax: 5 },
         ordered: false,
       });
+      const back = ['--no-dead-letter', '--no-dead-letter-expired'];
+      expect((await mesh('subscriptions', 'update', 'cli', ...back)).code).toBe(0);
+      expect((await show('cli')).subscription).toMatchObject({
+        deadLetter: false,
+        deadLetterExpired: false,
+      });
+      expect((await mesh('subscriptions', 'update', 'cli', '--dead-letter')).code).toBe(0);
+      expect((await show('cli')).subscription).toMatchObject({ deadLetter: true });
+      const other = await mesh('subscriptions', 'create', 'cli', 'cli/c');
+      expect([other.code, other.err]).toEqual([
+        1,
+        expect.stringContaining('exists with another topicFilters, retry, ackTimeoutMs; '),
+      ]);
       const refused = await mesh('subscriptions', 'update', 'nobody', '--attempts', '5');
       expect([refused.code, refused.err]).toEqual([66, expect.stringContaining('nobody')]);
     },

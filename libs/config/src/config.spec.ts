@@ -69,8 +69,13 @@ describe('loadConfig', () => {
     );
   });
 
-  it('refuses a size beyond its bound', () => {
-    expect(problemsOf({ site: 'west', buffer: '2MiB' })).toEqual(['buffer: 2MiB is out of bounds']);
+  it('refuses what is out of bounds, all at once and with the bounds', () => {
+    const given = { site: 'west', buffer: '2MiB', grpc: { maxAge: '4000d' } };
+    expect(problemsOf({ ...given, token: { file: '/nowhere' } })).toEqual([
+      'grpc.maxAge: 4000d is out of bounds; between 0ms and 3650d',
+      'buffer: 2MiB is out of bounds; between 0B and 1MiB',
+      expect.stringMatching(/^token\.file: \/nowhere: ENOENT/),
+    ]);
   });
 
   it('never prints a secret', () => {

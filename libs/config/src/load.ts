@@ -29,7 +29,7 @@ const ENV_PREFIX = 'EVENTMESH_';
 /**
  * Loads, validates and compiles a configuration. Only its result is ever seen by code.
  *
- * @throws ConfigError with every problem found.
+ * @throws ConfigError with every problem found: of form first, and when there is none, of bounds.
  */
 export function loadConfig<E extends Entry<unknown>>(spec: E, sources: ConfigSources): ConfigOf<E> {
   const given = gather(spec, sources);
@@ -38,7 +38,7 @@ export function loadConfig<E extends Entry<unknown>>(spec: E, sources: ConfigSou
   try {
     return spec.compile(given as never, '') as ConfigOf<E>;
   } catch (error) {
-    if (error instanceof ConfigProblem) throw new ConfigError([`${error.path}: ${error.message}`]);
+    if (error instanceof ConfigProblem) throw new ConfigError(error.problems);
     throw error;
   }
 }

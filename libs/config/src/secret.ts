@@ -36,7 +36,7 @@ export function secret(about: string): Entry<Secret> {
       if (text === '') throw new Error('the file is empty');
       return new Secret(text);
     } catch (error) {
-      throw new ConfigProblem(`${path}.file`, `${given.file}: ${(error as Error).message}`);
+      throw new ConfigProblem([`${path}.file: ${given.file}: ${(error as Error).message}`]);
     }
   }) as never);
 }

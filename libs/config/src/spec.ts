@@ -102,8 +102,7 @@ export function duration(
   return entry('duration', `${about} Between ${min} and ${max}.`, schema, rest, ((
     given: string,
     path: string,
-  ) =>
-    bounded(parseDuration(given), parseDuration(min), parseDuration(max), path, given)) as never);
+  ) => bounded(given, path, { min, max, parse: parseDuration })) as never);
 }
 
 export function parseDuration(given: string): number {
@@ -129,7 +128,7 @@ export function size(
   return entry('size', `${about} Between ${min} and ${max}.`, schema, rest, ((
     given: string,
     path: string,
-  ) => bounded(parseSize(given), parseSize(min), parseSize(max), path, given)) as never);
+  ) => bounded(given, path, { min, max, parse: parseSize })) as never);
 }
 
 export function parseSize(given: string): number {
@@ -137,18 +136,43 @@ export function parseSize(given: string): number {
   return Number(count) * (SIZE_UNITS[unit] ?? 1);
 }
 
-function bounded(value: number, min: number, max: number, path: string, given: string): number {
-  if (value < min || value > max) throw new ConfigProblem(path, `${given} is out of bounds`);
+interface Bounds {
+  readonly min: string;
+  readonly max: string;
+  readonly parse: (given: string) => number;
+}
+
+function bounded(given: string, path: string, { min, max, parse }: Bounds): number {
+  const value = parse(given);
+  if (value < parse(min) || value > parse(max)) {
+    throw new ConfigProblem([`${path}: ${given} is out of bounds; between ${min} and ${max}`]);
+  }
   return value;
 }
 
-/** One thing wrong with a configuration. */
+/** What is wrong with a configuration that has the right form; each names its key. */
 export class ConfigProblem extends Error {
-  readonly path: string;
-  constructor(path: string, message: string) {
-    super(message);
-    this.path = path;
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
   }
+}
+
+/** Compiles all parts; the problems of all of them are told at once. */
+function compileAll<T>(parts: readonly (readonly [name: string, compile: () => T])[]) {
+  const problems: string[] = [];
+  const compiled: (readonly [string, T])[] = [];
+  for (const [name, compile] of parts) {
+    try {
+      compiled.push([name, compile()]);
+    } catch (error) {
+      if (!(error instanceof ConfigProblem)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (problems.length > 0) throw new ConfigProblem(problems);
+  return Object.fromEntries(compiled);
 }
 
 /** A secret, given as `{ file: PATH }` (preferred) or `{ value: TEXT }`; never printed. */
@@ -184,18 +208,18 @@ export function section<const C extends Readonly<Record<string, Entry<unknown>>>
   }
   const schema = { type: 'object', additionalProperties: false, properties, required };
   const compile = (given: Record<string, unknown>, path: string) => {
-    const out: Record<string, unknown> = {};
-    for (const [name, child] of Object.entries(children)) {
+    const parts = Object.entries(children).map(([name, child]) => {
       const value =
         given[name] ??
         child.default ??
         (child.kind === 'section' && !child.optional ? {} : undefined);
-      out[name] =
-        value === undefined
-          ? undefined
-          : child.compile(value as never, path === '' ? name : `${path}.${name}`);
-    }
-    return Object.freeze(out) as SectionOf<C>;
+      const at = path === '' ? name : `${path}.${name}`;
+      return [
+        name,
+        () => (value === undefined ? undefined : child.compile(value as never, at)),
+      ] as const;
+    });
+    return Object.freeze(compileAll(parts)) as SectionOf<C>;
   };
   return { kind: 'section', about, schema, children, compile: compile as never };
 }
@@ -223,7 +247,16 @@ export function list<T>(
   const { maxItems = 1000 } = options;
   const schema = { type: 'array', items: describe(item as Entry<unknown>), maxItems };
   const compile = (given: unknown[], path: string) =>
-    Object.freeze(given.map((value, index) => item.compile(value as never, `${path}[${index}]`)));
+    Object.freeze(
+      Object.values(
+        compileAll(
+          given.map(
+            (value, index) =>
+              [`${index}`, () => item.compile(value as never, `${path}[${index}]`)] as const,
+          ),
+        ),
+      ),
+    );
   return {
     kind: 'list',
     about,
@@ -239,11 +272,10 @@ export function map<T>(about: string, item: Entry<T>): Entry<Readonly<Record<str
   const schema = { type: 'object', additionalProperties: describe(item as Entry<unknown>) };
   const compile = (given: Record<string, unknown>, path: string) =>
     Object.freeze(
-      Object.fromEntries(
-        Object.entries(given).map(([name, value]) => [
-          name,
-          item.compile(value as never, `${path}.${name}`),
-        ]),
+      compileAll(
+        Object.entries(given).map(
+          ([name, value]) => [name, () => item.compile(value as never, `${path}.${name}`)] as const,
+        ),
       ),
     );
   return {

@@ -43,6 +43,7 @@ export {
 } from './protobuf.ts';
 export {
   JSON_EVENT_LIMITS,
+  atomicFault,
   decodeJsonBatch,
   decodeJsonEvent,
   encodeJsonBatch,

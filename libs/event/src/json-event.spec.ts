@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { MeshError } from '@eventmesh/errors';
 import {
   EventView,
+  atomicFault,
   attributeText,
   checkEvent,
   decodeJsonBatch,
@@ -301,6 +302,18 @@ describe('encodeJsonEvent', () => {
     expect(JSON.parse(encodeJsonEvent(view).toString())).toMatchObject(
       Object.fromEntries(attributes.map(([key, kept]) => [key, attributeText(kept)])),
     );
+  });
+});
+
+describe('atomicFault', () => {
+  it('names the place of the event at fault, and says that all are refused', () => {
+    const fault = new MeshError('InvalidArgument', 'type: is missing', { field: 'type' });
+    expect(atomicFault([undefined, fault, fault])).toMatchObject({
+      code: 'InvalidArgument',
+      message: 'the atomic batch is refused as a whole: events[1]: type: is missing',
+      details: { field: 'events[1].type' },
+    });
+    expect(atomicFault([undefined])).toBeUndefined();
   });
 });
 

@@ -104,6 +104,18 @@ export function inBatch(error: MeshError, index: number): MeshError {
   });
 }
 
+/**
+ * Why an atomic batch is refused as a whole, with the place of the event at fault; undefined when none
+ * is.
+ */
+export function atomicFault(outcomes: readonly unknown[]): MeshError | undefined {
+  const index = outcomes.findIndex((outcome) => outcome instanceof MeshError);
+  const fault = outcomes[index];
+  if (!(fault instanceof MeshError)) return undefined;
+  const { code, message, details } = inBatch(fault, index);
+  return new MeshError(code, `the atomic batch is refused as a whole: ${message}`, details);
+}
+
 function stringOrNull(scanner: JsonScanner, name: string): string | undefined {
   if (scanner.peek() === 0x22) return named(name, () => scanner.string());
   // JSON format, 2.2: null is the same as not set.

@@ -1,6 +1,6 @@
 import { MeshError, invalid, unavailable } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
-import { checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
+import { atomicFault, checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
   checkSubscription,
   type Start,
@@ -142,13 +142,8 @@ export class MemoryMesh implements MeshPort {
     await Promise.resolve();
     if (options.atomic === true) {
       const faults = items.map((item) => attempt(() => this.#check(session, item)));
-      if (faults.some((fault) => fault instanceof MeshError)) {
-        return faults.map((fault) =>
-          fault instanceof MeshError
-            ? fault
-            : new MeshError('Aborted', 'another event of the atomic batch was refused'),
-        );
-      }
+      const fault = atomicFault(faults);
+      if (fault !== undefined) return items.map(() => fault);
     }
     return items.map((item) => attempt(() => this.#publishOne(session, item)));
   }

@@ -1,6 +1,6 @@
 import type { Producer, PublishItem, PublishOptions, Receipt } from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
-import { encodeRecord } from '@eventmesh/event';
+import { atomicFault, encodeRecord } from '@eventmesh/event';
 import type { AppendReceipt, AppendRecord, EventStore } from '@eventmesh/store-api';
 import type { Tracing } from '@eventmesh/telemetry';
 import { nowUs } from '../clock.ts';
@@ -190,14 +190,8 @@ export class Publisher {
   }
 
   #atomicProblem({ groups, outcomes }: Call): MeshError | undefined {
-    const refused = outcomes.find((outcome) => outcome instanceof MeshError);
-    if (refused instanceof MeshError) {
-      return new MeshError(
-        refused.code,
-        `the atomic batch is refused as a whole: ${refused.message}`,
-        refused.details,
-      );
-    }
+    const fault = atomicFault(outcomes);
+    if (fault !== undefined) return fault;
     const [only] = groups.values();
     const limit = `1 partition, ${APPEND_MAX} events`;
     if (groups.size > 1) {

@@ -80,9 +80,42 @@ const UNITS: Readonly<Record<string, number>> = Object.freeze({
   d: 86_400_000,
 });
 
+/** A time that is not 0, and at most a bound, which is written as times are given. */
+export const durationUpTo =
+  (max = '') =>
+  (text: string): number => {
+    const ms = durationMs(text);
+    if (ms === 0) throw new InvalidArgumentError('it must be at least 1ms.');
+    if (max !== '' && ms > durationMs(max)) {
+      throw new InvalidArgumentError(`it must be at most ${max}.`);
+    }
+    return ms;
+  };
+
 /** `500ms`, `30s`, `15m`, `24h`, `7d`; to milliseconds. */
 export function durationMs(text: string): number {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
   if (match === null) throw new InvalidArgumentError('write it as 500ms, 30s, 15m, 24h or 7d.');
   return Number(match[1]) * (UNITS[match[2] ?? 'ms'] ?? 1);
 }
+
+const SIZE_UNITS: Readonly<Record<string, number>> = Object.freeze({
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+});
+
+/** `512B`, `64KiB`, `1MiB`, `1GiB`; to bytes, at least one and at most a bound written the same way. */
+export const sizeUpTo =
+  (max: string) =>
+  (text: string): number => {
+    const match = /^(\d{1,9})(B|KiB|MiB|GiB)$/.exec(text);
+    if (match === null) throw new InvalidArgumentError('write it as 512B, 64KiB, 1MiB or 1GiB.');
+    const bytes = Number(match[1]) * (SIZE_UNITS[match[2] ?? 'B'] ?? 1);
+    if (bytes === 0) throw new InvalidArgumentError('it must be at least 1B.');
+    if (text !== max && bytes > sizeUpTo(max)(max)) {
+      throw new InvalidArgumentError(`it must be at most ${max}.`);
+    }
+    return bytes;
+  };

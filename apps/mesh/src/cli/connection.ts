@@ -69,6 +69,9 @@ export class Connection {
     if (base === undefined) {
       throw invalid('--server', `the address of a mesh is not known; ${START}`);
     }
+    if (!/^https?:$/.test(URL.parse(base)?.protocol ?? '')) {
+      throw invalid('--server', `"${base}" is not a URL such as http://127.0.0.1:8080`);
+    }
     return new HttpClient(base, this.authorization);
   }
 

@@ -36,6 +36,6 @@ export async function listed<T>(
     rows.push(entry);
     if (rows.length >= limit) break;
   }
-  if (more) output.note('there are more; see them with --limit\n');
+  if (more) output.note('there are more; a larger --limit shows them\n');
   return rows;
 }

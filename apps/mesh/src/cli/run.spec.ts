@@ -90,6 +90,12 @@ describe('the command line', () => {
     [['pub'], /missing required argument 'topic'/],
     [['pub', 'a', 'b', '--count', 'x'], /--count.*whole number from 1/],
     [['sub', '#', '--timeout', '5 parsecs'], /--timeout.*500ms/],
+    [['sub', '#', '--timeout', '25d'], /--timeout.*at most 24d/],
+    [['request', 'a', 'b', '--timeout', '6m'], /--timeout.*at most 5m/],
+    [['request', 'a', 'b', '--timeout', '0s'], /--timeout.*at least 1ms/],
+    [['pub', 'a', 'b', '--expires', '0s'], /--expires.*at least 1ms/],
+    [['subscriptions', 'update', 'a'], /changes nothing.*--help/],
+    [['topics', '--server', 'localhost:8080'], /--server.*not a URL such as http:/],
     [['topics', '-o', 'xml'], /Allowed choices are table, json/],
     [['check-config', 'x.yaml'], /required option '--service <name>'/],
   ])('exits 64 for %j and says why', async (args, message) => {

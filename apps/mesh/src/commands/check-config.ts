@@ -42,7 +42,7 @@ export function checkConfigCommand(world: World): Command {
   const command = new Command('check-config')
     .description(
       "Checks a service's configuration, or the file that acl or governance begins with. Prints " +
-        'every problem, and nothing is started. Files of secrets must be readable.',
+        'every problem, those of form before those of bounds, and nothing is started. Files of secrets must be readable.',
     )
     .argument('<file>', 'YAML or JSON')
     .addOption(

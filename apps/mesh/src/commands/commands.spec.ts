@@ -1,9 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
+import { create } from '@bufbuild/protobuf';
 import { encodeEvent, EventView } from '@eventmesh/event';
+import { SubscriptionSchema, SubscriptionStatusSchema } from '@eventmesh/proto-gen/subscriber';
 import { eventJson } from './event-json.ts';
 import { parseFilter, parseStart, toSpec } from './filters.ts';
 import { guessContentType, toEvent } from './pub.ts';
 import { graphText, lostText } from './sites.ts';
+import { stateText } from './subscriptions.ts';
 
 const options = { type: 't', source: '/s', count: 1 };
 
@@ -81,6 +84,14 @@ describe('filters', () => {
     'data:a=1',
   ])('refuse %s', (text) => {
     expect(() => parseFilter(text)).toThrow();
+  });
+
+  it.each([
+    ['data:$..a=5', /data\.path: at character 2/],
+    ['!data:total>5', /data\.path: at character 1: a path begins with \$/],
+    ['exact:Type=a', /exact\.Type: is not a CloudEvents attribute name/],
+  ])('say of %s where it goes wrong', (text, message) => {
+    expect(() => parseFilter(text)).toThrow(message);
   });
 });
 
@@ -169,5 +180,22 @@ describe('the graph of sites', () => {
     const text = lostText(range);
     expect(text).toContain('"east" had taken positions 101 to 130 of partition 3');
     expect(text).toContain('found 1970-01-01T00:00:00.000Z');
+  });
+});
+
+describe('the state of a subscription', () => {
+  const status = (more: object) => create(SubscriptionStatusSchema, more);
+  it.each([
+    ['running', {}, {}],
+    ['paused', { paused: true }, {}],
+    ['running, 46 paced', {}, { paced: 46n }],
+    ['running, reading stopped: memory, 2 paced', {}, { stopped: 'memory', paced: 2n }],
+  ])('is %s', (text, subscription, more) => {
+    const row = { subscription: create(SubscriptionSchema, subscription), status: status(more) };
+    expect(stateText(row)).toBe(text);
+  });
+
+  it('is known without books', () => {
+    expect(stateText({})).toBe('running');
   });
 });

@@ -12,8 +12,7 @@ export interface DeliveryOptions {
   readonly maxAge?: number;
   readonly ackTimeout?: number;
   readonly inFlight?: number;
-  /** False with `--no-dead-letter`; always there, since commander gives it a default. */
-  readonly deadLetter: boolean;
+  readonly deadLetter?: boolean;
   readonly deadLetterExpired?: boolean;
 }
 
@@ -34,8 +33,10 @@ export const deliveryOptions = (command: Command): Command =>
     .option('--max-age <time>', 'older than this it is not tried again', durationMs)
     .option('--ack-timeout <time>', 'time to settle a delivery', durationMs)
     .option('--in-flight <n>', 'deliveries in flight over all consumers', whole(1, 65_536))
+    .option('--dead-letter', 'keep what cannot be delivered as a dead letter, as by default')
     .option('--no-dead-letter', 'drop what cannot be delivered, counted')
-    .option('--dead-letter-expired', 'keep what expired before it was delivered, too');
+    .option('--dead-letter-expired', 'keep what expired before it was delivered, too')
+    .option('--no-dead-letter-expired', 'count what expired and no more, as by default');
 
 const times = (text: string): readonly number[] => text.split(',').map(durationMs);
 
@@ -58,7 +59,7 @@ export function withDelivery(
     retry,
     ...given('ackTimeoutMs', options.ackTimeout),
     ...given('inFlightMax', options.inFlight),
-    ...(options.deadLetter ? {} : { deadLetter: false }),
+    ...given('deadLetter', options.deadLetter),
     ...given('deadLetterExpired', options.deadLetterExpired),
   };
 }

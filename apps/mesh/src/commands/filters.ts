@@ -48,7 +48,7 @@ function fromShort(text: string): FilterSpec {
 function shortFilter(dialect: string, rest: string): FilterSpec | undefined {
   if (dialect === 'sql') return { sql: rest };
   if (dialect === 'data') return dataFilter(rest);
-  const [, name, value] = /^([a-z0-9]+)=(.*)$/s.exec(rest) ?? [];
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(rest) ?? [];
   if (name === undefined || value === undefined) return undefined;
   return { [dialect]: { [name]: value } } as unknown as FilterSpec;
 }
@@ -56,9 +56,10 @@ function shortFilter(dialect: string, rest: string): FilterSpec | undefined {
 const DATA =
   /^(\$(?:\.[^.[\]=<>^$]+|\[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^'"\]]*)\])*)(?:(=|\^=|\$=|<|>)(.*))?$/s;
 
-function dataFilter(text: string): FilterSpec | undefined {
+function dataFilter(text: string): FilterSpec {
   const [, path, sign, value = ''] = DATA.exec(text) ?? [];
-  if (path === undefined) return undefined;
+  // Not a path: it is refused with the place in it at which it goes wrong.
+  if (path === undefined) return { data: { path: text.split(/[=<>]/)[0] ?? '', exists: true } };
   switch (sign) {
     case '^=':
       return { data: { path, prefix: value } };

@@ -2,9 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { invalid } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import type { EventLike, PublishOptions, Receipt } from '@eventmesh/sdk';
-import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
+import {
+  action,
+  collect,
+  durationMs,
+  durationUpTo,
+  examples,
+  whole,
+  type Cli,
+  type World,
+} from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
 import { utf8 } from './event-json.ts';
 
@@ -48,7 +57,7 @@ export function pubCommand(world: World): Command {
     .option('--content-type <type>', 'datacontenttype; default by looking at the data')
     .option('-a, --attribute <name=value>', 'further attribute; repeatable', collect)
     .option('--direct', 'at most once, without the store')
-    .option('--expires <time>', 'life of the event, such as 30s', durationMs)
+    .option('--expires <time>', 'life of the event, such as 30s', durationUpTo())
     .option(
       '--at <time>',
       'publish it not before this time (RFC 3339), at most 366 days ahead',
@@ -96,21 +105,30 @@ async function publish(
   if (options.id !== undefined) throw invalid('--id', 'several events cannot share an id');
   const stream = client.publisher();
   const published: Promise<Published>[] = [];
+  let refusing = false;
   for await (const bytes of eachData(options, data)) {
     const event = toEvent(options, bytes);
     const receipt = stream.publish(topic, event, publishing);
     published.push(receipt.then((got) => ({ id: event.id, topic, receipt: got })));
-    // Failures are looked at below; until then none may count as unhandled.
-    published.at(-1)?.catch(() => undefined);
+    // Which one it was is looked at below.
+    published.at(-1)?.catch(() => {
+      refusing = true;
+    });
     // Bounded memory: wait for the oldest before sending more.
-    if (stream.pending > 4096) await published.at(-4096);
-    if (cli.world.interrupted.aborted) break;
+    if (stream.pending > 4096) await Promise.allSettled([published.at(-4096)]);
+    if (refusing || cli.world.interrupted.aborted) break;
   }
-  const done = await Promise.all(published);
+  const results = await Promise.allSettled(published);
   await stream.close();
+  const done = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   if (output.json) for (const one of done) output.write(`${toJson(one)}\n`);
-  else output.write(`${done.length} events published to ${topic}\n`);
+  else output.write(`${publishedText(done.length, results.length)} to ${topic}\n`);
+  const refused = results.find((result) => result.status === 'rejected');
+  if (refused !== undefined) throw MeshError.from(refused.reason);
 }
+
+const publishedText = (done: number, asked: number): string =>
+  done === asked ? `${done} events published` : `${done} of ${asked} events published`;
 
 /** RFC 3339, or a date and time that the clock of this machine is meant for. */
 function timeOf(text: string): Date {

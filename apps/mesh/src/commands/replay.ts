@@ -52,7 +52,7 @@ export function replayCommand(world: World): Command {
     .action(action<RunOptions, [string]>(world, run));
   command
     .command('list [subscription]')
-    .description('replays that are open at this emesher')
+    .description('replays that are open at this site')
     .action(action<object, [string | undefined]>(world, list));
   command
     .command('stop <id>')
@@ -133,7 +133,7 @@ const COLUMNS: Columns<ReplayStatus> = {
 async function list(cli: Cli<object>, name = ''): Promise<void> {
   const { replays } = await client(cli).listReplays({ name });
   const rows = replays.map(({ $typeName: _, ...status }) => status as ReplayStatus);
-  printRows(cli.output, rows, COLUMNS, 'no replays at this emesher');
+  printRows(cli.output, rows, COLUMNS, 'no replays at this site');
 }
 
 async function stop(cli: Cli<object>, id: string): Promise<void> {

@@ -1,5 +1,5 @@
-import { Command } from 'commander';
-import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
+import { Command, Option } from 'commander';
+import { action, collect, durationUpTo, examples, type Cli, type World } from '../cli/cli.ts';
 import { printable, toJson } from '../cli/output.ts';
 import { eventJson, utf8 } from './event-json.ts';
 import { dataOf, toEvent, type PubOptions } from './pub.ts';
@@ -17,7 +17,11 @@ export function requestCommand(world: World): Command {
     )
     .argument('<topic>', 'topic to ask on, such as prices/quote')
     .argument('[data]', 'the data; `-` reads standard input')
-    .option('--timeout <time>', 'how long to wait, at most 5m', durationMs, 10_000)
+    .addOption(
+      new Option('--timeout <time>', 'how long to wait, at most 5m')
+        .argParser(durationUpTo('5m'))
+        .default(10_000, '10s'),
+    )
     .option('-f, --file <path>', 'take the data from a file')
     .option('-t, --type <type>', 'CloudEvents type', 'eventmesh.request')
     .option('-s, --source <uri>', 'CloudEvents source', '/mesh/cli')

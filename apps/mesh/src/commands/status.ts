@@ -3,7 +3,7 @@ import type { LostRange } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { action, examples, type Cli, type World } from '../cli/cli.ts';
 import type { SiteAddresses } from '../cli/context-file.ts';
-import { EXIT } from '../cli/exit-codes.ts';
+import { EXIT, exitCodeOf } from '../cli/exit-codes.ts';
 import { HttpClient } from '../cli/http-client.ts';
 import { printRows } from '../cli/output.ts';
 import { lostText, type Topology } from './sites.ts';
@@ -18,9 +18,14 @@ interface Row {
   readonly lost: readonly LostRange[];
 }
 
+/** A row, and the exit code that it asks for. */
+type Answer = readonly [row: Row, exit: number];
+
 export function statusCommand(world: World): Command {
   const command = new Command('status')
-    .description('Where the mesh is and whether it answers; exit code 69 when a site does not.')
+    .description(
+      'Where the mesh is and whether it answers; exit code 69 when a site does not, 77 when one answers and the caller may not look.',
+    )
     .action(action(world, status));
   return examples(command, {
     'mesh status': 'all sites of the local mesh',
@@ -37,7 +42,8 @@ async function status(cli: Cli<object>): Promise<void> {
     ? Object.entries(known)
     : [['', connection.addresses]];
   if (http === undefined) connection.http();
-  const rows = await Promise.all(sites.map(([name, at]) => ask(cli, name, at)));
+  const answers = await Promise.all(sites.map(([name, at]) => ask(cli, name, at)));
+  const rows = answers.map(([row]) => row);
   printRows(output, rows, {
     SITE: ({ site }) => site,
     STATE: ({ state }) => state,
@@ -48,24 +54,30 @@ async function status(cli: Cli<object>): Promise<void> {
   for (const { site, lost } of output.json ? [] : rows) {
     for (const range of lost) output.note(`${site}: ${lostText(range)}\n`);
   }
-  if (rows.some(({ state }) => state !== 'answers')) world.exit(EXIT.unavailable);
+  const exits = answers.map(([, exit]) => exit);
+  for (const exit of [EXIT.unavailable, EXIT.permission]) {
+    if (exits.includes(exit)) return world.exit(exit);
+  }
 }
 
 async function ask(
   { connection }: Cli<object>,
   name: string,
   { http, grpc }: Partial<SiteAddresses>,
-): Promise<Row> {
+): Promise<Answer> {
   const row = { site: name, http, grpc, links: '', lost: [] };
-  if (http === undefined) return { ...row, state: 'address not known' };
+  if (http === undefined) return [{ ...row, state: 'address not known' }, EXIT.unavailable];
   try {
     const client = new HttpClient(http, connection.authorization);
     const topology = await client.get<Topology>('/v1/sites');
     const own = topology.sites.find(({ site }) => site === topology.site);
     const links = (own?.links ?? []).map(({ to, up }) => `${to} ${up ? 'up' : 'down'}`);
     const { lost = [] } = topology;
-    return { ...row, site: topology.site, state: 'answers', links: links.join(', '), lost };
+    const told = { site: topology.site, state: 'answers', links: links.join(', '), lost };
+    return [{ ...row, ...told }, EXIT.ok];
   } catch (error) {
-    return { ...row, state: MeshError.from(error).message };
+    const { code, message } = MeshError.from(error);
+    const allowed = exitCodeOf(code) !== EXIT.permission;
+    return [{ ...row, state: message }, allowed ? EXIT.unavailable : EXIT.permission];
   }
 }

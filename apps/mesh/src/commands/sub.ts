@@ -1,7 +1,17 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { invalid } from '@eventmesh/errors';
 import { START_FORMS, type Delivery } from '@eventmesh/sdk';
-import { action, collect, durationMs, examples, whole, type Cli, type World } from '../cli/cli.ts';
+import {
+  action,
+  collect,
+  durationMs,
+  durationUpTo,
+  examples,
+  sizeUpTo,
+  whole,
+  type Cli,
+  type World,
+} from '../cli/cli.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { printable, toJson } from '../cli/output.ts';
 import { eventJson, utf8 } from './event-json.ts';
@@ -12,6 +22,7 @@ interface SubOptions extends SpecOptions {
   readonly count?: number;
   readonly timeout?: number;
   readonly credit: number;
+  readonly creditBytes?: number;
   readonly converge: number;
 }
 
@@ -31,9 +42,23 @@ export function subCommand(world: World): Command {
     .option('--broadcast', 'each consumer gets every event')
     .option('--ordered', 'events of one key one after the other')
     .option('-n, --count <n>', 'stop after this many', whole(1, 1_000_000_000))
-    .option('--timeout <time>', 'stop after this time; with --count a failure then', durationMs)
+    .option(
+      '--timeout <time>',
+      'stop after this time, at most 24d; with --count a failure then',
+      durationUpTo('24d'),
+    )
     .option('--credit <n>', 'events in flight', whole(1, 65_536), 256)
-    .option('--converge <time>', 'wait for the other sites to know, at most', durationMs, 2000)
+    .option(
+      '--credit-bytes <size>',
+      'bytes of events in flight, such as 1MiB, at most 1024GiB; an event that is larger still ' +
+        'comes, alone; default: only --credit bounds',
+      sizeUpTo('1024GiB'),
+    )
+    .addOption(
+      new Option('--converge <time>', 'wait for the other sites to know, at most')
+        .argParser(durationMs)
+        .default(2000, '2s'),
+    )
     .action(action<SubOptions, [readonly string[]]>(world, consume));
   return examples(command, {
     "mesh sub 'orders/#' --site east": 'whatever is published to orders, at another site',
@@ -49,19 +74,20 @@ async function consume(cli: Cli<SubOptions>, topicFilters: readonly string[]): P
   if (topicFilters.length === 0 && options.name === undefined) {
     throw invalid('filters', "name at least one topic filter, such as 'orders/#', or --name");
   }
-  const timeout = AbortSignal.timeout(options.timeout ?? 2 ** 31 - 1);
+  const timeout = options.timeout === undefined ? undefined : AbortSignal.timeout(options.timeout);
   const subscriber = connection.client().subscribe({
     subscription:
       topicFilters.length === 0 && options.name !== undefined
         ? options.name
         : toSpec(options.name ?? '', topicFilters, options),
     credit: Math.min(options.credit, options.count ?? options.credit),
+    ...(options.creditBytes === undefined ? {} : { creditBytes: options.creditBytes }),
     convergeMs: options.converge,
     onGap: ({ partition, fromPosition, toPosition, reason }) =>
       output.note(`gap: partition ${partition}, ${fromPosition} to ${toPosition}: ${reason}\n`),
   });
   const stop = () => subscriber.close();
-  for (const signal of [world.interrupted, timeout]) signal.addEventListener('abort', stop);
+  for (const signal of [world.interrupted, timeout]) signal?.addEventListener('abort', stop);
   if (world.interrupted.aborted) return;
   subscriber.opened.then(
     ({ subscription, convergedSites, unreachableSites }) => {
@@ -80,7 +106,7 @@ async function consume(cli: Cli<SubOptions>, topicFilters: readonly string[]): P
     // Closing, rather than leaving the loop, lets the last acceptance through.
     if (++received === options.count) subscriber.close();
   }
-  if (options.count !== undefined && received < options.count && timeout.aborted) {
+  if (options.count !== undefined && received < options.count && timeout?.aborted === true) {
     output.note(`${received} of ${options.count} came in time\n`);
     world.exit(EXIT.failed);
   }

@@ -1,4 +1,5 @@
-import { Command } from 'commander';
+import { isDeepStrictEqual } from 'node:util';
+import { Command, Option } from 'commander';
 import {
   SubscriberService,
   type SubscriptionStatus,
@@ -47,7 +48,11 @@ export function subscriptionsCommand(world: World): Command {
     .option('--exclusive', 'one consumer at a time')
     .option('--broadcast', 'each consumer gets every event')
     .option('--ordered', 'events of one key one after the other')
-    .option('--converge <time>', 'wait for the other sites to know, at most', durationMs, 2000)
+    .addOption(
+      new Option('--converge <time>', 'wait for the other sites to know, at most')
+        .argParser(durationMs)
+        .default(2000, '2s'),
+    )
     .action(action<CreateOptions, [string, readonly string[]]>(world, create));
   deliveryOptions(command.command('update <name> [filters...]'))
     .description('change what is given, topic filters too; its progress and all else stay')
@@ -104,8 +109,21 @@ const COLUMNS: Columns<SubscriptionWithStatus> = {
   'DEAD-LETTERED': ({ status }) => status?.deadLettered,
   DROPPED: ({ status }) => status?.dropped,
   CONSUMERS: ({ status }) => status?.consumers,
-  STATE: ({ subscription }) => (subscription?.paused === true ? 'paused' : 'running'),
+  STATE: stateText,
 };
+
+/** Whether it runs, and what holds it back. */
+export function stateText({
+  subscription,
+  status,
+}: Pick<SubscriptionWithStatus, 'subscription' | 'status'>): string {
+  const { stopped = '', paced = 0n } = status ?? {};
+  return [
+    subscription?.paused === true ? 'paused' : 'running',
+    ...(stopped === '' ? [] : [`reading stopped: ${stopped}`]),
+    ...(paced === 0n ? [] : [`${paced} paced`]),
+  ].join(', ');
+}
 
 /** How many wait for a retry or a delay, and when the first of them is due. */
 function delayed(status: SubscriptionStatus | undefined): string {
@@ -177,6 +195,14 @@ async function update(
   const { filter, clearFilters = false, ordered } = cli.options;
   if (clearFilters && filter !== undefined) {
     throw invalid('--clear-filters', 'give either this or --filter');
+  }
+  const delivery = withDelivery({ name, topicFilters }, cli.options);
+  if (
+    isDeepStrictEqual(delivery, { name, topicFilters, retry: {} }) &&
+    [topicFilters[0], filter, ordered].every((given) => given === undefined) &&
+    !clearFilters
+  ) {
+    throw invalid('update', 'changes nothing; give topic filters, or an option of --help');
   }
   const service = client(cli);
   const { subscription: there } = await service.getSubscription({ name });

@@ -24,7 +24,7 @@ export function traceCommand(world: World): Command {
           throw new MeshError(
             'NotFound',
             `${nobody(trace)} knows of an event "${id}"; traces are kept for a bounded time, and ` +
-              'what was refused has none: ask `mesh why`',
+              'what was refused, or waits for its time, has none: ask `mesh why`',
           );
         }
         if (output.json) {

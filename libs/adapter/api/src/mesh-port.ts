@@ -51,7 +51,10 @@ export interface Producer {
 }
 
 export interface PublishOptions {
-  /** All events or none; only when they fall into one partition. */
+  /**
+   * All events or none; only when they fall into one partition. When one is refused all have its error,
+   * which names its place.
+   */
   readonly atomic?: boolean;
   /**
    * Who numbers these events. The same object for all calls of one stream: after a call of it that

@@ -6,6 +6,7 @@ import type {
   Session,
 } from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
+import { atomicFault } from '@eventmesh/event';
 import { DeliveryClass, LatePolicy } from '@eventmesh/proto-gen/event';
 import type { Producer as WireProducer } from '@eventmesh/proto-gen/publisher';
 import type {
@@ -115,13 +116,9 @@ async function publishFrame(
   if (port.draining.aborted) throw drainingError();
   checkFrame(events);
   const items = events.map((event) => toItem(event, traceparent));
-  const fault = items.find((item) => item instanceof MeshError);
-  if (fault === undefined) return port.publish(session, items.filter(isItem), options);
-  if (options.atomic === true) {
-    const text = `the atomic batch is refused as a whole: ${fault.message}`;
-    const whole = new MeshError(fault.code, text, fault.details);
-    return items.map(() => whole);
-  }
+  const whole = atomicFault(items);
+  if (whole === undefined) return port.publish(session, items.filter(isItem), options);
+  if (options.atomic === true) return items.map(() => whole);
   const good = items.filter(isItem);
   const outcomes = good.length === 0 ? [] : await port.publish(session, good, options);
   let next = 0;

@@ -231,7 +231,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   // Streams
   ['a stream of no topic', { path: '/v1/events' }, 400, 'topic'],
   ['a bad topic filter', { path: '/v1/events?topic=a%23' }, 400, 'topicFilters[0]'],
-  ['a filter that is not JSON', { path: '/v1/events?topic=a&filter=x' }, 400, 'json'],
+  ['a filter that is not JSON', { path: '/v1/events?topic=a&filter=x' }, 400, 'filter'],
   [
     'a filter of an unknown dialect',
     { path: '/v1/events?topic=a&filter=%7B%22regex%22%3A%7B%7D%7D' },
@@ -252,6 +252,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   ],
   ['a filter that is a number', { path: '/v1/events?topic=a&filter=5' }, 400, 'filter[0]'],
   ['no credit', { path: '/v1/events?topic=a&credit=0' }, 400, 'credit'],
+  ['no credit in bytes', { path: '/v1/events?topic=a&creditBytes=0' }, 400, 'creditBytes'],
   [
     'a forged Last-Event-ID',
     { path: '/v1/events?topic=a', headers: { 'last-event-id': '../..' } },
@@ -284,6 +285,12 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
     { path: '/v1/subscriptions/none/pull?max=100000', method: 'POST' },
     400,
     'max',
+  ],
+  [
+    'a pull of more bytes than may wait for one',
+    { path: '/v1/subscriptions/none/pull?maxBytes=100000000', method: 'POST' },
+    400,
+    'maxBytes',
   ],
   [
     'a pull of a subscription that is not there',

@@ -19,7 +19,7 @@ export const replaySchemas = {
       },
     },
   ),
-  list: schema(tag, 'List replay lanes', 'Those open at this emesher.', {
+  list: schema(tag, 'List replay lanes', 'Those open at this site, at whichever emesher.', {
     query: { subscription: text('Of this subscription only.') },
   }),
   stop: schema(tag, 'Stop a replay lane', 'Its consumer is told. 404: no such lane here.', {

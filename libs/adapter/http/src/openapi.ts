@@ -53,6 +53,14 @@ export const schema = (
 
 const name = text('Name of the subscription.');
 const credit = integer('Events on their way at a time.', 1, 4096);
+/** The greatest that http.streamBytesMax may be. */
+const BYTES_MAX = 64 * 1024 * 1024;
+const creditBytes = integer(
+  'Bytes of events on their way at a time; one event more may use up the rest. At most, and by ' +
+    'default, http.streamBytesMax, or one event of the largest size if that is more.',
+  1,
+  BYTES_MAX,
+);
 const consumer = text('Name of this consumer in status and for settling. Default: generated.');
 const envelope = flag('Data is the delivery (topic, attempt, position, …) with the event inside.');
 const convergeMs = integer('Wait for the interest to reach every reachable site.', 0, 60_000);
@@ -116,6 +124,7 @@ export const subscriptionEventsSchema = schema(
       replayExpired: flag('Deliver events whose life has ended, too; else they are skipped.'),
       ack: choice('How events are accepted.', 'auto', 'explicit'),
       credit,
+      creditBytes,
       consumer,
       envelope,
       convergeMs,
@@ -140,6 +149,7 @@ export const eventsSchema = schema(
       start: text(`Where to begin: ${START_FORMS}. Default latest.`),
       delivery: choice('Delivery class.', 'durable', 'direct'),
       credit,
+      creditBytes,
       consumer,
       envelope,
       convergeMs,
@@ -158,8 +168,20 @@ export const pullSchema = schema(
     params: { name },
     query: {
       max: integer('Most deliveries. Default 100.', 1, 1000),
-      waitMs: integer('Longest wait. Default 0.', 0, 30_000),
-      consumer,
+      maxBytes: integer(
+        'Most bytes of events as they are published; the first comes however large it is. At most, ' +
+          'and by default, http.streamBytesMax, or one event of the largest size if that is more.',
+        1,
+        BYTES_MAX,
+      ),
+      waitMs: integer(
+        'Longest wait. Default 0: only what has come already, and to the first pull of a consumer nothing has.',
+        0,
+        30_000,
+      ),
+      consumer: text(
+        'Name of this consumer, to settle by. Default: one for all pulls of the caller.',
+      ),
     },
   },
 );

@@ -29,7 +29,8 @@ async function rig() {
   };
   const consumer = new PullConsumer(PRINCIPAL, LIMITS, () => calls.gone++);
   await consumer.attach(() => Promise.resolve(attachment as unknown as Attachment));
-  const pull = () => consumer.pull(10, 0, new AbortController().signal);
+  const pull = (maxBytes = 1000) =>
+    consumer.pull({ max: 10, maxBytes }, 0, new AbortController().signal);
   return { consumer, calls, pull };
 }
 
@@ -45,6 +46,18 @@ describe('what waits for a pull', () => {
     await pull();
     // What was given is used before there is more.
     expect(calls.bytes).toBe(1600);
+  });
+
+  it('is given in parts of at most so many bytes, and one event always is', async () => {
+    const { consumer, pull } = await rig();
+    await pull();
+    consumer.deliver([100, 100, 100, 500, 100].map(delivery));
+    const given = [];
+    for (const bytes of [299, 300, 600, 300]) given.push((await pull(bytes)).deliveries.length);
+    expect(given).toEqual([2, 1, 2, 0]);
+    consumer.deliver([delivery(500), delivery(1)]);
+    expect((await pull(1)).deliveries).toHaveLength(1);
+    expect((await pull(1)).deliveries).toHaveLength(1);
   });
 
   it('is the newest of the refused settles', async () => {

@@ -9,6 +9,14 @@ export interface Pulled {
   readonly refused: readonly number[];
 }
 
+/** How much one pull takes. */
+export interface PullSize {
+  /** Deliveries, at least 1. */
+  readonly max: number;
+  /** Bytes of events; the first delivery comes however large it is. */
+  readonly maxBytes: number;
+}
+
 export interface PullLimits {
   /** Bytes of deliveries that wait for a pull. */
   readonly bytesMax: number;
@@ -109,24 +117,31 @@ export class PullConsumer implements DeliverySink {
   }
 
   /**
-   * Waits for at least one delivery and takes up to `max`.
+   * Waits for at least one delivery and takes as many as fit; the rest waits for the next pull.
    *
    * @param signal Aborts when the client goes away; nothing is taken then.
    * @throws the reason when the mesh has ended the attachment and nothing is left.
    */
-  async pull(max: number, waitMs: number, signal: AbortSignal): Promise<Pulled> {
+  async pull(size: PullSize, waitMs: number, signal: AbortSignal): Promise<Pulled> {
     this.lastUsedMs = Date.now();
     await this.#attaching;
-    this.#giveCredit(max);
+    this.#giveCredit(size.max);
     if (this.#nothing) await this.#wait(waitMs, signal);
     this.lastUsedMs = Date.now();
     if (signal.aborted) return { deliveries: [], gaps: [], refused: [] };
     if (this.#queue.length === 0 && this.#ended !== undefined) throw this.#ended;
     return {
-      deliveries: this.#queue.splice(0, max),
+      deliveries: this.#queue.splice(0, this.#fitting(size)),
       gaps: this.#gaps.splice(0),
       refused: this.#refused.splice(0),
     };
+  }
+
+  /** How many of those that wait go into one pull. */
+  #fitting({ max, maxBytes }: PullSize): number {
+    let bytes = 0;
+    const over = this.#queue.findIndex(({ event }) => (bytes += event.length) > maxBytes);
+    return Math.min(max, over === -1 ? this.#queue.length : Math.max(1, over));
   }
 
   get #nothing(): boolean {

@@ -97,7 +97,10 @@ function checkFields(
   for (const [name, value] of Object.entries(given)) {
     const field = `${prefix}${name}`.slice(0, 80);
     const kind = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (kind === undefined) throw invalid(field, `is not a field of ${of}`);
+    if (kind === undefined) {
+      const names = Object.keys(known).join(', ');
+      throw invalid(field, `is not a field of ${of}; known are ${names}`);
+    }
     checkKind(value, kind, field);
   }
 }

@@ -60,7 +60,7 @@ export function registerDeadLetters(app: FastifyInstance, context: HttpContext):
       const { rateMax = 0, token = '', ...rest } = jsonBody(request);
       const options = { rateMax: readRate(rateMax), token: readText(token, 'token') };
       const signal = untilGone(reply);
-      const selection = fromBody(rest);
+      const selection = fromBody(rest, ['rateMax', 'token']);
       sendJson(reply, 200, await deadLetters.redrive(session, selection, { ...options, signal }));
     }),
   );
@@ -70,7 +70,7 @@ export function registerDeadLetters(app: FastifyInstance, context: HttpContext):
     guarded(context, 'dead-letters', async (request, reply, session) => {
       const { token = '', ...rest } = jsonBody(request);
       const options = { token: readText(token, 'token'), signal: untilGone(reply) };
-      sendJson(reply, 200, await deadLetters.purge(session, fromBody(rest), options));
+      sendJson(reply, 200, await deadLetters.purge(session, fromBody(rest, ['token']), options));
     }),
   );
 }
@@ -104,10 +104,16 @@ function fromQuery(query: Query): DeadLetterSelection {
   };
 }
 
-function fromBody(body: Readonly<Record<string, unknown>>): DeadLetterSelection {
+function fromBody(
+  body: Readonly<Record<string, unknown>>,
+  beside: readonly string[],
+): DeadLetterSelection {
+  const known = ['subscription', 'cause', 'ids', 'all', ...beside];
   const { subscription, cause, ids, all, ...more } = body;
   const [unknown] = Object.keys(more);
-  if (unknown !== undefined) throw invalid(unknown.slice(0, 64), 'is not a field here');
+  if (unknown !== undefined) {
+    throw invalid(unknown.slice(0, 64), `is not a field here; known are ${known.join(', ')}`);
+  }
   if (all !== undefined && typeof all !== 'boolean') throw invalid('all', 'must be true or false');
   return {
     ...(subscription === undefined ? {} : { subscription: readText(subscription, 'subscription') }),

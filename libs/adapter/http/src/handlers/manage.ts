@@ -60,7 +60,7 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     guarded(context, 'subscriptions', async (request, reply, session) => {
       const { paused, ...more } = jsonBody(request);
       if (typeof paused !== 'boolean') throw invalid('paused', 'must be true or false');
-      refuseMore(more);
+      refuseMore(more, 'paused');
       const name = pathParameter(request, 'name');
       sendJson(reply, 200, await subscriptions.pause(session, name, paused));
     }),
@@ -70,14 +70,16 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     { schema: schemas.seek, bodyLimit },
     guarded(context, 'subscriptions', async (request, reply, session) => {
       const { start, ...more } = jsonBody(request);
-      refuseMore(more);
+      refuseMore(more, 'start');
       const name = pathParameter(request, 'name');
       sendJson(reply, 200, await subscriptions.seek(session, name, readStart(start)));
     }),
   );
 }
 
-function refuseMore(more: Readonly<Record<string, unknown>>): void {
+function refuseMore(more: Readonly<Record<string, unknown>>, known: string): void {
   const [field] = Object.keys(more);
-  if (field !== undefined) throw invalid(field.slice(0, 64), 'is not a field here');
+  if (field !== undefined) {
+    throw invalid(field.slice(0, 64), `is not a field here; known is ${known}`);
+  }
 }

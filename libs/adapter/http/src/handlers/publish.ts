@@ -137,6 +137,7 @@ async function publishBatch(
 ): Promise<void> {
   const good = events.flatMap((event) => (event instanceof MeshError ? [] : [event]));
   const fault = events.find((event) => event instanceof MeshError);
+  // A fault of the format knows its place already.
   if (atomic && fault !== undefined) throw fault;
   const items = good.map((event) => ({ ...common, event }));
   const outcomes = items.length === 0 ? [] : await context.port.publish(session, items, { atomic });
@@ -149,20 +150,14 @@ async function publishBatch(
       return { status: outcome.durability === undefined ? 202 : 200, receipt: outcome };
     }
     refused++;
-    // A fault of the format knows its place already.
     return problemOf(outcome === event ? outcome : inBatch(outcome, index));
   });
-  if (atomic && refused > 0) throw firstCause(outcomes);
+  if (atomic && refused > 0) throw cause(outcomes);
   const status = refused > 0 ? 207 : common.deliveryClass === 'direct' ? 202 : 200;
   sendJson(reply, status, { outcomes: lines });
 }
 
-/** Of an atomic batch that was refused, the event at fault rather than those that fell with it. */
-function firstCause(outcomes: readonly (Receipt | MeshError)[]): MeshError {
-  const errors = outcomes.map((outcome, index) =>
-    outcome instanceof MeshError ? inBatch(outcome, index) : undefined,
-  );
-  const known = errors.filter((error) => error !== undefined);
-  const cause = known.find((error) => error.code !== 'Aborted') ?? known[0];
-  return cause ?? new MeshError('Internal', 'an atomic batch failed');
-}
+/** Of an atomic batch that was refused: all have the cause, with the place of the event at fault. */
+const cause = (outcomes: readonly (Receipt | MeshError)[]): MeshError =>
+  outcomes.find((outcome) => outcome instanceof MeshError) ??
+  new MeshError('Internal', 'an atomic batch failed');

@@ -13,15 +13,17 @@ export function registerPull(app: FastifyInstance, context: HttpContext): void {
     '/v1/subscriptions/:name/pull',
     { schema: pullSchema, bodyLimit: SERVER_LIMITS.managementBytesMax },
     guarded(context, 'pull', async (request, reply, session) => {
-      const query = new Query(request.query, ['max', 'waitMs', 'consumer']);
+      const query = new Query(request.query, ['max', 'maxBytes', 'waitMs', 'consumer']);
       const max = query.integer('max', 1, 1000, 100);
+      const bytesMax = pullBytesMax(context);
+      const maxBytes = query.integer('maxBytes', 1, bytesMax, bytesMax);
       const waitMs = query.integer('waitMs', 0, 30_000, 0);
       const name = pathParameter(request, 'name');
       const consumer = query.text('consumer') ?? `pull-${session.principal.name}`;
       const held = await consumerOf(context, session, name, consumer);
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      send(reply, await held.pull(max, waitMs, gone.signal));
+      send(reply, await held.pull({ max, maxBytes }, waitMs, gone.signal));
     }),
   );
 }
@@ -37,6 +39,10 @@ function send(reply: FastifyReply, { deliveries, gaps, refused }: Pulled): void 
 
 const COMMA = Buffer.from(',');
 
+/** Bytes that may wait for a pull; one event always may. */
+const pullBytesMax = ({ options, port }: HttpContext): number =>
+  Math.max(options.streamBytesMax, port.eventBytesMax);
+
 async function consumerOf(
   context: HttpContext,
   session: Session,
@@ -51,7 +57,7 @@ async function consumerOf(
   const made = new PullConsumer(
     session.principal,
     {
-      bytesMax: Math.max(options.streamBytesMax, port.eventBytesMax),
+      bytesMax: pullBytesMax(context),
       messagesMax: options.pullMessagesMax,
     },
     () => {

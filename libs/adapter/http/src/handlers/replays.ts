@@ -4,7 +4,7 @@ import { replaySchemas as schemas } from '../openapi-replay.ts';
 import { Query } from '../query.ts';
 import { readPreview } from '../replay-query.ts';
 
-/** What a replay would deliver, and the lanes that are open at this emesher. */
+/** What a replay would deliver, and the lanes that are open at this site. */
 export function registerReplays(app: FastifyInstance, context: HttpContext): void {
   const { replays } = context.port;
   app.get(

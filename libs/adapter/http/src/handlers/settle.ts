@@ -27,7 +27,9 @@ export function registerSettle(app: FastifyInstance, context: HttpContext): void
       const name = pathParameter(request, 'name');
       const body = jsonBody(request);
       const unknownField = Object.keys(body).find((field) => !FIELDS.includes(field));
-      if (unknownField !== undefined) throw invalid(unknownField, 'is not a field of a settle');
+      if (unknownField !== undefined) {
+        throw invalid(unknownField, `is not a field of a settle; known are ${FIELDS.join(', ')}`);
+      }
       const ids = readIds(body['ids']);
       const outcome = readOutcome(body);
       const cumulative = body['cumulative'] === true;

@@ -12,7 +12,7 @@ import { SseStream } from '../sse-stream.ts';
 import { parseToken, type ResumeMemory, type SseToken } from '../sse-token.ts';
 import { filtersOf } from '../subscription-json.ts';
 
-const STREAM_PARAMETERS = ['credit', 'consumer', 'envelope', 'convergeMs'];
+const STREAM_PARAMETERS = ['credit', 'creditBytes', 'consumer', 'envelope', 'convergeMs'];
 
 /** The two SSE routes: a named subscription, and an ephemeral one spelled in the query. */
 export function registerStreams(
@@ -73,7 +73,7 @@ function ephemeral(query: Query, last: SseToken | undefined): SubscriptionInput 
   const topicFilters = query.texts('topic');
   if (topicFilters.length === 0) throw invalid('topic', 'is missing; give at least one filter');
   const filters = query.texts('filter').flatMap((text) => {
-    const value = parseStrictJson(Buffer.from(text));
+    const value = filterJson(text);
     return filtersOf(Array.isArray(value) ? value : [value], 'filter');
   });
   const resumed = last !== undefined && last.position > 0;
@@ -88,6 +88,14 @@ function ephemeral(query: Query, last: SseToken | undefined): SubscriptionInput 
     deliveryClass: query.choice('delivery', ['durable', 'direct'], 'durable'),
     ephemeral: true,
   };
+}
+
+function filterJson(text: string): unknown {
+  try {
+    return parseStrictJson(Buffer.from(text));
+  } catch (error) {
+    throw invalid('filter', `is not JSON: ${MeshError.from(error).message}`);
+  }
 }
 
 interface StreamSpec {
@@ -109,11 +117,12 @@ async function stream(
   const { options, port, consumers, metrics } = context;
   const { query, ack } = spec;
   checkAccept(request.headers.accept);
+  const bytesMax = Math.max(options.streamBytesMax, port.eventBytesMax);
   const made = new SseStream(reply.raw, session, {
     ack,
     envelope: query.boolean('envelope'),
     creditEvents: query.integer('credit', 1, 4096, options.streamCredit),
-    creditBytes: Math.max(options.streamBytesMax, port.eventBytesMax),
+    creditBytes: query.integer('creditBytes', 1, bytesMax, bytesMax),
     stallMaxMs: options.stallMax,
     received: spec.received ?? new Set(),
   });
