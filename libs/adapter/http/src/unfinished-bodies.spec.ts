@@ -34,8 +34,19 @@ const held = async () => {
   return metrics.value('eventmesh_http_unfinished_bytes');
 };
 
+/** A small piece, as the first one of a body may be, counts a little more than it has. */
+async function holds(bytes: number): Promise<void> {
+  const found = await held();
+  expect(found).toBeGreaterThanOrEqual(bytes);
+  expect(found).toBeLessThanOrEqual(bytes + 1024);
+}
+
 /** A request of somebody unknown that sends so much of a batch, and then nothing. */
-function begin(bytes: number, framing: 'length' | 'chunks', what = 'POST /v1/topics/orders') {
+function begin(
+  bytes: number,
+  framing: 'length' | 'chunks' | 'pieces',
+  what = 'POST /v1/topics/orders',
+) {
   const [host, port] = address.split(':');
   const socket = connect(Number(port), host);
   sockets.push(socket);
@@ -56,9 +67,9 @@ describe('bodies that have come in part', () => {
     'are refused beyond the budget of the server, the largest first (%s)',
     async (framing) => {
       const large = begin(5 * MIB, framing);
-      await eventually(async () => expect(await held()).toBe(5 * MIB));
+      await eventually(() => holds(5 * MIB));
       const small = begin(2 * MIB, framing);
-      await eventually(async () => expect(await held()).toBe(7 * MIB));
+      await eventually(() => holds(7 * MIB));
       begin(3 * MIB, framing);
       const answer = await large.ended;
       expect(answer).toMatch(/^HTTP\/1\.1 429 /);
@@ -70,7 +81,7 @@ describe('bodies that have come in part', () => {
         limit: `${8 * MIB} bytes`,
         reason: 'UNFINISHED_MESSAGES',
       });
-      await eventually(async () => expect(await held()).toBe(5 * MIB));
+      await eventually(() => holds(5 * MIB));
       expect(small.socket.readyState).toBe('open');
       expect(await metrics.value('eventmesh_http_unfinished_refused_total')).toBe(1);
     },
@@ -84,9 +95,15 @@ describe('bodies that have come in part', () => {
     const refused = await call(address, { path, body: tooLong }).catch(() => undefined);
     expect(refused?.status ?? 413).toBe(413);
     const { socket } = begin(3 * MIB, 'length');
-    await eventually(async () => expect(await held()).toBe(3 * MIB));
+    await eventually(() => holds(3 * MIB));
     socket.destroy();
     await eventually(async () => expect(await held()).toBe(0));
+  });
+
+  it('are counted by what their pieces take, however small these are', async () => {
+    const { socket } = begin(0, 'pieces');
+    socket.write('1\r\nx\r\n'.repeat(10_000));
+    await eventually(async () => expect(await held()).toBe(10_000 * 256));
   });
 
   it('are not counted where nobody reads them, however long the answer takes', async () => {
@@ -102,7 +119,7 @@ describe('bodies that have come in part', () => {
     const unread = (['length', 'chunks'] as const).map((framing) => begin(7 * MIB, framing, LIST));
     await eventually(() => expect(asked).toBeGreaterThan(0));
     begin(7 * MIB, 'chunks');
-    await eventually(async () => expect(await held()).toBe(7 * MIB));
+    await eventually(() => holds(7 * MIB));
     expect(await metrics.value('eventmesh_http_unfinished_refused_total')).toBe(0);
     know(undefined);
     for (const { socket } of unread) {

@@ -4,6 +4,9 @@ import type { MessageBudget } from '@eventmesh/telemetry';
 /** Nobody reads what comes with these: it waits in the socket, and is never kept. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
+/** What a piece takes at least, however little is in it. */
+const PIECE_BYTES_MIN = 256;
+
 /**
  * Counts what comes of bodies until they are whole. A request that is refused for it is answered as
  * when its body broke off; the rest is not read, and the connection ends with the answer.
@@ -19,7 +22,7 @@ export function boundUnfinishedBodies(app: FastifyInstance, budget: MessageBudge
         payload.emit('error', error);
       });
       payload.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
+        bytes += Math.max(chunk.length, PIECE_BYTES_MIN);
         // What comes after the answer is kept by nobody.
         hold(reply.sent ? 0 : bytes);
       });

@@ -1,15 +1,14 @@
-import type { Msg } from '@nats-io/nats-core';
-import { MeshError, tooLarge, unavailable } from '@eventmesh/errors';
+import { MeshError, tooLarge } from '@eventmesh/errors';
 import type {
   AppendBatch,
   AppendReceipt,
   AppendRecord,
   DurabilityClass,
   LogSpec,
-  SessionState,
 } from '@eventmesh/store-api';
+import { checkAck } from './ack.ts';
 import { Again } from './again.ts';
-import { API_ERROR, fromJetStream } from './api-error.ts';
+import { fromJetStream } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { encodeGroup, messageBytes } from './encode-group.ts';
 import {
@@ -20,12 +19,10 @@ import {
   type Work,
   type WriterState,
 } from './group.ts';
+import { KeptState, type KeptStateParts } from './kept-state.ts';
 import type { Marks, Place } from './marks.ts';
 import { MESSAGE_GROWTH_MAX } from './message-encoder.ts';
 import type { Pending } from './pending.ts';
-import { ProducerBook, type ProducerMark } from './producer-book.ts';
-import type { StateBucket } from './state.ts';
-import { readTail } from './tail.ts';
 
 /**
  * A second batch is sent before the first is answered only when it is this big: small ones gain
@@ -34,7 +31,6 @@ import { readTail } from './tail.ts';
 const SECOND_GROUP_MESSAGES = 250;
 /** Header lines of an atomic batch, and its mark, that are added to a message. */
 const BATCH_HEADER_BYTES = 256;
-const SNAPSHOT_MS = 5000;
 
 /** What one partition may have under way at the server. */
 export interface InFlightLimits {
@@ -46,6 +42,14 @@ export interface InFlightLimits {
   readonly singlesInFlightMax: number;
 }
 
+export interface PartitionWriterOptions extends KeptStateParts {
+  readonly base: string;
+  readonly spec: LogSpec;
+  readonly durability: () => DurabilityClass;
+  readonly limits: InFlightLimits;
+  readonly pending: Pending;
+}
+
 /**
  * The one writer of a partition: group commit by atomic batch, each fenced by the expected last
  * sequence on its first message, so that another writer makes ours fail and never mixes with it.
@@ -54,7 +58,7 @@ export interface InFlightLimits {
 export class PartitionWriter {
   spec: LogSpec;
   readonly #connection: Connection;
-  readonly #state: StateBucket;
+  readonly #kept: KeptState;
   readonly #marks: Marks;
   readonly #place: Place;
   readonly #base: string;
@@ -71,26 +75,14 @@ export class PartitionWriter {
   #loading = false;
   #reading: Promise<WriterState> | undefined;
   #idle: (() => void)[] = [];
-  #snapshotMs = 0;
-  #saving: Promise<void> = Promise.resolve();
   #batches = 0;
   readonly #batchPrefix = crypto.randomUUID().slice(0, 13);
 
-  constructor(options: {
-    readonly connection: Connection;
-    readonly state: StateBucket;
-    readonly marks: Marks;
-    readonly place: Place;
-    readonly base: string;
-    readonly spec: LogSpec;
-    readonly durability: () => DurabilityClass;
-    readonly limits: InFlightLimits;
-    readonly pending: Pending;
-  }) {
+  constructor(options: PartitionWriterOptions) {
     this.spec = options.spec;
     this.#connection = options.connection;
     this.#again = new Again(options.connection);
-    this.#state = options.state;
+    this.#kept = new KeptState(options);
     this.#marks = options.marks;
     this.#place = options.place;
     this.#base = options.base;
@@ -128,7 +120,7 @@ export class PartitionWriter {
   async saveProducers(): Promise<void> {
     await this.settled();
     const loaded = this.#loaded ?? (await this.#load());
-    await this.#snapshot(loaded.producers);
+    await this.#kept.save(loaded.producers);
   }
 
   /** Resolves when nothing is queued or in flight. */
@@ -229,24 +221,13 @@ export class PartitionWriter {
 
   /** Once for all that wait for it: one that ends later would know less than what was sent since. */
   #load(): Promise<WriterState> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
+    this.#reading ??= this.#kept
+      .read(this.spec.duplicateWindow)
+      .then((state) => (this.#loaded = state))
+      .finally(() => {
+        this.#reading = undefined;
+      });
     return this.#reading;
-  }
-
-  async #read(): Promise<WriterState> {
-    const { log, partition } = this.#place;
-    const { upTo, sequences, sessions } = await this.#state.producers(log, partition);
-    await this.#marks.check(this.#place);
-    const tail = await readTail(this.#connection, this.#place, {
-      duplicateWindow: this.spec.duplicateWindow,
-      producersAfter: upTo,
-    });
-    for (const mark of tail.marks) overlay(mark, sequences, sessions);
-    const producers = new ProducerBook(tail.last, sequences, [...sessions]);
-    this.#loaded = { last: tail.last, window: tail.window, producers };
-    return this.#loaded;
   }
 
   #take(count: number, messages: number): Work[] {
@@ -281,7 +262,7 @@ export class PartitionWriter {
       loaded.producers.stored(acked, marks);
       this.#marks.note(this.#place, acked);
       // No record tells of an append that had duplicates only.
-      if (applied.some(({ carried }) => !carried)) await this.#snapshot(loaded.producers);
+      if (applied.some(({ carried }) => !carried)) await this.#kept.save(loaded.producers);
       const durability = this.#durability();
       for (const { work, positions, duplicates } of applied) {
         this.#pending.give(work.bytes);
@@ -296,10 +277,7 @@ export class PartitionWriter {
     }
     this.#inFlight--;
     if (single) this.#singles--;
-    if (this.#loaded === loaded && Date.now() - this.#snapshotMs > SNAPSHOT_MS) {
-      // A failed snapshot is made up for by the tail; the next one comes in some seconds.
-      this.#snapshot(loaded.producers).catch(() => undefined);
-    }
+    if (this.#loaded === loaded) this.#kept.saveAtTimes(loaded.producers);
     this.#pump();
   }
 
@@ -313,61 +291,5 @@ export class PartitionWriter {
     const batchId = `${this.#batchPrefix}-${++this.#batches}`;
     this.#connection.write(encodeGroup({ sending, base: this.#base, batchId, before, reply }));
     checkAck(await answer, last);
-  }
-
-  /** Puts down what is stored, one snapshot after the other. */
-  #snapshot(producers: ProducerBook): Promise<void> {
-    const save = async () => {
-      if (!producers.due) return;
-      this.#snapshotMs = Date.now();
-      const { snapshot, changed } = producers.takeSnapshot();
-      try {
-        const { log, partition } = this.#place;
-        await this.#state.saveProducers(log, partition, snapshot, changed);
-      } catch (error) {
-        producers.snapshotFailed(changed);
-        throw error;
-      }
-    };
-    // What became of the one before is told to whoever asked for it.
-    this.#saving = this.#saving.then(save, save);
-    return this.#saving;
-  }
-}
-
-/** Puts what a record carries over what was put down before; what is as new already stays. */
-function overlay(
-  mark: ProducerMark,
-  sequences: Map<string, number>,
-  sessions: Map<string, SessionState>,
-): void {
-  if (mark.kind === 'sequence') {
-    sequences.set(mark.id, Math.max(mark.last, sequences.get(mark.id) ?? 0));
-  } else if (mark.state.at > (sessions.get(mark.id)?.at ?? 0)) {
-    sessions.set(mark.id, mark.state);
-  }
-}
-
-interface Ack {
-  readonly seq?: number;
-  readonly error?: { readonly err_code?: number; readonly description?: string };
-}
-
-function checkAck(message: Msg, last: number): void {
-  const { seq, error } = message.json<Ack>();
-  if (error !== undefined) {
-    const { err_code: code = 0, description = '' } = error;
-    if (code === API_ERROR.wrongLastSequence || code === API_ERROR.wrongLastSequenceConstant) {
-      throw new MeshError(
-        'Aborted',
-        'another writer has appended to this partition; nothing was stored, try again',
-        { reason: 'WRITER_CONFLICT' },
-        error,
-      );
-    }
-    throw fromJetStream(Object.assign(new Error(description), { code }));
-  }
-  if (seq !== last) {
-    throw unavailable(`JetStream answered position ${seq} where ${last} was due`);
   }
 }
