@@ -14,7 +14,10 @@ import { grantsOf } from './service.ts';
 export interface AdminParts {
   readonly directory: Directory;
   readonly authenticator: Authenticator;
+  /** Of operators, in other tenants. */
   readonly changes: Changes;
+  /** Of a tenant's own administrators, who may not lock themselves out. */
+  readonly ownChanges: Changes;
   readonly clock: Clock;
   readonly member: string;
   /** The tenant whose administrators may look after other tenants too. */
@@ -36,69 +39,85 @@ export interface Task {
 export type Administration = <T>(
   ctx: CallContext,
   task: Task,
-  run: (tenant: string) => Promise<T>,
+  run: (tenant: string, changes: Changes) => Promise<T>,
 ) => Promise<T>;
 
 /** The wire side for administrators: each call authenticates, is decided and audited. */
 export function aclAdminService(parts: AdminParts): ServiceImpl<typeof AclAdminService> {
-  const { changes, directory } = parts;
+  const { directory } = parts;
   const task = administration(parts);
   return {
     putUser: ({ user, password }, ctx) =>
       task(
         ctx,
         { ...about(user), action: 'put-user', resource: `user:${user?.name}` },
-        async () => {
+        async (_, changes) => {
           await changes.putUser(required(user, 'user'), password);
           return {};
         },
       ),
 
     deleteUser: ({ tenant, name }, ctx) =>
-      task(ctx, { tenant, action: 'delete-user', resource: `user:${name}` }, async () => {
+      task(ctx, { tenant, action: 'delete-user', resource: `user:${name}` }, async (_, changes) => {
         await changes.deleteUser(tenant, name);
         return {};
       }),
 
     createApiKey: ({ tenant, name, roles, expiresMs }, ctx) =>
-      task(ctx, { tenant, action: 'create-api-key', resource: `key:${name}` }, async () => {
-        const created = { tenant, name, roles, expiresMs: Number(expiresMs) };
-        const { key, secret } = await changes.createApiKey(created);
-        return { key: keyMessage(key), secret };
-      }),
+      task(
+        ctx,
+        { tenant, action: 'create-api-key', resource: `key:${name}` },
+        async (_, changes) => {
+          const created = { tenant, name, roles, expiresMs: Number(expiresMs) };
+          const { key, secret } = await changes.createApiKey(created);
+          return { key: keyMessage(key), secret };
+        },
+      ),
 
     revokeApiKey: ({ tenant, id }, ctx) =>
-      task(ctx, { tenant, action: 'revoke-api-key', resource: id }, async () => {
+      task(ctx, { tenant, action: 'revoke-api-key', resource: id }, async (_, changes) => {
         await changes.revokeApiKey(tenant, id);
         return {};
       }),
 
     putPolicy: ({ policy }, ctx) =>
-      task(ctx, { ...about(policy), action: 'put-policy', resource: line(policy) }, async () => ({
-        revision: BigInt(await changes.putPolicy(policyRecord(policy))),
-      })),
+      task(
+        ctx,
+        { ...about(policy), action: 'put-policy', resource: line(policy) },
+        async (_, changes) => ({
+          revision: BigInt(await changes.putPolicy(policyRecord(policy))),
+        }),
+      ),
 
     deletePolicy: ({ policy }, ctx) =>
       task(
         ctx,
         { ...about(policy), action: 'delete-policy', resource: line(policy) },
-        async () => ({
+        async (_, changes) => ({
           revision: BigInt(await changes.deletePolicy(policyRecord(policy))),
         }),
       ),
 
     assignRole: ({ assignment }, ctx) => {
       const resource = `${assignment?.subject} has ${assignment?.role}`;
-      return task(ctx, { ...about(assignment), action: 'assign-role', resource }, async () => ({
-        revision: BigInt(await changes.assignRole(required(assignment, 'assignment'))),
-      }));
+      return task(
+        ctx,
+        { ...about(assignment), action: 'assign-role', resource },
+        async (_, changes) => ({
+          revision: BigInt(await changes.assignRole(required(assignment, 'assignment'))),
+        }),
+      );
     },
 
     revokeRole: ({ assignment }, ctx) => {
       const resource = `${assignment?.subject} has ${assignment?.role}`;
-      return task(ctx, { ...about(assignment), action: 'revoke-role', resource }, async () => ({
-        revision: BigInt(await changes.revokeRole(required(assignment, 'assignment'))),
-      }));
+      return task(
+        ctx,
+        { ...about(assignment), action: 'revoke-role', resource },
+        async (_, changes) => ({
+          revision: BigInt(await changes.revokeRole(required(assignment, 'assignment'))),
+        }),
+      );
     },
 
     ...adminLists(directory, task),
@@ -148,7 +167,8 @@ function administration(parts: AdminParts): Administration {
     try {
       const tenant = checkTenant(task.tenant, 'tenant');
       checkAdmin(parts, caller, tenant);
-      const result = await run(tenant);
+      const changes = caller.tenant === tenant ? parts.ownChanges : parts.changes;
+      const result = await run(tenant, changes);
       if (task.reads !== true) tell('done', '');
       return result;
     } catch (error) {

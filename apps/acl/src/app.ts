@@ -12,6 +12,7 @@ import { Changes } from './changes.ts';
 import { compileIssuers, type AclSettings } from './config.ts';
 import { putDemoUsers, type DemoUser } from './demo-users.ts';
 import { Directory } from './directory.ts';
+import { keepsAdministrator } from './last-administrator.ts';
 import { ACL_METRICS } from './metrics.ts';
 import { DirectoryPolicy } from './policy.ts';
 import { aclService } from './service.ts';
@@ -67,6 +68,8 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
     audit(refusal(kind, config.operatorTenant, member, clock)),
   );
   const changes = new Changes(directory, cost, clock);
+  const check = keepsAdministrator(directory, tokens);
+  const ownChanges = new Changes(directory, cost, clock, check);
   const policy = new DirectoryPolicy(directory);
   const stopping = new AbortController();
 
@@ -83,6 +86,7 @@ export function createAclApp(config: AclAppConfig, deps: AclDeps): AclApp {
         directory,
         authenticator,
         changes,
+        ownChanges,
         clock,
         audit,
         member,

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { KV_TRANSACTION_OPS_MAX, type Clock, type KvOperation } from '@eventmesh/kv-api';
 import type { Directory } from './directory.ts';
+import type { CheckChange } from './last-administrator.ts';
 import { checkName, checkPolicyFilter, checkSubject, checkTenant } from './names.ts';
 import { checkPassword, hashPassword, type ScryptCost } from './password.ts';
 import {
@@ -26,11 +27,19 @@ export class Changes {
   readonly #directory: Directory;
   readonly #cost: ScryptCost;
   readonly #clock: Clock;
+  readonly #check: CheckChange;
 
-  constructor(directory: Directory, cost: ScryptCost, clock: Clock) {
+  /** @param check Looks at each change of rights before it is made. Default: all are made. */
+  constructor(
+    directory: Directory,
+    cost: ScryptCost,
+    clock: Clock,
+    check: CheckChange = () => undefined,
+  ) {
     this.#directory = directory;
     this.#cost = cost;
     this.#clock = clock;
+    this.#check = check;
   }
 
   /** An empty password keeps the present one; a new user needs one. */
@@ -45,7 +54,7 @@ export class Changes {
       password === ''
         ? undefined
         : await hashPassword(checkPassword(password, 'password'), this.#cost);
-    return this.#directory.commit(() => {
+    return this.#commit(tenant, () => {
       const hash = passwordHash ?? this.#directory.user(tenant, name)?.value.passwordHash;
       if (hash === undefined) throw invalid('password', 'is needed for a new user');
       const { disabled } = user;
@@ -59,7 +68,7 @@ export class Changes {
     const user = this.#directory.user(tenant, checkName(name, 'name'))?.value;
     if (user === undefined) throw notFound('name', `there is no user "${name}"`);
     // The user first, so that logging in ends at once however much there is to clear up.
-    let version = await this.#directory.commit(() =>
+    let version = await this.#commit(tenant, () =>
       this.#directory.user(tenant, name) === undefined ? [] : [deleteRecord(user)],
     );
     const leftovers = () => this.#ofSubject(tenant, `user:${name}`);
@@ -117,7 +126,7 @@ export class Changes {
 
   revokeApiKey(givenTenant: string, id: string): Promise<number> {
     const tenant = checkTenant(givenTenant, 'tenant');
-    return this.#directory.commit(() => {
+    return this.#commit(tenant, () => {
       const key = this.#directory.key(id);
       // Another tenant's key is as unknown as none.
       if (key?.tenant !== tenant) throw notFound('id', 'there is no such API key');
@@ -127,14 +136,14 @@ export class Changes {
 
   putPolicy(policy: Omit<PolicyRecord, 'type'>): Promise<number> {
     const record = checkedPolicy(policy, 'policy');
-    return this.#directory.commit(() =>
+    return this.#commit(record.tenant, () =>
       this.#directory.has(recordKey(record)) ? [] : [putRecord(record)],
     );
   }
 
   deletePolicy(policy: Omit<PolicyRecord, 'type'>): Promise<number> {
     const record = checkedPolicy(policy, 'policy');
-    return this.#directory.commit(() => {
+    return this.#commit(record.tenant, () => {
       if (!this.#directory.has(recordKey(record))) {
         throw notFound('policy', 'there is no such policy; give all of its parts');
       }
@@ -144,7 +153,7 @@ export class Changes {
 
   assignRole(assignment: Omit<AssignmentRecord, 'type'>): Promise<number> {
     const record = checkedAssignment(assignment, 'assignment');
-    return this.#directory.commit(() => {
+    return this.#commit(record.tenant, () => {
       if (this.#directory.has(recordKey(record))) return [];
       checkGraph([...this.#directory.tenant(record.tenant).assignments, record]);
       return [putRecord(record)];
@@ -153,11 +162,19 @@ export class Changes {
 
   revokeRole(assignment: Omit<AssignmentRecord, 'type'>): Promise<number> {
     const record = checkedAssignment(assignment, 'assignment');
-    return this.#directory.commit(() => {
+    return this.#commit(record.tenant, () => {
       if (!this.#directory.has(recordKey(record))) {
         throw notFound('assignment', `${record.subject} does not have the role "${record.role}"`);
       }
       return [deleteRecord(record)];
+    });
+  }
+
+  #commit(tenant: string, plan: () => readonly KvOperation[]): Promise<number> {
+    return this.#directory.commit(() => {
+      const operations = plan();
+      this.#check(tenant, operations);
+      return operations;
     });
   }
 }

@@ -286,6 +286,59 @@ describe('administration', () => {
   });
 });
 
+describe('the last administrator of a tenant', () => {
+  const refused = { code: 'FailedPrecondition', details: { reason: 'LAST_ADMINISTRATOR' } };
+  const adminPolicy = { subject: 'role:admin', action: Action.ADMIN, topicFilter: '#' };
+
+  it('cannot take its own rights away, in whatever way, until there is another one', async () => {
+    const acl = await start();
+    const { asAdmin } = acl;
+    const ways = [
+      () => asAdmin.putUser({ user: { name: 'admin', roles: ['x'] } }),
+      () => asAdmin.putUser({ user: { name: 'admin', roles: ['admin'], disabled: true } }),
+      () => asAdmin.deletePolicy({ policy: adminPolicy }),
+      () => asAdmin.putPolicy({ policy: { ...adminPolicy, topicFilter: 'acl', deny: true } }),
+      () => asAdmin.deleteUser({ name: 'admin' }),
+    ];
+    for (const way of ways) await expect(way()).rejects.toMatchObject(refused);
+    // Nothing of it was done.
+    expect((await asAdmin.listUsers({})).users).toHaveLength(3);
+    // Who cannot log in is none.
+    const second = { name: 'ann', roles: ['admin'], disabled: true };
+    await asAdmin.putUser({ user: second, password: 'anns-password' });
+    await expect(asAdmin.deleteUser({ name: 'admin' })).rejects.toMatchObject(refused);
+    await asAdmin.putUser({ user: { ...second, disabled: false } });
+    await asAdmin.deleteUser({ name: 'admin' });
+    const ann = acl.admin(basic('ann', 'anns-password'));
+    await expect(ann.deleteUser({ name: 'ann' })).rejects.toMatchObject(refused);
+  });
+
+  it('may be a key that does not expire, and then keeps it', async () => {
+    const { asAdmin, admin } = await start();
+    const expiresMs = BigInt(Date.now() + 1e12);
+    await asAdmin.createApiKey({ name: 'short', roles: ['admin'], expiresMs });
+    await expect(asAdmin.deleteUser({ name: 'admin' })).rejects.toMatchObject(refused);
+    const { key, secret } = await asAdmin.createApiKey({ name: 'ops', roles: ['ops'] });
+    const assignment = { subject: 'role:ops', role: 'admin' };
+    await asAdmin.assignRole({ assignment });
+    await asAdmin.deleteUser({ name: 'admin' });
+    const byKey = admin(`Bearer ${secret}`);
+    await expect(byKey.revokeApiKey({ id: key?.id ?? '' })).rejects.toMatchObject(refused);
+    await expect(byKey.revokeRole({ assignment })).rejects.toMatchObject(refused);
+    await byKey.deleteUser({ name: 'publisher' });
+  });
+
+  it('of another tenant can be removed by operators, who can make one again', async () => {
+    const { asAdmin } = await start();
+    const tenant = 'acme';
+    const user = { tenant, name: 'ada', roles: ['admin'] };
+    await asAdmin.putUser({ user, password: 'adas-password' });
+    await asAdmin.putPolicy({ policy: { ...adminPolicy, tenant } });
+    await asAdmin.deleteUser({ tenant, name: 'ada' });
+    expect((await asAdmin.listUsers({ tenant })).users).toEqual([]);
+  });
+});
+
 describe('Check and EffectiveGrants', () => {
   it('decide by the roles the principal has now', async () => {
     const acl = await start();

@@ -1,7 +1,7 @@
 import type { MeshPort, Session } from '@eventmesh/adapter-api';
 import type { AuditSink } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
-import { callerOf } from './session.ts';
+import { auditPrincipal, callerOf } from './session.ts';
 
 type Called = (session: Session, ...rest: unknown[]) => unknown;
 
@@ -13,9 +13,9 @@ export function auditRefusals(port: MeshPort, audit: AuditSink): MeshPort {
   const note = (session: Session, thrown: unknown): never => {
     const error = MeshError.from(thrown);
     if (error.code === 'PermissionDenied' || error.reason === 'QUOTA') {
-      const { tenant, name } = callerOf(session).principal;
+      const { principal: by } = callerOf(session);
       const { action = '', resource = '' } = error.details.facts ?? {};
-      const entry = { tenant, principal: name, action, resource };
+      const entry = { tenant: by.tenant, principal: auditPrincipal(by), action, resource };
       audit({ ...entry, outcome: 'refused', reason: error.message });
     }
     throw thrown;

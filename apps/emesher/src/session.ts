@@ -53,6 +53,13 @@ export function wirePrincipal({ grants }: CallerSession) {
   return { tenant, kind, name, roles };
 }
 
+/**
+ * A principal as the audit has it, and acl and governance write it: `TENANT/KIND:NAME`, where the
+ * kind is the one of policies, so that a user and an API key of one name are two.
+ */
+export const auditPrincipal = ({ tenant, kind, name }: Principal): string =>
+  `${tenant}/${kind === 'api-key' ? 'key' : kind}:${name}`;
+
 /** Refuses what the caller has no right to do, naming what would be needed. */
 export function denied(action: string, resource: string): MeshError {
   return new MeshError('PermissionDenied', `no grant to ${action} "${resource}"`, {

@@ -116,7 +116,8 @@ describe('an entry of the catalogue', () => {
     expect(await make('quota-0')).toMatchObject({ code: 0 });
     await eventually(async () => {
       const entries = await workspace.json<object[]>('audit', 'list', ...admin);
-      const entry = { principal: 'subscriber', action: 'subscribe', resource: 'quota-1' };
+      const by = { principal: 'default/user:subscriber' };
+      const entry = { ...by, action: 'subscribe', resource: 'quota-1' };
       expect(entries).toContainEqual(expect.objectContaining({ ...entry, outcome: 'refused' }));
     });
     await subscriptions.deleteSubscription({ name: 'quota-0' });
@@ -184,7 +185,8 @@ describe('the audit', () => {
         ['publisher', 'subscribe', 'yours/#'],
         ['subscriber', 'publish', 'a/b'],
       ]) {
-        const entry = { principal, action, resource, outcome: 'refused' };
+        const by = `default/user:${principal}`;
+        const entry = { principal: by, action, resource, outcome: 'refused' };
         expect(entries).toContainEqual(expect.objectContaining(entry));
       }
     });

@@ -64,6 +64,7 @@ interface Answer {
   readonly status: number;
   readonly body: {
     readonly field?: string;
+    readonly reason?: string;
     readonly limit?: string;
     readonly settled?: number;
     readonly deliveries?: readonly {
@@ -344,6 +345,44 @@ describe('a start at a time that has not come', () => {
       );
       expect(code).not.toBe(0);
       expect(err).toContain('2999-01-01T00:00:00.000Z has not come');
+    },
+    TEST_MS,
+  );
+});
+
+describe('what the direct class cannot do', () => {
+  it(
+    'is refused wherever it is asked for, with the way out, and nothing is made',
+    async () => {
+      const spec = { name: 'swift', topicFilters: ['swift'], deliveryClass: 'direct' as const };
+      const asked = [
+        ['start', 'start', { start: { kind: 'earliest' as const } }],
+        ['ordered', 'ordered', { ordered: true }],
+        ['retry.attemptsMax', 'retry.attempts_max', { retry: { attemptsMax: 3 } }],
+      ] as const;
+      for (const [field, overGrpc, more] of asked) {
+        const made = await http('POST', '/v1/subscriptions', { ...spec, ...more });
+        expect(made).toMatchObject({ status: 400, body: { field, reason: 'DIRECT_CLASS' } });
+        const stream = site.client('subscriber').subscribe({ subscription: { ...spec, ...more } });
+        await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+          code: 'InvalidArgument',
+          message: expect.stringContaining('or make the subscription durable'),
+          details: { field: overGrpc, reason: 'DIRECT_CLASS' },
+        });
+      }
+      expect((await http('GET', '/v1/subscriptions/swift')).status).toBe(404);
+      const { code, err } = await workspace.run(
+        ...['subscriptions', 'create', 'swift', 'swift', '--direct', '--no-dead-letter'],
+        ...site.flags('admin'),
+      );
+      expect(code).not.toBe(0);
+      expect(err).toContain('dead_letter: has no effect on the direct class');
+
+      expect((await http('POST', '/v1/subscriptions', spec)).status).toBe(201);
+      const update = (more: object) =>
+        http('PUT', '/v1/subscriptions/swift', { topicFilters: ['swift/#'], ...more });
+      expect(await update({ ordered: true })).toMatchObject({ body: { field: 'ordered' } });
+      expect((await update({})).status).toBe(200);
     },
     TEST_MS,
   );

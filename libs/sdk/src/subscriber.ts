@@ -12,6 +12,7 @@ import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
 import { startToProto, subscriptionInputToProto } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { SubscribeRequestSchema } from '@eventmesh/proto-gen/subscriber';
+import { CreditRenewal, creditToProto } from './credit.ts';
 
 export interface SubscribeOptions {
   /** A durable subscription by name, or a spec that is made when missing. */
@@ -19,6 +20,12 @@ export interface SubscribeOptions {
   readonly consumer?: string;
   /** Events that may be unsettled here. Default 512. */
   readonly credit?: number;
+  /**
+   * Bytes of events that may be unsettled here, from 1 to 1 TiB: at most so many, plus the one event
+   * that uses up the rest, so that an event larger than it still comes. Default: bounded by `credit`
+   * alone.
+   */
+  readonly creditBytes?: number;
   /** Wait for every reachable site to know of the interest, at most this long. Default 0. */
   readonly convergeMs?: number;
   /** A replay lane instead of the live deliveries; the subscription is then given by name. */
@@ -96,19 +103,23 @@ export class Subscriber implements AsyncIterable<Delivery> {
   readonly #client: Client<typeof SubscriberService>;
   readonly #options: SubscribeOptions;
   readonly #requests = new AsyncQueue<Request>();
-  readonly #credit: number;
+  readonly #credit: CreditRenewal;
   #accepted: bigint[] = [];
-  #settledSinceCredit = 0;
   #scheduled = false;
   #opened: (opened: Opened) => void = () => undefined;
   #failed: (error: MeshError) => void = () => undefined;
   /** Resolves when the subscription is attached, with what the mesh made of it. */
   readonly opened: Promise<Opened>;
 
+  /** @throws MeshError InvalidArgument for a bound in bytes that is none. */
   constructor(client: Client<typeof SubscriberService>, options: SubscribeOptions) {
     this.#client = client;
     this.#options = options;
-    this.#credit = options.credit ?? 512;
+    const { credit = 512, creditBytes } = options;
+    this.#credit = new CreditRenewal({
+      events: credit,
+      ...(creditBytes === undefined ? {} : { bytes: creditBytes }),
+    });
     this.opened = new Promise((resolve, reject) => {
       this.#opened = resolve;
       this.#failed = reject;
@@ -183,12 +194,13 @@ export class Subscriber implements AsyncIterable<Delivery> {
           : { case: 'spec' as const, value: subscriptionInputToProto(subscription) },
       consumer,
       convergeMs: BigInt(convergeMs),
-      credit: { events: this.#credit },
+      credit: creditToProto(this.#credit.first),
       ...(replay === undefined ? {} : { replay: replayToProto(replay) }),
     };
   }
 
   #delivery(wire: WireDelivery): Delivery {
+    this.#credit.took(wire.id, wire.event.length);
     const settle = (outcome: Settle_Outcome, delayMs = 0, reason = '') => {
       this.#requests.push({
         message: {
@@ -196,7 +208,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
           value: { ids: [wire.id], outcome, delayMs: BigInt(delayMs), reason },
         },
       });
-      if (outcome !== Settle_Outcome.RENEW) this.#replenish(1);
+      if (outcome !== Settle_Outcome.RENEW) this.#replenish([wire.id]);
     };
     return {
       id: wire.id,
@@ -234,16 +246,12 @@ export class Subscriber implements AsyncIterable<Delivery> {
     this.#requests.push({
       message: { case: 'settle', value: { ids, outcome: Settle_Outcome.ACCEPT } },
     });
-    this.#replenish(ids.length);
+    this.#replenish(ids);
   }
 
-  /** Credit follows settling, in steps of a quarter, so that credit messages stay few. */
-  #replenish(settled: number): void {
-    this.#settledSinceCredit += settled;
-    if (this.#settledSinceCredit * 4 < this.#credit) return;
-    this.#requests.push({
-      message: { case: 'credit', value: { events: this.#settledSinceCredit } },
-    });
-    this.#settledSinceCredit = 0;
+  #replenish(settled: readonly bigint[]): void {
+    const more = this.#credit.settled(settled);
+    if (more === undefined) return;
+    this.#requests.push({ message: { case: 'credit', value: creditToProto(more) } });
   }
 }

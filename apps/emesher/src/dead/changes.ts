@@ -14,7 +14,7 @@ import type { LiveMetrics } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
 import type { emesherMetrics } from '../metrics.ts';
 import type { DeadTimers } from '../schedule/dead-timers.ts';
-import type { CallerSession } from '../session.ts';
+import { auditPrincipal, type CallerSession } from '../session.ts';
 import { batches, readOf, readToken, writeToken, type BatchLimits } from './batches.ts';
 import type { DeadLog } from './dead-log.ts';
 import { recordBefore, type StoredLetter } from './letter.ts';
@@ -205,14 +205,14 @@ export class DeadChanges {
     { subscription, cause, ids }: DeadLetterSelection,
     done: number,
   ): void {
-    const { tenant, name } = caller.principal;
+    const { principal } = caller;
     const parts = [
       ...(cause === undefined ? [] : [`cause "${cause}"`]),
       ...(ids === undefined ? [] : [`${ids.length} ids`]),
     ];
     this.#deps.policies.audit({
-      tenant,
-      principal: name,
+      tenant: principal.tenant,
+      principal: auditPrincipal(principal),
       action: `${verb}-dead-letters`,
       resource: subscription ?? '#',
       outcome: 'done',

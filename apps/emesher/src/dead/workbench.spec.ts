@@ -158,7 +158,12 @@ describe('redriving', () => {
     expect(new EventView(stored[0]?.event ?? Buffer.of()).text('meshredrives')).toBe('1');
     expect(await ids()).toEqual([2, 4]);
     expect(site.audited).toMatchObject([
-      { action: 'redrive-dead-letters', resource: 'billing', principal: 'admin', outcome: 'done' },
+      {
+        action: 'redrive-dead-letters',
+        resource: 'billing',
+        principal: `${TENANT}/user:admin`,
+        outcome: 'done',
+      },
     ]);
     const label = { tenant: TENANT };
     expect(await site.metrics.value('eventmesh_dead_letters_redriven_total', label)).toBe(2);

@@ -4,6 +4,7 @@ import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../control/directory.ts';
 import type { Logs } from '../logs.ts';
 import { isMoved } from './hold.ts';
+import { checkDirectSpec } from './direct-spec.ts';
 import { startFloors, writeFloors } from './own-cursors.ts';
 import { ownershipName } from './runners.ts';
 import { checkStartTime } from './start-position.ts';
@@ -27,6 +28,7 @@ export async function makeSubscription(
 ): Promise<{ readonly subscription: Subscription; readonly interestVersion: bigint }> {
   const { directory } = deps;
   checkStartTime(subscription.start, subscription.createdMs);
+  checkDirectSpec(subscription);
   // A broadcast is consumed through its parts, and has no progress of its own.
   const { deliveryClass, mode, ephemeral, tenant, name } = subscription;
   const progresses = deliveryClass === 'durable' && mode !== 'broadcast' && !ephemeral;

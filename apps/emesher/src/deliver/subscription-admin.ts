@@ -20,6 +20,7 @@ import type { SiteBooks } from '../peer/site-books.ts';
 import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
+import { checkDirectSpec } from './direct-spec.ts';
 import { makeSubscription } from './make-subscription.ts';
 import { checkStartTime } from './start-position.ts';
 import { specDifferences } from './same-spec.ts';
@@ -85,6 +86,7 @@ export class SubscriptionAdmin implements SubscriptionsPort {
       throw invalid(field, `is "${there[field]}" for good; make a subscription of another name`);
     }
     const spec = checkSubscription({ ...there, ...input, start: there.start });
+    checkDirectSpec(spec, there);
     checkGrants(caller, spec);
     return this.#putAll({ ...there, ...spec });
   }

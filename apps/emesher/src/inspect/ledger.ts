@@ -4,7 +4,7 @@ import type { Counters, Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
 import { emesherMetrics } from '../metrics.ts';
-import type { CallerSession } from '../session.ts';
+import { auditPrincipal, type CallerSession } from '../session.ts';
 import type { Refusals } from './refusals.ts';
 import type { ServedBy } from './served-by.ts';
 import { tellStuckKeys, type Ordered } from './stuck-keys.ts';
@@ -107,7 +107,7 @@ export class Ledger {
     if (error.code !== 'PermissionDenied') return;
     this.#policies.audit({
       tenant: principal.tenant,
-      principal: principal.name,
+      principal: auditPrincipal(principal),
       action: 'publish',
       resource: topic,
       outcome: 'refused',

@@ -7,7 +7,7 @@ import { DURABILITY_CLASSES, atLeast, type DurabilityClass } from '@eventmesh/st
 import { inboxClass } from '../request/inbox-address.ts';
 import { parseTraceparent } from '@eventmesh/telemetry';
 import { latePolicyToWire } from '../schedule/late.ts';
-import { denied, type CallerSession } from '../session.ts';
+import { auditPrincipal, denied, type CallerSession } from '../session.ts';
 import { dueTime, expiry, tellExpiry } from './times.ts';
 import type { ResolvedTopic, Resolver } from './resolve.ts';
 
@@ -97,7 +97,7 @@ function checkCatalogue(policy: TopicPolicy, event: EventView, item: PublishItem
 function checkSchema(deps: AdmitDeps, session: CallerSession, event: EventView): void {
   const { data } = event;
   if (data === undefined) return;
-  const { tenant, name } = session.principal;
+  const { tenant } = session.principal;
   const verdict = deps.policies.checkSchema(
     tenant,
     event.type,
@@ -110,7 +110,7 @@ function checkSchema(deps: AdmitDeps, session: CallerSession, event: EventView):
   }
   deps.policies.audit({
     tenant,
-    principal: name,
+    principal: auditPrincipal(session.principal),
     action: 'publish',
     resource: event.type,
     outcome: 'done',

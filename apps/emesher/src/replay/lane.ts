@@ -165,7 +165,10 @@ export class Lane implements LaneName {
     for (const { position, record } of part.found) {
       if (!this.#matches(new EventView(record.event))) filtered++;
       else {
-        this.#engine.offer(partition, position, expired ? { ...record, expiryMs: 0 } : record);
+        // Marked here, so that the consumer's credit in bytes counts what goes out.
+        const event = Buffer.concat([record.event, this.#mark]);
+        const expiryMs = expired ? 0 : record.expiryMs;
+        this.#engine.offer(partition, position, { ...record, event, expiryMs });
       }
     }
     this.#engine.advance(partition, part.upTo, filtered);
@@ -215,14 +218,7 @@ export class Lane implements LaneName {
     this.#granted -= length;
     this.#pace.take(length);
     this.#deps.onDelivered(this, deliveries);
-    this.#spec.sink.deliver(deliveries.map((delivery) => this.#toDelivery(delivery)));
-  }
-
-  #toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
-    const { record, partition, position, attempts } = entry;
-    const { topic, originSite, ingressTimeUs } = record;
-    const event = Buffer.concat([record.event, this.#mark]);
-    return { id, attempt: attempts, topic, event, partition, position, originSite, ingressTimeUs };
+    this.#spec.sink.deliver(deliveries.map(toDelivery));
   }
 
   #setTimer(): void {
@@ -249,6 +245,12 @@ export class Lane implements LaneName {
       dropped: dropped - told.dropped,
     });
   }
+}
+
+function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
+  const { record, partition, position, attempts } = entry;
+  const { topic, originSite, ingressTimeUs, event } = record;
+  return { id, attempt: attempts, topic, event, partition, position, originSite, ingressTimeUs };
 }
 
 /** How a lane delivers: as the subscription does, paused or not, and however old the events are. */

@@ -214,6 +214,20 @@ describe('a replay lane', () => {
     expect(consumer.positions(0)).toHaveLength(20);
   });
 
+  it('counts credit in bytes by what goes out, its mark included', async () => {
+    const [one, two] = (await run(replays())).deliveries;
+    const consumer = new Consumer();
+    consumer.take = () => undefined;
+    const asked = { subscription: 'work', replay: ALL, creditEvents: 8 };
+    const creditBytes = (one?.event.length ?? 0) + (two?.event.length ?? 0);
+    const lane = await replays().replays.open(caller(), { ...asked, creditBytes }, consumer);
+    await eventually(() => expect(consumer.deliveries.length).toBeGreaterThan(1));
+    expect(consumer.deliveries).toHaveLength(2);
+    lane.credit(0, 1);
+    await eventually(() => expect(consumer.deliveries).toHaveLength(3));
+    await lane.detach();
+  });
+
   it.each<[string, Partial<ReplayOptions>, number[], number[]]>([
     ['a position', { from: { kind: 'position', partition: 0, position: 36 } }, [36, 37], []],
     ['a time', { from: { kind: 'time', timeMs: 1_000_370 } }, [37], [37]],

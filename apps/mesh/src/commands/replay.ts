@@ -11,7 +11,7 @@ import {
 } from '@eventmesh/sdk';
 import { action, examples, whole, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, toJson, type Columns } from '../cli/output.ts';
-import { deliveryJson, deliveryText } from './sub.ts';
+import { CREDIT_BYTES_OPTION, deliveryJson, deliveryText } from './sub.ts';
 
 interface PartOptions {
   readonly from: string;
@@ -22,6 +22,7 @@ interface PartOptions {
 interface RunOptions extends PartOptions {
   readonly rate: number;
   readonly credit: number;
+  readonly creditBytes?: number;
 }
 
 /** A preview reads as much as its replay does. */
@@ -49,6 +50,7 @@ export function replayCommand(world: World): Command {
   part('run', 'deliver and print it; each event is accepted once it is printed')
     .option('--rate <n>', 'events a second at most', whole(0, 1_000_000), 0)
     .option('--credit <n>', 'events in flight', whole(1, 65_536), 256)
+    .option(...CREDIT_BYTES_OPTION)
     .action(action<RunOptions, [string]>(world, run));
   command
     .command('list [subscription]')
@@ -94,6 +96,7 @@ async function run(cli: Cli<RunOptions>, subscription: string): Promise<void> {
     subscription,
     replay: replayOf(options, options.rate),
     credit: options.credit,
+    ...(options.creditBytes === undefined ? {} : { creditBytes: options.creditBytes }),
     onGap: ({ partition, fromPosition, toPosition }) =>
       output.note(`gap: partition ${partition}, ${fromPosition} to ${toPosition} are gone\n`),
   });

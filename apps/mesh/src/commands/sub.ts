@@ -26,6 +26,13 @@ interface SubOptions extends SpecOptions {
   readonly converge: number;
 }
 
+export const CREDIT_BYTES_OPTION = [
+  '--credit-bytes <size>',
+  'bytes of events in flight, such as 1MiB, at most 1024GiB; an event that is larger still ' +
+    'comes; default: only --credit bounds',
+  sizeUpTo('1024GiB'),
+] as const;
+
 export function subCommand(world: World): Command {
   const command = new Command('sub')
     .summary('consume events')
@@ -48,12 +55,7 @@ export function subCommand(world: World): Command {
       durationUpTo('24d'),
     )
     .option('--credit <n>', 'events in flight', whole(1, 65_536), 256)
-    .option(
-      '--credit-bytes <size>',
-      'bytes of events in flight, such as 1MiB, at most 1024GiB; an event that is larger still ' +
-        'comes, alone; default: only --credit bounds',
-      sizeUpTo('1024GiB'),
-    )
+    .option(...CREDIT_BYTES_OPTION)
     .addOption(
       new Option('--converge <time>', 'wait for the other sites to know, at most')
         .argParser(durationMs)

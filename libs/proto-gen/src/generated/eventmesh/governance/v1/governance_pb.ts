@@ -600,6 +600,8 @@ export type AuditEntry = Message<"eventmesh.governance.v1.AuditEntry"> & {
   tenant: string;
 
   /**
+   * Who tried it, as `TENANT/KIND:NAME` with a kind of user, key, token or service.
+   *
    * @generated from field: string principal = 4;
    */
   principal: string;
