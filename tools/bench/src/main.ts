@@ -43,7 +43,7 @@ async function bench(names: readonly string[], options: Options): Promise<void> 
     }
   }
   if (!options.json && results.length > 0) process.stdout.write(`\n${resultTable(results)}\n`);
-  if (options.writeDocs) writeFigures(results);
+  if (options.writeDocs) await writeFigures(results);
 }
 
 await new Command('bench')

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
+import { format, resolveConfig } from 'prettier';
 import { FIGURES } from './figures.ts';
 import { RESULT_HEAD, resultCells } from './report.ts';
 import type { Result } from './run-figure.ts';
@@ -9,7 +10,7 @@ const BEGIN = '<!-- figures: written by `npm run bench -- --write-docs` -->';
 const END = '<!-- end of figures -->';
 
 /** Puts the figures into the page; rows of figures that were not run stay as they are. */
-export function writeFigures(results: readonly Result[]): void {
+export async function writeFigures(results: readonly Result[]): Promise<void> {
   const page = readFileSync(PAGE, 'utf8');
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`${PAGE.pathname} has lost its marks`);
@@ -20,7 +21,9 @@ export function writeFigures(results: readonly Result[]): void {
   const ordered = FIGURES.flatMap(({ name }) => rows.get(name) ?? []);
   const head = [...RESULT_HEAD, 'measured'];
   const table = [tableRow(head), tableRow(head.map(() => '---')), ...ordered].join('\n');
-  writeFileSync(PAGE, `${page.slice(0, begin)}${BEGIN}\n\n${table}\n\n${page.slice(end)}`);
+  const whole = `${page.slice(0, begin)}${BEGIN}\n\n${table}\n\n${page.slice(end)}`;
+  const style = await resolveConfig(PAGE.pathname);
+  writeFileSync(PAGE, await format(whole, { ...style, parser: 'markdown' }));
 }
 
 /** Date, versions and machine of a row. */
