@@ -7,6 +7,8 @@ import { RECOVERY_MS } from './judge.ts';
 
 const SITE = 'east';
 const USER = 'admin';
+/** As the audit has it. */
+const AUDITED = `default/user:${USER}`;
 const REFUSED = { code: 'ResourceExhausted', details: { reason: 'QUOTA' } };
 
 /** A user with as many subscriptions as it may have, whose further ones are refused and audited. */
@@ -28,7 +30,10 @@ export class LimitedUser {
       principal: USER,
       subscriptionsMax: BigInt(subscriptionsMax),
     };
-    await this.#governance((client) => client.putQuota({ quota }));
+    // Governance may still be about to dial an acl that was away.
+    await eventually(() => this.#governance((client) => client.putQuota({ quota })), {
+      timeoutMs: RECOVERY_MS,
+    });
     for (let n = 0; n < subscriptionsMax; n++) await this.#create();
     await eventually(
       async () => {
@@ -71,7 +76,7 @@ export class LimitedUser {
         const entries = await this.#audit();
         const told = entries.filter(
           ({ principal, action, outcome }) =>
-            principal === USER && action === 'subscribe' && outcome === 'refused',
+            principal === AUDITED && action === 'subscribe' && outcome === 'refused',
         );
         expect(told.map(({ resource }) => resource).sort()).toEqual([...this.#refused].sort());
         expect(told.filter(({ count }) => count !== 1n)).toEqual([]);
