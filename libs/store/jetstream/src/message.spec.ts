@@ -3,8 +3,8 @@ import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import fc from 'fast-check';
 import { encodeGroup } from './encode-group.ts';
 import { decodeHeaders, joinRecord, markLine } from './message.ts';
-import { subjectToTopic, topicToSubject } from './subjects.ts';
 import { commands } from './test/commands.ts';
+import { subjectOf, topicOf } from './test/topic-subject.ts';
 
 const HEAD = {
   tenant: 'default',
@@ -140,8 +140,8 @@ describe('a message', () => {
           encodeEvent({ id: '1', source: '/s', type: 't' }),
         );
         const { subject } = message(bytes, '');
-        expect(subject).toBe(`default.${topicToSubject(topic)}`);
-        expect(subjectToTopic(subject?.slice('default.'.length) ?? '')).toBe(topic);
+        expect(subject).toBe(`default.${subjectOf(topic)}`);
+        expect(topicOf(subject?.slice('default.'.length) ?? '')).toBe(topic);
       }),
     );
   });

@@ -1,7 +1,7 @@
 import { filterCovers, filtersIntersect } from '@eventmesh/event';
 
 /*
- * A topic becomes a NATS subject: `/` separates levels, `.` tokens. What a token cannot hold is
+ * A topic becomes a NATS subject (`writeSubject`): `/` separates levels, `.` tokens. What a token cannot hold is
  * percent-encoded (UTF-8), and so is `%`; an empty level is a lone `%`, which no encoding yields.
  * The mapping is reversible; everything else, non-ASCII included, stays readable.
  */
@@ -11,27 +11,6 @@ const escapeLevel = (level: string): string =>
   level === '' ? '%' : level.replace(UNSAFE, (char) => `%${hex(char.charCodeAt(0))}`);
 
 const hex = (code: number): string => code.toString(16).toUpperCase().padStart(2, '0');
-
-/** The subject tokens of a topic. */
-export function topicToSubject(topic: string): string {
-  // Most topics have nothing to escape but their slashes.
-  if (/^[\w-]+(?:\/[\w-]+)*$/.test(topic)) return topic.replaceAll('/', '.');
-  return topic.split('/').map(escapeLevel).join('.');
-}
-
-/** The topic of subject tokens made by `topicToSubject`. */
-export function subjectToTopic(subject: string): string {
-  return subject
-    .split('.')
-    .map((token) =>
-      token === '%'
-        ? ''
-        : token.replace(/%([0-9A-F]{2})/g, (_all, code: string) =>
-            String.fromCharCode(parseInt(code, 16)),
-          ),
-    )
-    .join('/');
-}
 
 /** Most filters that are worth giving to the server; beyond it everything is read. */
 const FILTERS_MAX = 64;

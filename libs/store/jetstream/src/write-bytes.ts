@@ -41,7 +41,7 @@ export function writeValue(out: Buffer, at: number, bytes: Buffer, { start, end 
   return at;
 }
 
-/** The tokens of a topic, as `topicToSubject` has them. */
+/** The tokens of a topic; `subjects.ts` says how it becomes a subject. */
 export function writeSubject(out: Buffer, at: number, bytes: Buffer, { start, end }: Span): number {
   let level = at;
   for (let i = start; i < end; i++) {

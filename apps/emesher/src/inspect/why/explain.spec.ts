@@ -1,39 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { SUBSCRIPTION_DEFAULTS, type Subscription } from '@eventmesh/delivery';
-import { NO_HANDLING, type RecordView } from '@eventmesh/event';
+import { NO_HANDLING } from '@eventmesh/event';
 import type { EventStep } from '../journal.ts';
 import { explain } from './explain.ts';
 import type { Facts, HeldEvent } from './facts.ts';
 import { nearestFilter } from './nearest-filter.ts';
+import { record, subscription } from './test/billing.ts';
 
-const subscription: Subscription = {
-  ...SUBSCRIPTION_DEFAULTS,
-  name: 'billing',
-  topicFilters: ['orders/#'],
-  tenant: 't',
-  owner: 'user:ann',
-  site: 'west',
-  createdMs: 1,
-  revision: 1,
-  broadcastOf: '',
-};
-const record: RecordView = {
-  tenant: 't',
-  topic: 'orders/eu',
-  principal: 'bob',
-  originSite: 'west',
-  destinations: [],
-  transit: false,
-  key: '',
-  ingressTimeUs: 1_000_000,
-  expiryMs: 0,
-  originPartition: 0,
-  originPosition: 0,
-  traceparent: '',
-  hops: [],
-  handling: NO_HANDLING,
-  event: Buffer.alloc(0),
-};
 const facts: Facts = {
   subscription,
   record,

@@ -1,36 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { NO_COUNTS, SUBSCRIPTION_DEFAULTS, encodeState } from '@eventmesh/delivery';
-import { NO_HANDLING, type RecordView } from '@eventmesh/event';
+import { NO_COUNTS, encodeState } from '@eventmesh/delivery';
 import { storedPlace } from './place.ts';
+import { record, subscription } from './test/billing.ts';
 
-const subscription = {
-  ...SUBSCRIPTION_DEFAULTS,
-  name: 'billing',
-  topicFilters: ['orders/#'],
-  tenant: 't',
-  owner: 'user:ann',
-  site: 'west',
-  createdMs: 1,
-  revision: 1,
-  broadcastOf: '',
-};
-const record: RecordView = {
-  tenant: 't',
-  topic: 'orders/eu',
-  principal: 'bob',
-  originSite: 'west',
-  destinations: [],
-  transit: false,
-  key: '',
-  ingressTimeUs: 1_000_000,
-  expiryMs: 0,
-  originPartition: 0,
-  originPosition: 0,
-  traceparent: '',
-  hops: [],
-  handling: NO_HANDLING,
-  event: Buffer.alloc(0),
-};
 const LATER = Date.now() + 3_600_000;
 const state = encodeState({
   counters: NO_COUNTS,
