@@ -291,7 +291,7 @@ export class Follower {
 const NO_BYTES = new Uint8Array(0);
 
 /** Records that one tap catches up with before others have their turn. */
-const TURN_RECORDS = 128;
+const TURN_RECORDS = 32;
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -4,12 +4,15 @@ import { BlockBuilder, blockHead } from './block.ts';
 import { blockKey, partitionKey, type Files, type Table } from './files.ts';
 import { isDiskFull } from './lmdb-errors.ts';
 import type { Partition } from './partition.ts';
+import type { RightOfWay } from './right-of-way.ts';
 import type { TailCache } from './tail-cache.ts';
 
 /** Something to be made durable. */
 export interface Work {
   /** Bytes that it holds while it waits. */
   readonly bytes: number;
+  /** Somebody waits for a receipt, so readers of old records give way to it. */
+  readonly append: boolean;
   /** Says what to write. Throws before it has changed anything, or not at all. */
   apply(commit: Commit): void;
   /** It is on disk. */
@@ -122,6 +125,7 @@ export interface CommitterOptions {
   readonly pendingBytesMax: number;
   readonly now: () => number;
   readonly cache: TailCache;
+  readonly rightOfWay: RightOfWay;
   /** The commit failed and the disk is as it was before; memory has to follow. */
   readonly onRollback: () => void;
   /** The disk's state is unknown: nothing may be written any more. */
@@ -162,6 +166,7 @@ export class Committer {
     } else {
       this.#pendingBytes += work.bytes;
       this.#queue.push(work);
+      if (work.append) this.#options.rightOfWay.begin();
       this.#running ??= this.#run();
     }
   }
@@ -194,6 +199,7 @@ export class Committer {
   async #commit(group: Work[]): Promise<void> {
     const commit = new Commit(this.#files, this.#options.now());
     const applied: Work[] = [];
+    const { rightOfWay, cache } = this.#options;
     for (const work of group) {
       try {
         work.apply(commit);
@@ -205,7 +211,7 @@ export class Committer {
     }
     try {
       await commit.write();
-      commit.publish(this.#options.cache);
+      commit.publish(cache);
       for (const work of applied) {
         this.#pendingBytes -= work.bytes;
         work.done();
@@ -216,6 +222,9 @@ export class Committer {
         this.#pendingBytes -= work.bytes;
         work.fail(error);
       }
+    } finally {
+      rightOfWay.end();
+      if (this.#queue.some(({ append }) => append)) rightOfWay.begin();
     }
   }
 

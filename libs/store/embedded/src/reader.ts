@@ -3,6 +3,7 @@ import { storeClosed, wantsRecord, type ReadItem, type ReadOptions } from '@even
 import { blockHead, blockRecords } from './block.ts';
 import { fromLmdb } from './lmdb-errors.ts';
 import type { Partition } from './partition.ts';
+import type { RightOfWay } from './right-of-way.ts';
 import type { TailCache } from './tail-cache.ts';
 
 /** Most bytes of records in one batch, when the consumer allows that many. */
@@ -12,6 +13,7 @@ const READ_AHEAD_BYTES = 4 * 1024 * 1024;
 interface Source {
   readonly partition: Partition;
   readonly cache: TailCache;
+  readonly rightOfWay: RightOfWay;
   readonly dir: string;
   readonly closed: () => boolean;
 }
@@ -39,7 +41,7 @@ async function* iterate(
   asked: number,
   end: number,
 ): AsyncGenerator<ReadItem> {
-  const { partition, cache } = source;
+  const { partition, cache, rightOfWay } = source;
   const bytesMax = Math.min(BATCH_BYTES_MAX, options.readAheadBytes ?? READ_AHEAD_BYTES);
   let next = asked;
   let open: OpenBlock | undefined;
@@ -59,7 +61,15 @@ async function* iterate(
       } else if (next > partition.durable) {
         await news(partition, options.signal);
       } else {
-        open = openBlock(partition, cache, next, open);
+        const near = memorised(partition, cache, next, open);
+        // What is in memory is fresh, and somebody waits for it as for a receipt.
+        const wait = near === undefined ? rightOfWay.pass() : undefined;
+        if (wait !== undefined) {
+          await wait;
+          // It may be trimmed meanwhile.
+          continue;
+        }
+        open = near ?? loadBlock(partition, next);
         const upTo = Math.min(open.last, end);
         const batch = takeBatch(open, next, upTo, bytesMax, options.topicFilters ?? []);
         next = batch.upTo + 1;
@@ -88,18 +98,20 @@ function startPosition(partition: Partition, { from }: ReadOptions): number {
   }
 }
 
-function openBlock(
+function memorised(
   partition: Partition,
   cache: TailCache,
   position: number,
   open: OpenBlock | undefined,
-): OpenBlock {
+): OpenBlock | undefined {
   if (open !== undefined && position >= open.first && position <= open.last) return open;
   const cached = cache.find(partition.id, position);
-  if (cached !== undefined) {
-    cached.records ??= blockRecords(cached.block);
-    return { first: cached.first, last: cached.last, records: cached.records };
-  }
+  if (cached === undefined) return undefined;
+  cached.records ??= blockRecords(cached.block);
+  return { first: cached.first, last: cached.last, records: cached.records };
+}
+
+function loadBlock(partition: Partition, position: number): OpenBlock {
   const block = partition.blockAt(position);
   const head = block === undefined ? undefined : blockHead(block);
   if (block === undefined || head === undefined || head.last < position || head.first > position) {

@@ -128,6 +128,22 @@ describe('the embedded store', () => {
     await store.close();
   });
 
+  it('gives the receipt of an append in flight before it reads on in what is old', async () => {
+    const store = await openEmbeddedStore({ dir });
+    await store.ensureLog(LOG);
+    await append(store, 'old', 100);
+    const from = { kind: 'position', position: 0 } as const;
+    const items = store.read({ log: 'log', partition: 0, from })[Symbol.asyncIterator]();
+    await items.next();
+    const order: string[] = [];
+    const receipt = append(store, 'new').then(() => order.push('receipt'));
+    const block = items.next().then(() => order.push('block'));
+    await Promise.all([receipt, block]);
+    expect(order).toEqual(['receipt', 'block']);
+    await items.return?.();
+    await store.close();
+  });
+
   it('finds its place by time among many blocks', async () => {
     let clock = 1_000_000;
     const store = await openEmbeddedStore({ dir, now: () => clock });

@@ -37,6 +37,7 @@ import { DEFAULT_EMBEDDED_OPTIONS, type EmbeddedStoreOptions } from './options.t
 import { Partition } from './partition.ts';
 import { readPartition } from './reader.ts';
 import { expiredUpTo, overflowUpTo } from './retention.ts';
+import { RightOfWay } from './right-of-way.ts';
 import { scanAll } from './scan.ts';
 import { TailCache } from './tail-cache.ts';
 
@@ -82,6 +83,7 @@ class EmbeddedStore implements EventStore {
   readonly #dir: string;
   readonly #unlock: () => void;
   readonly #cache: TailCache;
+  readonly #rightOfWay = new RightOfWay();
   readonly #committer: Committer;
   readonly #now: () => number;
   readonly #logs = new Map<string, Log>();
@@ -109,6 +111,7 @@ class EmbeddedStore implements EventStore {
       pendingBytesMax: settings.pendingBytesMax,
       now: this.#now,
       cache: this.#cache,
+      rightOfWay: this.#rightOfWay,
       onRollback: () => this.#eachPartition((partition) => partition.load()),
       onFatal: (error) => {
         this.#eachPartition((partition) => partition.wake());
@@ -170,9 +173,10 @@ class EmbeddedStore implements EventStore {
     const bytes = checkAppendBatch(batch);
     const partition = this.#partition(batch.log, batch.partition);
     let receipt: AppendReceipt | undefined;
-    await this.#commit(bytes, (commit) => {
+    const apply = (commit: Commit) => {
       receipt = applyAppend(commit, partition, batch);
-    });
+    };
+    await this.#commit(bytes, apply, true);
     const { retentionBytes } = partition.spec;
     if (retentionBytes > 0 && partition.bytes > retentionBytes) this.#retain(partition);
     return receipt as AppendReceipt;
@@ -182,7 +186,14 @@ class EmbeddedStore implements EventStore {
     this.#checkOpen();
     const partition = this.#partition(options.log, options.partition);
     const closed = () => this.#committer.refusal !== undefined;
-    return readPartition({ partition, cache: this.#cache, dir: this.#dir, closed }, options);
+    const source = {
+      partition,
+      cache: this.#cache,
+      rightOfWay: this.#rightOfWay,
+      dir: this.#dir,
+      closed,
+    };
+    return readPartition(source, options);
   }
 
   async commitCursors(commits: readonly CursorCommit[]): Promise<number[]> {
@@ -306,6 +317,7 @@ class EmbeddedStore implements EventStore {
   #trimQuietly(partition: Partition, before: number): void {
     this.#committer.submit({
       bytes: 0,
+      append: false,
       apply: (commit) => {
         this.#trimStep(commit, partition, before);
       },
@@ -314,9 +326,9 @@ class EmbeddedStore implements EventStore {
     });
   }
 
-  #commit(bytes: number, apply: (commit: Commit) => void): Promise<void> {
+  #commit(bytes: number, apply: (commit: Commit) => void, append = false): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#committer.submit({ bytes, apply, done: resolve, fail: reject });
+      this.#committer.submit({ bytes, append, apply, done: resolve, fail: reject });
     });
   }
 

@@ -1,0 +1,65 @@
+/** How long a reader waits for one commit at most, in ms: a disk that hangs must not stop readers. */
+const WAIT_MS_MAX = 5;
+/** How long it may read on at least once it has waited, in ms, so that it always comes further. */
+const FREE_MS_MIN = 1;
+
+/**
+ * Readers of what has lain in the store give way to appends: somebody waits for the receipt, and the
+ * thread that commits and the one that reads share the cores. A reader waits for the commit in
+ * flight, then reads on for at least as long as it has waited, so that appends without end take at
+ * most half of its time.
+ */
+export class RightOfWay {
+  readonly #now: () => number;
+  /** Since when appends wait for a commit; undefined when none does. */
+  #sinceMs: number | undefined;
+  #freeUntilMs = 0;
+  #waiting = new Set<() => void>();
+
+  /** @param now Milliseconds of a clock that never goes back. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** An append waits for a commit. */
+  begin(): void {
+    this.#sinceMs ??= this.#now();
+  }
+
+  /** A commit has ended, for better or worse. */
+  end(): void {
+    if (this.#sinceMs === undefined) return;
+    const tookMs = this.#now() - this.#sinceMs;
+    this.#sinceMs = undefined;
+    const waiting = this.#waiting;
+    if (waiting.size === 0) return;
+    this.#waiting = new Set();
+    // In the next turn: what waits for the commit itself comes first.
+    setImmediate(() => {
+      this.#free(tookMs);
+      for (const go of waiting) go();
+    });
+  }
+
+  /** Resolves when a reader may go on; undefined when it may at once. */
+  pass(): Promise<void> | undefined {
+    if (this.#sinceMs === undefined || this.#now() < this.#freeUntilMs) return undefined;
+    return new Promise((resolve) => {
+      const waiting = this.#waiting;
+      const go = () => {
+        clearTimeout(late);
+        resolve();
+      };
+      const late = setTimeout(() => {
+        waiting.delete(go);
+        this.#free(WAIT_MS_MAX);
+        resolve();
+      }, WAIT_MS_MAX);
+      waiting.add(go);
+    });
+  }
+
+  #free(waitedMs: number): void {
+    this.#freeUntilMs = this.#now() + Math.min(Math.max(waitedMs, FREE_MS_MIN), WAIT_MS_MAX);
+  }
+}
