@@ -184,7 +184,7 @@ function administration(parts: AdminParts): Administration {
 function checkAdmin(parts: AdminParts, caller: Identity, tenant: string): void {
   const own = caller.tenant === tenant;
   const resource = own ? 'acl' : `tenants/${tenant}`;
-  const grants = compileGrants(grantsOf(parts.directory, caller));
+  const grants = compileGrants(grantsOf(parts.directory.rights, caller));
   const allowed = grants.allows(Action.ADMIN, resource);
   if (allowed && (own || caller.tenant === parts.operatorTenant)) return;
   throw new MeshError(

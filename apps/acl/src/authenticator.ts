@@ -7,6 +7,7 @@ import { isPast } from './changes.ts';
 import type { Directory } from './directory.ts';
 import { DEFAULT_TENANT, isName, isTenant } from './names.ts';
 import type { Asker } from './policy.ts';
+import type { Rights } from './rights.ts';
 import type { Tokens } from './tokens.ts';
 import type { VerifiedPasswords } from './verified-passwords.ts';
 
@@ -86,9 +87,12 @@ export class Authenticator {
   /**
    * A principal that authenticated earlier, as it is now: with the roles it has now (a token's
    * roles are only known from it) or undefined when it is gone.
+   *
+   * @param past Instead: as it was then, whatever of it has expired since.
    */
   recall(
     principal: { tenant: string; kind: Kind; name: string; roles: readonly string[] } | undefined,
+    past?: Rights,
   ): Identity | undefined {
     this.#directory.checkFresh();
     if (principal === undefined) return undefined;
@@ -96,12 +100,15 @@ export class Authenticator {
     if (!isTenant(tenant) || !isName(name)) return undefined;
     switch (kind) {
       case Kind.USER: {
-        const user = this.#directory.user(tenant, name)?.value;
+        const user =
+          past === undefined
+            ? this.#directory.user(tenant, name)?.value
+            : past.tenant(tenant).users.find((each) => each.name === name);
         return user === undefined || user.disabled ? undefined : identity('user', user, 0);
       }
       case Kind.API_KEY: {
-        const nowMs = this.#clock.now();
-        const live = this.#directory
+        const nowMs = past === undefined ? this.#clock.now() : 0;
+        const live = (past ?? this.#directory)
           .tenant(tenant)
           .keys.find((key) => key.name === name && !isPast(key.expiresMs, nowMs));
         return live && identity('key', live, 0);

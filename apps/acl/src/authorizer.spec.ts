@@ -193,6 +193,21 @@ describe('createAuthorizer', () => {
     ).rejects.toMatchObject({ code: 'Unauthenticated' });
   });
 
+  it('tells what a principal might do before the policy changed, and what nobody knows any more', async () => {
+    const mesh = await start();
+    const principal = { tenant: 'default', kind: Kind.USER, name: 'subscriber', roles: [] };
+    const { revision } = await mesh.authorizer.sessionFor(principal);
+    await deny(mesh, 'user:subscriber', 'a/b');
+    const allows = async (at: number, who = principal) =>
+      (await mesh.authorizer.grantsAt(who, at))?.allows(Action.SUBSCRIBE, 'a/b');
+    await eventually(async () => expect(await allows(0)).toBe(false));
+    expect(await allows(revision)).toBe(true);
+    expect(await allows(revision, { ...principal, name: 'nobody' })).toBe(false);
+    expect(await allows(revision + 1000)).toBeUndefined();
+    mesh.server.stop();
+    await expect(allows(revision)).rejects.toMatchObject({ code: 'Unavailable' });
+  });
+
   it('ends with the credential, by the clock', async () => {
     const mesh = await start();
     const expiresMs = BigInt(Date.now() + 30_000);

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { KV_TRANSACTION_OPS_MAX, type Clock, type KvOperation } from '@eventmesh/kv-api';
 import type { Directory } from './directory.ts';
+import { HISTORY_OPERATIONS } from './history.ts';
 import type { CheckChange } from './last-administrator.ts';
 import { checkName, checkPolicyFilter, checkSubject, checkTenant } from './names.ts';
 import { checkPassword, hashPassword, type ScryptCost } from './password.ts';
@@ -19,8 +20,8 @@ import {
 export const ROLES_MAX = 32;
 /** Longest chain of roles that have roles; casbin itself follows ten links. */
 export const ROLE_DEPTH_MAX = 8;
-/** The version marker takes one operation of each transaction. */
-const OPERATIONS_MAX = KV_TRANSACTION_OPS_MAX - 2;
+/** The version marker and the history take operations of each transaction, too. */
+const OPERATIONS_MAX = KV_TRANSACTION_OPS_MAX - 2 - HISTORY_OPERATIONS;
 
 /** All changes of users, keys, policies and roles; each resolves with the policy revision. */
 export class Changes {

@@ -63,7 +63,7 @@ describe('replicas of the directory on one store', () => {
     );
     await eventually(() => expect(a.directory.version).toBe(b.directory.version));
     for (const { directory } of [a, b]) {
-      expect(directory.policiesOf('default', ['user:ann'])).toHaveLength(30);
+      expect(directory.rights.policiesOf('default', ['user:ann'])).toHaveLength(30);
     }
     expect([...a.errors, ...b.errors]).toEqual([]);
   });
@@ -72,7 +72,7 @@ describe('replicas of the directory on one store', () => {
     const { changes, directory } = await replica(await store());
     const version = await changes.assignRole({ tenant: 't', subject: 'user:ann', role: 'r' });
     expect(directory.version).toBe(version);
-    expect(directory.subjects('t', 'user:ann', ['extra'])).toEqual([
+    expect(directory.rights.subjects('t', 'user:ann', ['extra'])).toEqual([
       'user:ann',
       'role:extra',
       'role:r',

@@ -1,4 +1,4 @@
-import { MeshError, unavailable } from '@eventmesh/errors';
+import { unavailable, type MeshError } from '@eventmesh/errors';
 import {
   prefixed,
   versionedState,
@@ -8,17 +8,18 @@ import {
   type Mirrored,
   type VersionedState,
 } from '@eventmesh/kv-api';
+import { historyOf, recordsAt } from './history.ts';
 import {
   apiKeyKey,
   decodeRecord,
   userKey,
-  type AssignmentRecord,
   type BootstrapRecord,
+  type HistoryRecord,
   type KeyRecord,
-  type PolicyRecord,
   type StoredRecord,
   type UserRecord,
 } from './records.ts';
+import { Rights, type TenantIndex } from './rights.ts';
 
 export interface DirectoryOptions {
   readonly clock: Clock;
@@ -27,38 +28,16 @@ export interface DirectoryOptions {
   readonly onError: (error: MeshError, key?: string) => void;
 }
 
-/** What one tenant has, by what it is asked for; in the order of the keys in the store. */
-interface TenantIndex {
-  readonly users: UserRecord[];
-  readonly keys: KeyRecord[];
-  readonly policies: PolicyRecord[];
-  readonly assignments: AssignmentRecord[];
-  readonly policiesBySubject: Map<string, PolicyRecord[]>;
-  readonly rolesBySubject: Map<string, string[]>;
-}
-
-interface Index {
-  readonly version: number;
-  readonly tenants: ReadonlyMap<string, TenantIndex>;
-  readonly brokenTenants: ReadonlySet<string | undefined>;
-}
-
-const emptyTenant = (): TenantIndex => ({
-  users: [],
-  keys: [],
-  policies: [],
-  assignments: [],
-  policiesBySubject: new Map(),
-  rolesBySubject: new Map(),
-});
-
-const NOBODY = Object.freeze(emptyTenant());
+/** How many versions of the past are kept ready. */
+const PAST_MAX = 8;
 
 /** Who there is and what the policy says, as of one version; all reads are from memory. */
 export class Directory {
   readonly #state: VersionedState<StoredRecord>;
   readonly #options: DirectoryOptions;
-  #index: Index | undefined;
+  #rights: Rights | undefined;
+  /** Some that were asked for lately. */
+  readonly #past = new Map<number, Rights>();
   #loaded = false;
 
   constructor(kv: Kv, options: DirectoryOptions) {
@@ -67,7 +46,8 @@ export class Directory {
       clock: options.clock,
       onError: options.onError,
       onChange: () => {
-        this.#index = undefined;
+        this.#rights = undefined;
+        this.#past.clear();
       },
     });
   }
@@ -124,90 +104,55 @@ export class Directory {
     return this.#state.get(key) !== undefined;
   }
 
-  /** @throws MeshError DataLoss when a part of the tenant's policy cannot be read. */
+  /** The rights at the version shown. */
+  get rights(): Rights {
+    if (this.#rights?.version !== this.version) this.#rights = buildRights(this.#state);
+    return this.#rights;
+  }
+
+  /** The rights at an earlier version; undefined when they are no longer known. */
+  rightsAt(version: number): Rights | undefined {
+    if (version === this.version) return this.rights;
+    if (version > this.version) return undefined;
+    const known = this.#past.get(version);
+    if (known !== undefined) return known;
+    const records = new Map([...this.#state.entries()].map(([key, { value }]) => [key, value]));
+    const past = recordsAt(version, records, this.#history());
+    if (past === undefined) return undefined;
+    const rights = new Rights(version, inOrder(past));
+    if (this.#past.size >= PAST_MAX) this.#past.clear();
+    this.#past.set(version, rights);
+    return rights;
+  }
+
   tenant(tenant: string): TenantIndex {
-    const { tenants, brokenTenants } = this.#indexed();
-    if (brokenTenants.has(tenant) || brokenTenants.has(undefined)) {
-      throw new MeshError(
-        'DataLoss',
-        'a part of the policy cannot be read, so nothing is allowed; the log names the entry',
-      );
-    }
-    return tenants.get(tenant) ?? NOBODY;
-  }
-
-  /** The names of all tenants that have anything. */
-  tenants(): string[] {
-    return [...this.#indexed().tenants.keys()];
-  }
-
-  /** A subject and its roles, the given ones included, and theirs, and so on. */
-  subjects(tenant: string, subject: string, roles: readonly string[]): string[] {
-    const { rolesBySubject } = this.tenant(tenant);
-    const found = new Set([subject, ...roles.map((role) => `role:${role}`)]);
-    // A set yields what is added to it meanwhile, and each member once: cycles end.
-    for (const member of found) {
-      for (const role of rolesBySubject.get(member) ?? []) found.add(`role:${role}`);
-    }
-    return [...found];
-  }
-
-  policiesOf(tenant: string, subjects: readonly string[]): PolicyRecord[] {
-    const { policiesBySubject } = this.tenant(tenant);
-    return subjects.flatMap((subject) => policiesBySubject.get(subject) ?? []);
+    return this.rights.tenant(tenant);
   }
 
   commit(plan: () => readonly KvOperation[]): Promise<number> {
-    return this.#state.commit(plan);
+    return this.#state.commit(() => {
+      const operations = plan();
+      const records = { get: (key: string) => this.#state.get(key)?.value };
+      return [...operations, ...historyOf(this.version, records, this.#history(), operations)];
+    });
   }
 
-  #indexed(): Index {
-    if (this.#index?.version !== this.version) this.#index = buildIndex(this.#state);
-    return this.#index as Index;
-  }
-}
-
-function buildIndex(state: VersionedState<StoredRecord>): Index {
-  const tenants = new Map<string, TenantIndex>();
-  const brokenTenants = new Set<string | undefined>();
-  // Nearly in order already: as loaded, with what has come since at the end.
-  const entries = [...state.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-  for (const [, { value }] of entries) {
-    if (value.type === 'bootstrap') continue;
-    if (value.type === 'broken') {
-      brokenTenants.add(value.tenant);
-      continue;
-    }
-    let tenant = tenants.get(value.tenant);
-    if (tenant === undefined) tenants.set(value.tenant, (tenant = emptyTenant()));
-    addRecord(tenant, value);
-  }
-  return { version: state.version, tenants, brokenTenants };
-}
-
-function addRecord(
-  tenant: TenantIndex,
-  record: UserRecord | KeyRecord | PolicyRecord | AssignmentRecord,
-): void {
-  switch (record.type) {
-    case 'user':
-      tenant.users.push(record);
-      return;
-    case 'key':
-      tenant.keys.push(record);
-      return;
-    case 'policy':
-      tenant.policies.push(record);
-      push(tenant.policiesBySubject, record.subject, record);
-      return;
-    case 'assignment':
-      tenant.assignments.push(record);
-      push(tenant.rolesBySubject, record.subject, record.role);
+  /** In the order of the versions. */
+  #history(): HistoryRecord[] {
+    const kept = [...this.#state.entries()].flatMap(([, { value }]) =>
+      value.type === 'history' ? [value] : [],
+    );
+    return kept.sort((a, b) => a.before - b.before);
   }
 }
 
-function push<T>(map: Map<string, T[]>, key: string, item: T): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [item]);
-  else list.push(item);
+const buildRights = (state: VersionedState<StoredRecord>): Rights =>
+  new Rights(
+    state.version,
+    inOrder([...state.entries()].map(([key, { value }]) => [key, value] as const)),
+  );
+
+/** Nearly in order already: as loaded, with what has come since at the end. */
+function inOrder(entries: Iterable<readonly [string, StoredRecord]>): StoredRecord[] {
+  return [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, record]) => record);
 }

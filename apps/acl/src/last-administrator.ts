@@ -106,4 +106,4 @@ function after(
 }
 
 const isOfTenant = (record: StoredRecord): record is TenantRecord =>
-  record.type !== 'bootstrap' && record.type !== 'broken';
+  !['bootstrap', 'broken', 'history'].includes(record.type);

@@ -56,13 +56,31 @@ export interface BrokenRecord {
   readonly tenant: string | undefined;
 }
 
+/** What a commit has replaced, so that rights of the past can be told; secrets are left out. */
+export interface HistoryRecord {
+  readonly type: 'history';
+  /** The version that taking the commit back leads to. */
+  readonly before: number;
+  /** A record by each key that was written; null where there was none. Null: not kept. */
+  readonly undo: readonly { readonly key: string; readonly record: StoredRecord | null }[] | null;
+}
+
 export type StoredRecord =
-  UserRecord | KeyRecord | PolicyRecord | AssignmentRecord | BootstrapRecord | BrokenRecord;
+  | UserRecord
+  | KeyRecord
+  | PolicyRecord
+  | AssignmentRecord
+  | BootstrapRecord
+  | HistoryRecord
+  | BrokenRecord;
 
 type Writable = Exclude<StoredRecord, BrokenRecord>;
 
 export const userKey = (tenant: string, name: string): string => `user/${tenant}/${name}`;
 export const apiKeyKey = (id: string): string => `key/${id}`;
+
+/** In the order of the versions. */
+const historyKey = (before: number): string => `history/${String(before).padStart(16, '0')}`;
 
 export function recordKey(record: Writable): string {
   switch (record.type) {
@@ -80,6 +98,8 @@ export function recordKey(record: Writable): string {
       return `assignment/${record.tenant}/${record.subject}/${record.role}`;
     case 'bootstrap':
       return 'bootstrap';
+    case 'history':
+      return historyKey(record.before);
   }
 }
 
@@ -97,7 +117,7 @@ export const deleteRecord = (record: Writable): KvOperation => ({
 /**
  * Reads a stored value and checks its form. A user or key that cannot be read is left out (it
  * cannot log in); a policy or assignment becomes a BrokenRecord, because leaving out a deny would
- * allow.
+ * allow; a piece of history says that it is not kept.
  *
  * @throws MeshError DataLoss to leave the key out.
  */
@@ -110,6 +130,8 @@ export function decodeRecord(value: Uint8Array, key: string): StoredRecord {
     if (recordKey(whole) === key) return whole;
   }
   if (kind === 'policy' || kind === 'assignment') return { type: 'broken', tenant };
+  // Left out, the past would look as if that commit had changed nothing.
+  if (kind === 'history') return { type: 'history', before: Number(tenant), undo: null };
   throw new MeshError('DataLoss', `the stored entry ${key} is malformed; write it anew`);
 }
 
@@ -133,6 +155,20 @@ const texts = (record: Record<string, unknown>, ...names: string[]): boolean =>
 const roleList = (value: unknown): boolean =>
   Array.isArray(value) && value.every((role) => typeof role === 'string');
 
+/** Each record in it has the form of its kind, too. */
+const isUndo = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.every((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null) return false;
+    const { key, record } = entry as Record<string, unknown>;
+    if (typeof key !== 'string') return false;
+    if (record === null) return true;
+    const type = (record as Record<string, unknown> | undefined)?.['type'];
+    return UNDONE.has(String(type)) && FORMS[type as Writable['type']](record as never);
+  });
+
+const UNDONE: ReadonlySet<string> = new Set(['user', 'key', 'policy', 'assignment']);
+
 const FORMS: Readonly<Record<Writable['type'], Check>> = Object.freeze({
   user: (r: Record<string, unknown>) =>
     texts(r, 'tenant', 'name', 'passwordHash') &&
@@ -148,5 +184,7 @@ const FORMS: Readonly<Record<Writable['type'], Check>> = Object.freeze({
     Object.hasOwn(ACTION_NAMES, String(r['action'])) &&
     typeof r['deny'] === 'boolean',
   assignment: (r: Record<string, unknown>) => texts(r, 'tenant', 'subject', 'role'),
+  history: (r: Record<string, unknown>) =>
+    Number.isSafeInteger(r['before']) && (r['undo'] === null || isUndo(r['undo'])),
   bootstrap: (r: Record<string, unknown>) => r['state'] === 'started' || r['state'] === 'done',
 });

@@ -38,6 +38,53 @@ async function caught(promise: Promise<unknown>): Promise<MeshError> {
   );
 }
 
+describe('EffectiveGrants at a revision', () => {
+  const subscriber = {
+    tenant: 'default',
+    kind: Kind.USER,
+    name: 'subscriber',
+    roles: ['subscriber'],
+  };
+  const denial = {
+    subject: 'role:subscriber',
+    action: Action.SUBSCRIBE,
+    topicFilter: 'a/#',
+    deny: true,
+  };
+
+  it('answers the grants of then: before a policy, a role, and the end of a user', async () => {
+    const { acl, asAdmin } = await start();
+    const at = async (atRevision: bigint) => {
+      const { grants, known, revision } = await acl.effectiveGrants({
+        principal: subscriber,
+        atRevision,
+      });
+      expect(atRevision === 0n || revision === atRevision).toBe(true);
+      return known ? grants.map(({ topicFilter, deny }) => `${deny ? '!' : ''}${topicFilter}`) : [];
+    };
+    const { revision: first } = await acl.effectiveGrants({ principal: subscriber });
+    const { revision: denied } = await asAdmin.putPolicy({ policy: denial });
+    await asAdmin.assignRole({ assignment: { subject: 'user:subscriber', role: 'extra' } });
+    const { revision: extra } = await asAdmin.putPolicy({
+      policy: { ...denial, subject: 'role:extra', topicFilter: 'b' },
+    });
+    await asAdmin.deleteUser({ name: 'subscriber' });
+    expect(await at(0n)).toEqual([]);
+    expect((await at(extra)).sort()).toEqual(['!a/#', '!b', '#']);
+    expect((await at(denied)).sort()).toEqual(['!a/#', '#']);
+    expect(await at(first)).toEqual(['#']);
+  });
+
+  it('says when a revision is not kept, or not known yet', async () => {
+    const { acl } = await start();
+    const { revision } = await acl.effectiveGrants({ principal: subscriber });
+    for (const atRevision of [revision + 1n, -1n]) {
+      const error = await caught(acl.effectiveGrants({ principal: subscriber, atRevision }));
+      expect(error).toMatchObject({ code: 'NotFound', reason: 'REVISION_NOT_KEPT' });
+    }
+  });
+});
+
 describe('Authenticate', () => {
   it('answers principal, grants, revision and times for a right password', async () => {
     const acl = await start();

@@ -1,12 +1,15 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { REVISION_NOT_KEPT } from '@eventmesh/clients';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { AclService, GrantSchema, PrincipalSchema } from '@eventmesh/proto-gen/acl';
 import type { ServiceImpl } from '@eventmesh/rpc';
 import type { Authenticator, Identity } from './authenticator.ts';
 import type { Directory } from './directory.ts';
+import { HISTORY_MAX } from './history.ts';
 import type { AclMetrics } from './metrics.ts';
 import { ACTION_NAMES, actionName } from './names.ts';
 import type { DirectoryPolicy } from './policy.ts';
+import type { Rights } from './rights.ts';
 
 /** How often a watcher is told the revision though it is the same: the sign that we live. */
 export const WATCH_HEARTBEAT_MS = 5000;
@@ -31,7 +34,7 @@ export function aclService(parts: AclServiceParts): ServiceImpl<typeof AclServic
         metrics.authentications.inc({ kind, outcome: 'accepted' });
         return {
           principal: principalOf(identity),
-          grants: grantsOf(directory, identity),
+          grants: grantsOf(directory.rights, identity),
           revision: BigInt(directory.version),
           expiresMs: BigInt(identity.expiresMs),
           cacheMs: BigInt(cacheMs),
@@ -43,11 +46,13 @@ export function aclService(parts: AclServiceParts): ServiceImpl<typeof AclServic
       }
     },
 
-    async effectiveGrants({ principal }) {
-      const identity = authenticator.recall(principal);
-      const revision = BigInt(directory.version);
+    async effectiveGrants({ principal, atRevision }) {
+      const past = atRevision === 0n ? undefined : pastRights(directory, Number(atRevision));
+      const identity = authenticator.recall(principal, past);
+      const rights = past ?? directory.rights;
+      const revision = BigInt(rights.version);
       if (identity === undefined) return { grants: [], revision, known: false };
-      return { grants: grantsOf(directory, identity), revision, known: true };
+      return { grants: grantsOf(rights, identity), revision, known: true };
     },
 
     async check({ principal, action, topic }) {
@@ -78,6 +83,16 @@ export function aclService(parts: AclServiceParts): ServiceImpl<typeof AclServic
   };
 }
 
+function pastRights(directory: Directory, revision: number): Rights {
+  const rights = directory.rightsAt(revision);
+  if (rights !== undefined) return rights;
+  throw new MeshError(
+    'NotFound',
+    `at_revision: the grants of revision ${revision} are no longer kept, or not known here yet`,
+    { field: 'at_revision', reason: REVISION_NOT_KEPT, limit: `${HISTORY_MAX} changes` },
+  );
+}
+
 export const principalOf = (identity: Identity): MessageInitShape<typeof PrincipalSchema> => ({
   tenant: identity.tenant,
   kind: identity.kind,
@@ -87,11 +102,11 @@ export const principalOf = (identity: Identity): MessageInitShape<typeof Princip
 
 /** The policy lines of an identity and of all its roles; what the emesher compiles. */
 export function grantsOf(
-  directory: Directory,
+  rights: Rights,
   identity: Identity,
 ): MessageInitShape<typeof GrantSchema>[] {
   const { tenant, subject, roles } = identity;
-  const policies = directory.policiesOf(tenant, directory.subjects(tenant, subject, roles));
+  const policies = rights.policiesOf(tenant, rights.subjects(tenant, subject, roles));
   const grants = policies.map(({ action, filter, deny }) => ({
     action: ACTION_NAMES[action],
     topicFilter: filter,

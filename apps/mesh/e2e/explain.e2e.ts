@@ -286,11 +286,44 @@ describe('mesh why', () => {
     await eventually(async () => {
       expect(await answerFor('private-1', 'clerks')).toMatchObject({
         state: 'forbidden',
-        reason: 'user:ada, its owner, has no grant to subscribe to "private/a"',
+        reason: expect.stringMatching(
+          /^user:ada, its owner, has no grant to subscribe to "private\/a"/,
+        ),
       });
     });
     const denied = await workspace.run('why', 'private-1', '--site', 'west', ...ada);
     expect(denied.code).toBe(77);
+  });
+
+  it('judges what was passed by the grants that it was admitted by, also when they have changed', async () => {
+    await run('users', 'put', 'eve', '--role', 'reader', '--password', 'long-enough');
+    await run('policies', 'put', 'role:reader', 'subscribe', 'past/#');
+    await run('policies', 'put', 'role:reader', 'subscribe', 'open/#');
+    const eve = ['--user', 'eve:long-enough'];
+    await eventually(() => subscribe('readers', 'past/#', 'open/#', ...eve));
+    await run('policies', 'delete', 'role:reader', 'subscribe', 'past/#');
+    // Until what is published is stamped with the revision that has no grant any more.
+    await eventually(async () => {
+      await pub('past-0', 'past/a');
+      const { reason } = await answerFor('past-0', 'readers');
+      expect(reason).toMatch(/has no grant to subscribe to "past\/a"$/);
+    });
+    await pub('past-1', 'past/a');
+    await pub('open-1', 'open/a');
+    // What comes after it has been handed out, so it was passed.
+    await settle('readers', await pull('readers'), { outcome: 'accept' });
+    await run('policies', 'put', 'role:reader', 'subscribe', 'past/#');
+    await eventually(async () => {
+      const answer = await answerFor('past-1', 'readers');
+      expect(answer).toMatchObject({
+        state: 'forbidden',
+        reason: expect.stringMatching(/had no grant .*\(grants revision \d+\), and has one now$/),
+      });
+      expect(answer.grantsRevisionJudged).toBe(answer.grantsRevision);
+      expect(answer.grantsRevisionNow).toBeGreaterThan(answer.grantsRevision);
+    });
+    const { err } = await workspace.run('why', 'past-1', '--site', 'west');
+    expect(err).toMatch(/west: the grants have changed .*; this is by those of then/);
   });
 
   it('tells a subscription of another site why the event is not there', async () => {

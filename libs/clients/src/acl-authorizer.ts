@@ -11,6 +11,7 @@ import {
 } from '@eventmesh/proto-gen/acl';
 import type { Client } from '@eventmesh/rpc';
 import type { Credential } from './acl-credential.ts';
+import { NO_GRANTS, compileGrants, type CompiledGrants } from './acl-grants.ts';
 import { LiveSession, PrincipalGrants, type Session, type SessionContext } from './acl-session.ts';
 
 export interface AuthorizerOptions {
@@ -51,6 +52,16 @@ export interface Authorizer {
    * subscription after a restart. @throws MeshError Unauthenticated when it is no longer known.
    */
   sessionFor(principal: MessageInitShape<typeof PrincipalSchema>): Promise<Session>;
+  /**
+   * What a principal might do at a revision of the past: nothing when it was not known then;
+   * undefined when that revision is no longer kept.
+   *
+   * @throws MeshError Unavailable when the acl service does not answer.
+   */
+  grantsAt(
+    principal: MessageInitShape<typeof PrincipalSchema>,
+    revision: number,
+  ): Promise<CompiledGrants | undefined>;
   /** The newest policy revision known of. */
   readonly revision: number;
   /** How long ago the acl service was last heard, in ms; Infinity for never. */
@@ -78,6 +89,8 @@ interface Known {
 
 /** Reason of the acl's Unavailable when it is the issuer of the token that cannot be reached. */
 export const ISSUER_AWAY = 'ISSUER_AWAY';
+/** Reason of the acl's NotFound when a revision is no longer kept, or not known to it yet. */
+export const REVISION_NOT_KEPT = 'REVISION_NOT_KEPT';
 const CACHE_MS_MAX = 60_000;
 /** Refreshes in flight at a time. */
 const REFRESH_WIDTH = 16;
@@ -174,6 +187,22 @@ class PolicyAuthorizer implements Authorizer {
     }
     if (grants.ended.aborted) throw grants.ended.reason;
     return new LiveSession(this.#keep(grants), 0, this.#context);
+  }
+
+  async grantsAt(
+    principal: MessageInitShape<typeof PrincipalSchema>,
+    revision: number,
+  ): Promise<CompiledGrants | undefined> {
+    try {
+      const { grants, known } = await this.#client.effectiveGrants(
+        { principal, atRevision: BigInt(revision) },
+        { timeoutMs: this.#timeoutMs, idempotent: true },
+      );
+      return known ? compileGrants(grants) : NO_GRANTS;
+    } catch (error) {
+      if (MeshError.from(error).reason === REVISION_NOT_KEPT) return undefined;
+      throw failClosed(error);
+    }
   }
 
   async close(): Promise<void> {

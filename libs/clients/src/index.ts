@@ -8,6 +8,7 @@ export { compileGrants, type CompiledGrants } from './acl-grants.ts';
 export type { Session } from './acl-session.ts';
 export {
   ISSUER_AWAY,
+  REVISION_NOT_KEPT,
   createAuthorizer,
   type Authorizer,
   type AuthorizerObserver,

@@ -136,5 +136,6 @@ function answer(site: string, one: MemorySubscription, record: MemoryRecord): Wh
     policyRevisionNow: 0,
     grantsRevision: 0,
     grantsRevisionNow: 0,
+    grantsRevisionJudged: 0,
   };
 }

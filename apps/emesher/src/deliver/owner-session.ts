@@ -1,4 +1,4 @@
-import type { Authorizer } from '@eventmesh/clients';
+import type { Authorizer, CompiledGrants } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { Principal_Kind, type Principal } from '@eventmesh/proto-gen/acl';
 import { CallerSession } from '../session.ts';
@@ -15,12 +15,20 @@ const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
  * when somebody else consumes it. An owner that is no longer known receives nothing.
  */
 export function ownerSession(authorizer: Authorizer) {
-  return async ({ tenant, owner }: Subscription): Promise<CallerSession> => {
-    const at = owner.indexOf(':');
-    const kind = KINDS[owner.slice(0, at)] ?? Principal_Kind.USER;
-    const name = owner.slice(at + 1);
-    return new CallerSession(await authorizer.sessionFor({ tenant, kind, name }));
-  };
+  return async (subscription: Subscription): Promise<CallerSession> =>
+    new CallerSession(await authorizer.sessionFor(ownerOf(subscription)));
+}
+
+/** What the owner might do at a revision of the past; see `Authorizer.grantsAt`. */
+export const ownerGrantsAt =
+  (authorizer: Authorizer) =>
+  (subscription: Subscription, revision: number): Promise<CompiledGrants | undefined> =>
+    authorizer.grantsAt(ownerOf(subscription), revision);
+
+function ownerOf({ tenant, owner }: Subscription) {
+  const at = owner.indexOf(':');
+  const kind = KINDS[owner.slice(0, at)] ?? Principal_Kind.USER;
+  return { tenant, kind, name: owner.slice(at + 1) };
 }
 
 /** The session of a caller that another emesher of this site has authenticated. */

@@ -1,4 +1,4 @@
-import { ownerSession } from '../deliver/owner-session.ts';
+import { ownerGrantsAt, ownerSession } from '../deliver/owner-session.ts';
 import { createInspection } from '../inspect/inspection.ts';
 import { LocalBooks } from '../inspect/local-books.ts';
 import { LocalMemory } from '../inspect/local-memory.ts';
@@ -38,6 +38,7 @@ export function inspectPath(
     inquire: memory.inquire.bind(memory),
     siteBooks: memory.books.bind(memory),
     ownerSession: ownerSession(authorizer),
+    ownerGrantsAt: ownerGrantsAt(authorizer),
     scanMax: dataPlane.trace.scanMax,
     now: Date.now,
   });

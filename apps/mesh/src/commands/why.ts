@@ -59,21 +59,24 @@ export function whyCommand(world: World): Command {
   });
 }
 
-/** What the answers are re-evaluated by, where that is not what the event was admitted by. */
+/** Where the rules of now are not those that the event was admitted by, and which ones decided. */
 export function revisionRemarks(answers: readonly WhyAnswer[]): string[] {
   const remarks = answers.flatMap((answer) => {
-    const { site, policyRevision, policyRevisionNow, grantsRevision, grantsRevisionNow } = answer;
-    return [
-      changed(site, 'policies', policyRevision, policyRevisionNow),
-      changed(site, 'grants', grantsRevision, grantsRevisionNow),
-    ].filter((text) => text !== undefined);
+    const { site, policyRevision, grantsRevision, grantsRevisionJudged: judged } = answer;
+    const policies = changed(`${site}: the policies`, policyRevision, answer.policyRevisionNow);
+    const grants = changed(`${site}: the grants`, grantsRevision, answer.grantsRevisionNow);
+    const by =
+      judged === 0 ? '' : `; this is by those of ${judged === grantsRevision ? 'then' : 'now'}`;
+    return [policies, grants === undefined ? undefined : `${grants}${by}`].filter(
+      (text) => text !== undefined,
+    );
   });
   return [...new Set(remarks)];
 }
 
-function changed(site: string, what: string, then: number, now: number): string | undefined {
+function changed(what: string, then: number, now: number): string | undefined {
   if (then === 0 || now === 0 || then === now) return undefined;
-  return `${site}: the ${what} have changed since it was judged (revision ${then}, now ${now}); answers are by those of now`;
+  return `${what} have changed since it was judged (revision ${then}, now ${now})`;
 }
 
 /** How far a site has looked for an event that it does not remember. */

@@ -122,6 +122,8 @@ export interface WhyAnswer {
   readonly policyRevisionNow: number;
   readonly grantsRevision: number;
   readonly grantsRevisionNow: number;
+  /** Revision of the grants that the answer is by; 0 when it does not depend on grants. */
+  readonly grantsRevisionJudged: number;
 }
 
 /** An emesher whose memory is not, or not wholly, in the answer of its site. */

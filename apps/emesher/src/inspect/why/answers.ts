@@ -16,6 +16,7 @@ export const answerOf = (
   policyRevisionNow: 0,
   grantsRevision: 0,
   grantsRevisionNow: 0,
+  grantsRevisionJudged: 0,
   ...known,
 });
 

@@ -13,6 +13,7 @@ const facts: Facts = {
   place: { kind: 'settled' },
   steps: [],
   receives: true,
+  past: undefined,
   filterProblem: undefined,
   nowMs: 10_000,
 };
@@ -169,6 +170,48 @@ describe('why', () => {
         state: 'forbidden',
         reason: 'user:ann, its owner, has no grant to subscribe to "orders/eu"',
       },
+    ],
+    [
+      'the owner had no grant when it was admitted, and has one now',
+      { past: { revision: 7, received: false } },
+      {
+        state: 'forbidden',
+        reason:
+          'user:ann, its owner, had no grant to subscribe to "orders/eu" when it was admitted ' +
+          '(grants revision 7), and has one now',
+      },
+    ],
+    [
+      'the owner had no grant when it was admitted, and acl is away now',
+      { past: { revision: 7, received: false }, receives: undefined },
+      { state: 'forbidden', reason: expect.stringMatching(/\(grants revision 7\)$/) },
+    ],
+    [
+      'the owner had a grant when it was admitted: it may have been settled before that ended',
+      { past: { revision: 7, received: true }, receives: false },
+      { state: 'settled', reason: expect.stringContaining('grants revision 7), and has none now') },
+    ],
+    [
+      'what is not read yet will be judged by the grants of now',
+      {
+        past: { revision: 7, received: true },
+        receives: false,
+        place: { kind: 'unread', lag: 3, consumers: 1 },
+      },
+      {
+        state: 'forbidden',
+        reason:
+          'user:ann, its owner, has no grant to subscribe to "orders/eu" any more, and had one ' +
+          'when it was admitted (grants revision 7)',
+      },
+    ],
+    [
+      'what is not read yet is not forbidden by what was',
+      {
+        past: { revision: 7, received: false },
+        place: { kind: 'unread', lag: 3, consumers: 1 },
+      },
+      { state: 'not-read' },
     ],
     [
       'it lies before the start',

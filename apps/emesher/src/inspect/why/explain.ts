@@ -104,10 +104,10 @@ const STOPPED: Readonly<Record<Stopped, string>> = Object.freeze({
   cursor: 'too much is settled out of order: see delivery.cursorBytesMax',
 });
 
-/** What says no by the subscription and the grants as they are now. */
+/** What says no by the subscription as it is now, and by the grants. */
 function ruledOut(facts: Facts): Verdict | undefined {
   const { subscription, record, place, filterProblem } = facts;
-  const { topicFilters, owner, name } = subscription;
+  const { topicFilters, name } = subscription;
   if (subscription.deliveryClass === 'direct') {
     return verdict('filtered', 'it takes direct events, and this one is durable');
   }
@@ -131,17 +131,32 @@ function ruledOut(facts: Facts): Verdict | undefined {
     const reason = `stored before the subscription begins, which is at ${place.start}`;
     return verdict('before-start', reason);
   }
-  if (facts.receives === false) {
-    return verdict(
-      'forbidden',
-      `${owner}, its owner, has no grant to subscribe to "${record.topic}"`,
-    );
+  return forbidden(facts);
+}
+
+/**
+ * What was passed was judged by the grants of its time, so by those it was admitted by, where they
+ * are kept; what is still to come will be judged by those of now.
+ */
+function forbidden({ subscription, record, place, receives, past }: Facts): Verdict | undefined {
+  const who = `${subscription.owner}, its owner,`;
+  const what = `grant to subscribe to "${record.topic}"`;
+  if (place.kind === 'settled' && past !== undefined) {
+    if (past.received) return undefined;
+    const now = receives === true ? ', and has one now' : '';
+    const when = `when it was admitted (grants revision ${past.revision})`;
+    return verdict('forbidden', `${who} had no ${what} ${when}${now}`);
   }
-  return undefined;
+  if (receives !== false) return undefined;
+  const before =
+    past?.received === true
+      ? ` any more, and had one when it was admitted (grants revision ${past.revision})`
+      : '';
+  return verdict('forbidden', `${who} has no ${what}${before}`);
 }
 
 /** Nothing rules it out, and nothing is remembered of it. */
-function unseen({ subscription, record, place, nowMs, steps }: Facts): Verdict {
+function unseen({ subscription, record, place, nowMs, steps, receives, past }: Facts): Verdict {
   const { expiryMs } = record;
   const over = expiryMs !== 0 && expiryMs <= nowMs;
   const more = { timeUs: expiryMs * 1000 };
@@ -159,6 +174,11 @@ function unseen({ subscription, record, place, nowMs, steps }: Facts): Verdict {
   }
   if (over) return verdict('expired', 'its life ended before it could be delivered', more);
   const attempts = steps.filter(({ step }) => step === 'delivered').length;
+  if (past?.received === true && receives === false) {
+    const then = `had the grant when it was admitted (grants revision ${past.revision})`;
+    const reason = `settled, or passed over since; how is no longer remembered: its owner ${then}, and has none now`;
+    return verdict('settled', reason, { attempts });
+  }
   return verdict('settled', 'settled; how is no longer remembered, it would match now', {
     attempts,
   });

@@ -1,12 +1,10 @@
 import type { SilentEmesher, WhyAnswer, WhyQuery, WhySearch } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
-import { MeshError } from '@eventmesh/errors';
 import { NO_HANDLING, topicMatches } from '@eventmesh/event';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../../control/directory.ts';
 import type { Logs } from '../../logs.ts';
-import type { CallerSession } from '../../session.ts';
 import { findCopies, type Copy, type FindDeps } from '../find-event.ts';
 import type { EventPlace } from '../journal.ts';
 import type { Inquiry, Inspector, Located } from '../memory.ts';
@@ -16,18 +14,17 @@ import { explain } from './explain.ts';
 import type { Place } from './facts.ts';
 import { filterProblem } from './filter-problem.ts';
 import { linkAnswers, type LinkDeps } from './link-answers.ts';
+import { OwnerRights, type OwnerRightsDeps } from './owner-rights.ts';
 import { storedPlace, type PlaceDeps, type Stored } from './place.ts';
 import { scheduledAnswers } from './scheduled.ts';
 
-export interface ExplainerDeps extends FindDeps, PlaceDeps, LinkDeps {
+export interface ExplainerDeps extends FindDeps, PlaceDeps, LinkDeps, OwnerRightsDeps {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly directory: Pick<Directory, 'subscriptions'>;
   /** Begins an inspection at all emeshers of the site. */
   readonly inquire: (inspector: Inspector) => Inquiry;
   readonly policies: Pick<GovernanceView, 'revision'>;
-  /** The rights that a subscription's deliveries are checked against. */
-  readonly ownerSession: (subscription: Subscription) => Promise<CallerSession>;
   readonly now: () => number;
 }
 
@@ -38,10 +35,11 @@ export interface SiteAnswer {
   readonly silentEmeshers: readonly SilentEmesher[];
 }
 
-/** What an owner may receive now. */
-interface Rights {
-  readonly revision: number;
-  mayReceive(topic: string): boolean | undefined;
+/** One question. */
+interface Asked {
+  /** The subscription that it is about; undefined: all. */
+  readonly name: string | undefined;
+  readonly rights: OwnerRights;
 }
 
 /** What became of an event at this site, and why. */
@@ -65,13 +63,14 @@ export class Explainer {
     const { copies, searches } = await findCopies(this.#deps, event, places);
     const located = await inquiry.locate(copies, { subscription });
     const wanted = this.#subscriptions(tenant, subscription);
+    const asked = { name: subscription, rights: new OwnerRights(this.#deps) };
     const answers = subscription === undefined ? refusals.map((each) => this.#refused(each)) : [];
     // What was scheduled is published under its id when its time has come.
     if (copies.length === 0) {
       answers.push(...(await scheduledAnswers(this.#deps, tenant, id, source)));
     }
     for (const copy of copies) {
-      answers.push(...(await this.#ofCopy(copy, wanted, subscription, at(located, copy))));
+      answers.push(...(await this.#ofCopy(copy, wanted, asked, at(located, copy))));
     }
     const missing = known.filter(({ source: from }) =>
       copies.every((copy) => copy.source !== from),
@@ -107,7 +106,7 @@ export class Explainer {
   async #ofCopy(
     copy: Copy,
     wanted: readonly Subscription[],
-    asked: string | undefined,
+    { name: asked, rights }: Asked,
     located: Located,
   ): Promise<WhyAnswer[]> {
     const only = copy.record?.handling.onlySubscription ?? '';
@@ -115,7 +114,7 @@ export class Explainer {
     const about = asked !== undefined || only === '';
     const subscriptions = about ? wanted : wanted.filter(({ name }) => name === only);
     const answers = await Promise.all(
-      subscriptions.map((one) => this.#ofSubscription(one, copy, located)),
+      subscriptions.map((one) => this.#ofSubscription(one, copy, located, rights)),
     );
     if (asked !== undefined) return answers;
     return [...answers, ...linkAnswers(this.#deps, copy, located.steps, located.links)];
@@ -125,8 +124,9 @@ export class Explainer {
     subscription: Subscription,
     copy: Copy,
     located: Located,
+    rights: OwnerRights,
   ): Promise<WhyAnswer> {
-    const { site, policies, now } = this.#deps;
+    const { site, policies } = this.#deps;
     const { name } = subscription;
     const { partition, position, source, topic, record } = copy;
     const steps = located.steps.filter(({ subject }) => subject === name);
@@ -135,26 +135,34 @@ export class Explainer {
       const accepted = steps.some(({ step, detail }) => step === 'settled' && detail === 'accept');
       return answerOf({ ...place, state: accepted ? 'delivered' : 'gone', reason: GONE });
     }
-    const rights = await this.#rights(subscription);
+    // Each site counts the revisions of its own policies: those of another one tell nothing here.
+    const admitted = record.originSite === site ? record.handling : NO_HANDLING;
+    const { grantsRevision } = admitted;
+    const current = await rights.now(subscription);
+    const { revision: now } = current;
+    const past = await rights.then(subscription, topic, { revision: grantsRevision, now });
+    const stands = await this.#place(subscription, { partition, position, record }, located);
+    const judgedBy = stands.kind === 'settled' ? (past?.revision ?? now) : now;
     const verdict = explain({
       subscription,
       record,
       position,
-      place: await this.#place(subscription, { partition, position, record }, located),
+      place: stands,
       steps,
-      receives: rights.mayReceive(topic),
+      receives: current.mayReceive(topic),
+      past,
       filterProblem: filterProblem(subscription.filters, record.event),
-      nowMs: now(),
+      nowMs: this.#deps.now(),
     });
-    // Each site counts the revisions of its own policies: those of another one tell nothing here.
-    const admitted = record.originSite === site ? record.handling : NO_HANDLING;
     return answerOf({
       ...place,
       ...verdict,
       policyRevision: admitted.policyRevision,
       policyRevisionNow: policies.revision,
-      grantsRevision: admitted.grantsRevision,
-      grantsRevisionNow: rights.revision,
+      grantsRevision,
+      grantsRevisionNow: now,
+      grantsRevisionJudged:
+        verdict.state === 'forbidden' || verdict.state === 'settled' ? judgedBy : 0,
     });
   }
 
@@ -172,20 +180,6 @@ export class Explainer {
     const info = await store.logInfo(logs.name(subscription.tenant));
     const last = info?.partitions.find((each) => each.partition === partition)?.last ?? position;
     return storedPlace(this.#deps, subscription, { ...stored, last });
-  }
-
-  /** As at a delivery: who is not known any more may nothing, and nobody can tell while acl is away. */
-  async #rights(subscription: Subscription): Promise<Rights> {
-    try {
-      const session = await this.#deps.ownerSession(subscription);
-      return {
-        revision: Math.max(0, session.grants.revision),
-        mayReceive: (topic) => session.mayReceive(topic),
-      };
-    } catch (error) {
-      const away = MeshError.from(error).code === 'Unavailable';
-      return { revision: 0, mayReceive: () => (away ? undefined : false) };
-    }
   }
 
   /** Another site has the event, and this one has not. */

@@ -35,6 +35,13 @@ export interface HeldEvent {
   readonly ahead: number;
 }
 
+/** The grants by which an event was admitted, where they are known and not those of now. */
+export interface PastGrants {
+  readonly revision: number;
+  /** Whether the owner might receive the topic by them. */
+  readonly received: boolean;
+}
+
 /** Everything that decides what became of an event for one subscription. */
 export interface Facts {
   readonly subscription: Subscription;
@@ -45,6 +52,7 @@ export interface Facts {
   readonly steps: readonly EventStep[];
   /** Whether its owner may receive the topic now; undefined while acl cannot tell. */
   readonly receives: boolean | undefined;
+  readonly past: PastGrants | undefined;
   /** The filter that says no, in words; undefined when all say yes. */
   readonly filterProblem: string | undefined;
   readonly nowMs: number;

@@ -47,6 +47,7 @@ export function answerToWire(around: WhyAround): MessageInitShape<typeof WhyResp
       policyRevisionNow: BigInt(answer.policyRevisionNow),
       grantsRevision: BigInt(answer.grantsRevision),
       grantsRevisionNow: BigInt(answer.grantsRevisionNow),
+      grantsRevisionJudged: BigInt(answer.grantsRevisionJudged),
     })),
     searches: around.searches.map(({ site, partition, from, to, first }) => ({
       site,
@@ -79,6 +80,7 @@ export function fromWire({
       policyRevisionNow: Number(answer.policyRevisionNow),
       grantsRevision: Number(answer.grantsRevision),
       grantsRevisionNow: Number(answer.grantsRevisionNow),
+      grantsRevisionJudged: Number(answer.grantsRevisionJudged),
     })),
     searches: searches.map(({ site, partition, from, to, first }) => ({
       site,
