@@ -6,6 +6,7 @@ import { Health } from '@eventmesh/proto-gen/health';
 import { LinkService } from '@eventmesh/proto-gen/link';
 import { Metadata, status as GrpcCode, type ServiceError } from '@grpc/grpc-js';
 import { Router, RpcServer, addStandardServices } from './index.ts';
+import { WINDOW_BYTES } from './options.ts';
 import { fromServiceError } from './status.ts';
 
 const FIRST_MESSAGE_MS = 40;
@@ -166,6 +167,17 @@ describe('a connection', () => {
     expect(client.remoteSettings.maxConcurrentStreams).toBe(7);
     client.destroy();
     narrow.stop();
+  });
+
+  it('may have a megabyte on its way, in one call as in all', async () => {
+    const client = connect(`http://${server.address}`);
+    await once(client, 'remoteSettings');
+    // What the server has sent before its answer has come, too.
+    await new Promise((resolve) => client.ping(resolve));
+    const { initialWindowSize, maxConcurrentStreams } = client.remoteSettings;
+    expect([initialWindowSize, maxConcurrentStreams]).toEqual([WINDOW_BYTES, 1000]);
+    expect(client.state.remoteWindowSize).toBe(WINDOW_BYTES);
+    client.destroy();
   });
 });
 

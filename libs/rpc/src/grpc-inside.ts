@@ -1,4 +1,4 @@
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { Server } from 'node:net';
 import { MeshError } from '@eventmesh/errors';
 
@@ -87,6 +87,19 @@ export function listenersOf(server: object): Server[] {
   const found = listeners instanceof Map ? [...listeners.keys()] : [];
   if (found.length > 0 && found.every((each) => each instanceof Server)) return found;
   throw new MeshError('Internal', 'this version of grpc-js keeps its listeners elsewhere');
+}
+
+/**
+ * Lets so many bytes be on their way to a server, on each connection and in each call: grpc-js has
+ * an option for it at the client only, which is the reader of answers.
+ */
+export function setWindows(listener: Server, bytes: number): void {
+  if (!('updateSettings' in listener) || typeof listener.updateSettings !== 'function') {
+    throw new MeshError('Internal', 'this version of grpc-js listens with something else');
+  }
+  // Of connections that are still to come; beside the limit of calls, which stays.
+  listener.updateSettings({ initialWindowSize: bytes });
+  listener.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(bytes));
 }
 
 /**

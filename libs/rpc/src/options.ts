@@ -31,6 +31,13 @@ export const UNFINISHED_BYTES_MAX = 64 * 1024 * 1024;
 export const FIRST_MESSAGE_MS = 10_000;
 
 /**
+ * Bytes that may be on their way to a reader of a connection, and of each of its calls: so much
+ * flows in one round trip, 20 MB/s over a line of 50 ms. HTTP/2's own 64 KiB let a burst of frames
+ * wait for several turns of both event loops even on one machine.
+ */
+export const WINDOW_BYTES = 1024 * 1024;
+
+/**
  * grpc-js leaves keepalive, message size and session memory unlimited; these are our bounds.
  * Both sides ping alike, so that neither is told off for too many pings.
  */
@@ -41,7 +48,7 @@ export const CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc-node.max_session_memory': 32,
-  'grpc-node.flow_control_window': 1024 * 1024,
+  'grpc-node.flow_control_window': WINDOW_BYTES,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 2_000,
