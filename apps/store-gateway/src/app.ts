@@ -45,7 +45,7 @@ export function createStoreGatewayApp(
   const router = new Router().service(
     EventStoreService,
     storeService({ store, durability, settings: config, metrics, measure }),
-    bearerGuard(config.serviceToken),
+    { ...bearerGuard(config.serviceToken), bulk: ['Append'] },
   );
   return {
     router,

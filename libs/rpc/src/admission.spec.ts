@@ -5,13 +5,15 @@ import { MeshError } from '@eventmesh/errors';
 import { Health } from '@eventmesh/proto-gen/health';
 import { LinkService } from '@eventmesh/proto-gen/link';
 import { Metadata, status as GrpcCode, type ServiceError } from '@grpc/grpc-js';
-import { Router, RpcServer, addStandardServices } from './index.ts';
+import { Router, RpcServer, addStandardServices, type CallContext } from './index.ts';
 import { WINDOW_BYTES } from './options.ts';
 import { fromServiceError } from './status.ts';
 
 const FIRST_MESSAGE_MS = 40;
 const GUARDED = `/${LinkService.typeName}`;
 const SILENT = '/test.Silent';
+const BULK = '/test.Bulk';
+const bulkService = { ...LinkService, typeName: 'test.Bulk' };
 const silentService = { ...LinkService, typeName: 'test.Silent' };
 
 const guarded: string[] = [];
@@ -27,6 +29,14 @@ const handlers = {
   trace: () => Promise.resolve({}),
 };
 
+async function onlyMe(ctx: CallContext): Promise<void> {
+  guarded.push(ctx.metadata.get('authorization') ?? 'nobody');
+  await Promise.resolve();
+  if (ctx.metadata.get('authorization') !== 'me') {
+    throw new MeshError('Unauthenticated', 'who?', { field: 'authorization' });
+  }
+}
+
 const router = new Router()
   .use(async ({ path }, next) => {
     try {
@@ -36,15 +46,8 @@ const router = new Router()
       throw error;
     }
   })
-  .service(LinkService, handlers, {
-    guard: async (ctx) => {
-      guarded.push(ctx.metadata.get('authorization') ?? 'nobody');
-      await Promise.resolve();
-      if (ctx.metadata.get('authorization') !== 'me') {
-        throw new MeshError('Unauthenticated', 'who?', { field: 'authorization' });
-      }
-    },
-  })
+  .service(LinkService, handlers, { guard: onlyMe })
+  .service(LinkService, handlers, { as: bulkService, guard: onlyMe, bulk: ['Link'] })
   .service(LinkService, handlers, { as: silentService, silent: ['Link'] });
 addStandardServices(router, () => true);
 const errors: string[] = [];
@@ -66,8 +69,8 @@ afterAll(() => {
 });
 
 /** A call as a caller makes it that keeps to no rules: it never ends its side by itself. */
-function open(path: string, authorization = 'me'): ClientHttp2Stream {
-  return session.request({
+function open(path: string, authorization = 'me', on = session): ClientHttp2Stream {
+  return on.request({
     ':method': 'POST',
     ':path': path,
     'content-type': 'application/grpc',
@@ -169,14 +172,27 @@ describe('a connection', () => {
     narrow.stop();
   });
 
-  it('may have a megabyte on its way, in one call as in all', async () => {
+  it('has wide windows once a call that carries much is admitted, but not for a stranger', async () => {
     const client = connect(`http://${server.address}`);
     await once(client, 'remoteSettings');
-    // What the server has sent before its answer has come, too.
-    await new Promise((resolve) => client.ping(resolve));
-    const { initialWindowSize, maxConcurrentStreams } = client.remoteSettings;
-    expect([initialWindowSize, maxConcurrentStreams]).toEqual([WINDOW_BYTES, 1000]);
-    expect(client.state.remoteWindowSize).toBe(WINDOW_BYTES);
+    const windows = async () => {
+      // What the server has sent before its answer has come, too.
+      await new Promise((resolve) => client.ping(resolve));
+      return [client.remoteSettings.initialWindowSize, client.state.remoteWindowSize];
+    };
+    const stranger = open(`${BULK}/Link`, 'stranger', client);
+    stranger.resume();
+    expect((await refusal(stranger)).code).toBe('Unauthenticated');
+    const plain = open(`${GUARDED}/Link`, 'me', client);
+    plain.write(frame(0));
+    await once(plain, 'data');
+    expect((await windows())[0]).toBe(65_535);
+    const call = open(`${BULK}/Link`, 'me', client);
+    call.write(frame(0));
+    await once(call, 'data');
+    const [ofCall, ofAll] = await windows();
+    expect(ofCall).toBe(WINDOW_BYTES);
+    expect(ofAll).toBeGreaterThan(WINDOW_BYTES - 1000);
     client.destroy();
   });
 });

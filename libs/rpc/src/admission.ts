@@ -1,8 +1,8 @@
 import { MeshError } from '@eventmesh/errors';
 import type { Metadata, ServerInterceptingCall, ServerInterceptor } from '@grpc/grpc-js';
 import type { MessageBudget } from '@eventmesh/telemetry';
-import { closeAfterStatus, limitMessages, watchUnfinished } from './grpc-inside.ts';
-import { MESSAGE_BYTES_MAX } from './options.ts';
+import { closeAfterStatus, limitMessages, watchUnfinished, widenWindows } from './grpc-inside.ts';
+import { MESSAGE_BYTES_MAX, WINDOW_BYTES } from './options.ts';
 import type { CallContext, Route } from './service.ts';
 import { toStatus } from './status.ts';
 
@@ -76,6 +76,7 @@ export class Admission {
       if (gone.signal.aborted) return;
       // The handler of a call of one message starts with it, that of a stream right now.
       unseen = isStream(route) ? undefined : ctx;
+      if (route.bulk) widenWindows(call, WINDOW_BYTES);
       if (route.needsMessage) {
         const { firstMessageMs } = this.#options;
         timer = setTimeout(() => refuse(noMessage(firstMessageMs), unseen), firstMessageMs);

@@ -90,16 +90,15 @@ export function listenersOf(server: object): Server[] {
 }
 
 /**
- * Lets so many bytes be on their way to a server, on each connection and in each call: grpc-js has
- * an option for it at the client only, which is the reader of answers.
+ * Lets so many bytes be on their way to the server on the connection of a call, and in each of its
+ * calls: grpc-js has an option for it at the client only, where it is for answers.
  */
-export function setWindows(listener: Server, bytes: number): void {
-  if (!('updateSettings' in listener) || typeof listener.updateSettings !== 'function') {
-    throw new MeshError('Internal', 'this version of grpc-js listens with something else');
-  }
-  // Of connections that are still to come; beside the limit of calls, which stays.
-  listener.updateSettings({ initialWindowSize: bytes });
-  listener.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(bytes));
+export function widenWindows(call: object, bytes: number): void {
+  const { session } = insideOf(call).stream;
+  if (session === undefined || session.localSettings.initialWindowSize === bytes) return;
+  session.settings({ initialWindowSize: bytes });
+  // Of a session of a server, which its streams have by a wider type.
+  (session as ServerHttp2Session).setLocalWindowSize(bytes);
 }
 
 /**

@@ -31,9 +31,9 @@ export const UNFINISHED_BYTES_MAX = 64 * 1024 * 1024;
 export const FIRST_MESSAGE_MS = 10_000;
 
 /**
- * Bytes that may be on their way to a reader of a connection, and of each of its calls: so much
- * flows in one round trip, 20 MB/s over a line of 50 ms. HTTP/2's own 64 KiB let a burst of frames
- * wait for several turns of both event loops even on one machine.
+ * Bytes that may be on their way to a client on one connection, and to a server in a call that
+ * carries much: so much flows in one round trip, 20 MB/s over a line of 50 ms. With HTTP/2's own
+ * 64 KiB a burst of frames waits for several turns of both event loops even on one machine.
  */
 export const WINDOW_BYTES = 1024 * 1024;
 

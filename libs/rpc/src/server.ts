@@ -12,7 +12,7 @@ import {
 } from '@grpc/grpc-js';
 import { Connections, MessageBudget, type Logger, type Metrics } from '@eventmesh/telemetry';
 import { Admission } from './admission.ts';
-import { listenersOf, setWindows } from './grpc-inside.ts';
+import { listenersOf } from './grpc-inside.ts';
 import { invokeAdmitted, invokeRefused } from './interceptors.ts';
 import { Malformed, tolerant } from './malformed.ts';
 import { RPC_METRICS } from './metrics.ts';
@@ -22,7 +22,6 @@ import {
   FIRST_MESSAGE_MS,
   STREAMS_MAX,
   UNFINISHED_BYTES_MAX,
-  WINDOW_BYTES,
   serverCredentials,
   type ServerTlsFiles,
 } from './options.ts';
@@ -141,10 +140,7 @@ export class RpcServer {
         }
       });
     });
-    for (const listener of listenersOf(this.#server)) {
-      this.#connections.watch(listener);
-      setWindows(listener, WINDOW_BYTES);
-    }
+    for (const listener of listenersOf(this.#server)) this.#connections.watch(listener);
   }
 
   /** Refuses new calls, tells streams to end, and cuts what is left after the deadline. */

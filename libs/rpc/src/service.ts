@@ -69,6 +69,12 @@ export interface RegisterOptions {
    * all others must come within the first-message limit of the server.
    */
   readonly silent?: readonly string[];
+  /**
+   * Names of streaming methods that carry much: once such a call is admitted, `WINDOW_BYTES` of its
+   * connection may be on their way to it. All others keep HTTP/2's 64 KiB, which slows publishers
+   * down before what they send piles up here.
+   */
+  readonly bulk?: readonly string[];
 }
 
 export interface Route {
@@ -80,6 +86,8 @@ export interface Route {
   readonly messageBytesMax: number;
   /** Whether a call must begin with a message soon. */
   readonly needsMessage: boolean;
+  /** Whether a call gets wide windows. */
+  readonly bulk: boolean;
   /** Name of the request's type as callers know it. */
   readonly requestType: string;
 }
@@ -122,6 +130,7 @@ export class Router {
         guard: options.guard,
         messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
         needsMessage: options.silent?.includes(method.name) !== true,
+        bulk: options.bulk?.includes(method.name) === true,
         requestType: (served.method[method.localName] ?? method).input.typeName,
       });
     }

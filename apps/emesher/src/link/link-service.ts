@@ -45,6 +45,6 @@ export function addLinkService(
         return answerToWire(await why.around(inspector, query, visited, known));
       },
     },
-    bearerGuard(token),
+    { ...bearerGuard(token), bulk: ['Link'] },
   );
 }

@@ -223,8 +223,7 @@ export class Committer {
         work.fail(error);
       }
     } finally {
-      rightOfWay.end();
-      if (this.#queue.some(({ append }) => append)) rightOfWay.begin();
+      rightOfWay.end(this.#queue.some(({ append }) => append));
     }
   }
 

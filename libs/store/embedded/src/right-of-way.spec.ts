@@ -52,6 +52,18 @@ describe('RightOfWay', () => {
     way.end();
   });
 
+  it('holds nobody while one commit follows the other, and again after a pause', () => {
+    const way = new RightOfWay(() => 0);
+    way.begin();
+    way.end(true);
+    way.begin();
+    expect(way.pass()).toBeUndefined();
+    way.end(false);
+    way.begin();
+    expect(way.pass()).toBeInstanceOf(Promise);
+    way.end();
+  });
+
   it('lets a reader go on when the disk hangs', async () => {
     const way = new RightOfWay();
     way.begin();

@@ -4,15 +4,18 @@ const WAIT_MS_MAX = 5;
 const FREE_MS_MIN = 1;
 
 /**
- * Readers of what has lain in the store give way to appends: somebody waits for the receipt, and the
- * thread that commits and the one that reads share the cores. A reader waits for the commit in
- * flight, then reads on for at least as long as it has waited, so that appends without end take at
- * most half of its time.
+ * Readers of what has lain in the store give way to a lone append: somebody waits for the receipt,
+ * and the thread that commits and the one that reads share the cores. A reader waits for the commit
+ * in flight, then reads on for at least as long as it has waited, so that appends take at most half
+ * of its time; where one commit follows the other anyway, what counts is how much is done, and
+ * nobody gives way.
  */
 export class RightOfWay {
   readonly #now: () => number;
   /** Since when appends wait for a commit; undefined when none does. */
   #sinceMs: number | undefined;
+  /** The commit in flight took what had come during the one before. */
+  #busy = false;
   #freeUntilMs = 0;
   #waiting = new Set<() => void>();
 
@@ -23,11 +26,16 @@ export class RightOfWay {
 
   /** An append waits for a commit. */
   begin(): void {
-    this.#sinceMs ??= this.#now();
+    if (!this.#busy) this.#sinceMs ??= this.#now();
   }
 
-  /** A commit has ended, for better or worse. */
-  end(): void {
+  /**
+   * A commit has ended, for better or worse.
+   *
+   * @param more Appends have come meanwhile.
+   */
+  end(more = false): void {
+    this.#busy = more;
     if (this.#sinceMs === undefined) return;
     const tookMs = this.#now() - this.#sinceMs;
     this.#sinceMs = undefined;
