@@ -8,6 +8,7 @@ const revisions = {
   policyRevisionNow: 3,
   grantsRevision: 5,
   grantsRevisionNow: 5,
+  grantsRevisionJudged: 0,
 };
 const answer = (more: Partial<WhyAnswer>) => ({ site: 'west', ...revisions, ...more }) as WhyAnswer;
 
@@ -18,15 +19,25 @@ describe('the remarks of `mesh why`', () => {
     [
       'the policies have changed',
       { policyRevisionNow: 4 },
+      ['west: the policies have changed since it was judged (revision 3, now 4)'],
+    ],
+    [
+      'the grants have changed, and do not decide',
+      { grantsRevisionNow: 9 },
+      ['west: the grants have changed since it was judged (revision 5, now 9)'],
+    ],
+    [
+      'the grants have changed, and those of then have decided',
+      { grantsRevisionNow: 9, grantsRevisionJudged: 5 },
       [
-        'west: the policies have changed since it was judged (revision 3, now 4); answers are by those of now',
+        'west: the grants have changed since it was judged (revision 5, now 9); this is by those of then',
       ],
     ],
     [
-      'the grants have changed',
-      { grantsRevisionNow: 9 },
+      'the grants have changed, and those of now have decided',
+      { grantsRevisionNow: 9, grantsRevisionJudged: 9 },
       [
-        'west: the grants have changed since it was judged (revision 5, now 9); answers are by those of now',
+        'west: the grants have changed since it was judged (revision 5, now 9); this is by those of now',
       ],
     ],
   ])('%s', (_, more, remarks) => {
