@@ -117,6 +117,8 @@ export class Commit {
   }
 }
 
+const isAppend = ({ append }: Work): boolean => append;
+
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface CommitterOptions {
@@ -223,7 +225,8 @@ export class Committer {
         work.fail(error);
       }
     } finally {
-      rightOfWay.end(this.#queue.some(({ append }) => append));
+      // What has come during a commit of something else still waits for its own.
+      if (group.some(isAppend)) rightOfWay.end(this.#queue.some(isAppend));
     }
   }
 

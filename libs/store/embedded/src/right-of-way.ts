@@ -30,7 +30,7 @@ export class RightOfWay {
   }
 
   /**
-   * A commit has ended, for better or worse.
+   * A commit with appends has ended, for better or worse.
    *
    * @param more Appends have come meanwhile.
    */

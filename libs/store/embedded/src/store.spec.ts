@@ -144,6 +144,27 @@ describe('the embedded store', () => {
     await store.close();
   });
 
+  it('gives way to a lone append also when it comes during a commit of cursors', async () => {
+    const store = await openEmbeddedStore({ dir });
+    await store.ensureLog(LOG);
+    await append(store, 'old', 100);
+    const from = { kind: 'position', position: 0 } as const;
+    const items = store.read({ log: 'log', partition: 0, from })[Symbol.asyncIterator]();
+    await items.next();
+    const id = { log: 'log', partition: 0, subscription: 's' };
+    const cursor = { floor: 1, epoch: 1, settled: [], state: new Uint8Array(0) };
+    const cursors = store.commitCursors([{ id, cursor }]);
+    // It has begun.
+    await new Promise((resolve) => process.nextTick(resolve));
+    const order: string[] = [];
+    const receipt = append(store, 'new').then(() => order.push('receipt'));
+    const block = items.next().then(() => order.push('block'));
+    await Promise.all([cursors, receipt, block]);
+    expect(order).toEqual(['receipt', 'block']);
+    await items.return?.();
+    await store.close();
+  });
+
   it('finds its place by time among many blocks', async () => {
     let clock = 1_000_000;
     const store = await openEmbeddedStore({ dir, now: () => clock });

@@ -140,7 +140,7 @@ export class Explainer {
     const { grantsRevision } = admitted;
     const current = await rights.now(subscription);
     const { revision: now } = current;
-    const past = await rights.then(subscription, topic, { revision: grantsRevision, now });
+    const past = await rights.past(subscription, topic, { revision: grantsRevision, now });
     const stands = await this.#place(subscription, { partition, position, record }, located);
     const judgedBy = stands.kind === 'settled' ? (past?.revision ?? now) : now;
     const verdict = explain({

@@ -52,7 +52,7 @@ export class OwnerRights {
    * The grants of a revision that an event was admitted by; undefined when they are not kept, when
    * none is stamped on it, and when they are those of now.
    */
-  async then(
+  async past(
     subscription: Subscription,
     topic: string,
     { revision, now }: { readonly revision: number; readonly now: number },
