@@ -27,12 +27,15 @@ export interface ProcessObserver {
 /**
  * Starting lets the young generation grow to 64 MiB, which an idle process then keeps. A quarter of
  * that is as fast under load and leaves an idle process 18 MiB smaller. So small a one is collected
- * by one thread in 1 ms; helpers would be waited for until a busy machine lets them run, 5 to 25 ms
+ * by one thread in 1 ms; helpers would be waited for until a busy machine lets them run, 5 to 25 ms.
+ * Allocation sites whose objects once lived long, as while a store was slow, would go on to fill the
+ * old generation with events that die young, and its collections would take both cores
  * (docs/performance.md).
  */
 export const MEMORY_FLAGS: readonly string[] = [
   '--max-semi-space-size=8',
   '--no-parallel-scavenge',
+  '--no-allocation-site-pretenuring',
 ];
 
 /**
