@@ -1,5 +1,6 @@
 import type { KeyQueue } from './key-queue.ts';
 import type { Lease } from './leases.ts';
+import { Outstanding } from './outstanding.ts';
 
 /** Most events or bytes of credit that are remembered. */
 const CREDIT_MAX = 2 ** 40;
@@ -12,8 +13,7 @@ const CREDIT_MAX = 2 ** 40;
  */
 export class Consumer {
   readonly name: string;
-  /** In the order of their ids. */
-  readonly out = new Set<Lease>();
+  readonly out = new Outstanding();
   /** Keys that are bound to it and whose next event waits for its credit. */
   readonly waitingKeys = new Set<KeyQueue>();
   /** What the current round hands to it. */

@@ -1,3 +1,4 @@
+import { NumberMap } from '@eventmesh/collections';
 import type { Consumer } from './consumers.ts';
 import type { Entry } from './entry.ts';
 
@@ -12,8 +13,12 @@ export class Lease {
   /** Of an event that had failed before. */
   readonly isRetry: boolean;
   endMs: number;
+  /** Neighbours in the order in which leases run out. */
   before: Lease | undefined = undefined;
   behind: Lease | undefined = undefined;
+  /** Neighbours among what its consumer has, in the order of their ids. */
+  older: Lease | undefined = undefined;
+  newer: Lease | undefined = undefined;
 
   constructor(id: number, entry: Entry, consumer: Consumer, endMs: number) {
     this.id = id;
@@ -35,7 +40,7 @@ export class Lease {
 export class Leases {
   readonly #base: number;
   readonly #durationMs: number;
-  readonly #byId = new Map<number, Lease>();
+  readonly #byId = new NumberMap<Lease>();
   /** In the order in which they run out, linked, since leases of keys are renewed all the time. */
   #first: Lease | undefined = undefined;
   #last: Lease | undefined = undefined;
@@ -60,9 +65,9 @@ export class Leases {
     return this.#byId.get(id);
   }
 
-  /** What is out. */
+  /** What is out, in the order in which the leases run out; they must not change meanwhile. */
   *values(): Generator<Entry> {
-    for (const { entry } of this.#byId.values()) yield entry;
+    for (let lease = this.#first; lease !== undefined; lease = lease.behind) yield lease.entry;
   }
 
   /** The one that runs out next. */

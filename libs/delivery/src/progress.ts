@@ -1,3 +1,4 @@
+import { RisingSet } from '@eventmesh/collections';
 import type { RecordView } from '@eventmesh/event';
 import { NO_COUNTS, type Counters } from './counters.ts';
 import { isParked, packedBytes, type PartitionCursor, type PositionRange } from './cursor.ts';
@@ -45,11 +46,7 @@ export class PartitionProgress {
   wanting = 0;
   /** Everything up to here was looked at. */
   #upTo: number;
-  /**
-   * Open positions; a Map because its iteration order, here the rising one, is guaranteed. Without the
-   * events themselves: the tables that a map has outgrown would keep them from being freed.
-   */
-  readonly #open = new Map<number, true>();
+  readonly #open = new RisingSet();
   /** Open, too, in no order: events of parked keys that were read again. */
   readonly #openAgain = new Set<number>();
   /** Settled before the restart, above the floor; consumed as reading passes them. */
@@ -126,7 +123,7 @@ export class PartitionProgress {
 
   /** Looked at and not settled yet. Positions come in rising order. */
   open(position: number): void {
-    this.#open.set(position, true);
+    this.#open.add(position);
     this.#upTo = position;
   }
 
@@ -181,8 +178,7 @@ export class PartitionProgress {
   }
 
   get floor(): number {
-    const first = this.#open.keys().next();
-    let floor = first.done === true ? this.#upTo + 1 : first.value;
+    let floor = this.#open.first ?? this.#upTo + 1;
     for (const position of this.#openAgain) floor = Math.min(floor, position);
     for (const { from } of this.parked) floor = Math.min(floor, from);
     return floor;
@@ -214,8 +210,8 @@ export class PartitionProgress {
   }
 
   #openRising(): Iterable<number> {
-    if (this.#openAgain.size === 0) return this.#open.keys();
-    return [...this.#open.keys(), ...this.#openAgain].sort((a, b) => a - b);
+    if (this.#openAgain.size === 0) return this.#open;
+    return [...this.#open, ...this.#openAgain].sort((a, b) => a - b);
   }
 
   /** What is settled behind the last open position: looked at now, or before the restart. */

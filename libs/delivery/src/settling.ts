@@ -96,7 +96,10 @@ export class Settling {
 
   /** All that a consumer has becomes ready again, and its keys free. */
   takeBack({ out }: Consumer): void {
-    for (const { entry } of out) {
+    for (const lease of [...out]) {
+      const { entry } = lease;
+      // Recalled with another one of its key.
+      if (entry.lease !== lease) continue;
       const { key } = entry;
       if (key !== undefined) this.#recall(key);
       else {

@@ -37,7 +37,8 @@ export class EventView {
   specVersion = '';
   type = '';
   #data: EventData | undefined;
-  readonly #entries: Span[] = [];
+  /** Start and end of each attribute entry, one after the other. */
+  readonly #entries: number[] = [];
   #attributes: Map<string, AttributeValue> | undefined;
   #json: { readonly value: unknown } | undefined;
 
@@ -60,14 +61,17 @@ export class EventView {
 
   /** How many attribute entries the message has; known without decoding any. */
   get attributeCount(): number {
-    return this.#entries.length;
+    return this.#entries.length / 2;
   }
 
   /** The optional and extension attributes by name, decoded on first use. */
   get attributes(): ReadonlyMap<string, AttributeValue> {
     if (this.#attributes === undefined) {
       const attributes = new Map<string, AttributeValue>();
-      for (const span of this.#entries) readEntry(this.bytes, span, attributes);
+      for (let i = 0; i < this.#entries.length; i += 2) {
+        const span = { start: this.#entries[i] ?? 0, end: this.#entries[i + 1] ?? 0 };
+        readEntry(this.bytes, span, attributes);
+      }
       this.#attributes = attributes;
     }
     return this.#attributes;
@@ -101,7 +105,7 @@ export class EventView {
         break;
       case 0x2a: {
         const end = reader.span();
-        this.#entries.push({ start: reader.at, end });
+        this.#entries.push(reader.at, end);
         reader.at = end;
         break;
       }

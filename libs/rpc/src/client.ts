@@ -1,5 +1,6 @@
 import type { PreEncoded } from './pre-encoded.ts';
 import type {
+  DescMessage,
   DescMethod,
   DescMethodBiDiStreaming,
   DescMethodClientStreaming,
@@ -19,6 +20,12 @@ export interface CallOptions {
   readonly idempotent?: boolean;
 }
 
+/** How the replies of one call are read. */
+export interface DecodingOptions<T> extends CallOptions {
+  /** Takes the bytes of one reply, which are its own. What it throws fails the stream as Internal. */
+  readonly decode: (bytes: Buffer) => T;
+}
+
 /**
  * How calls travel: over gRPC or straight to a router in this process. All errors are MeshErrors.
  */
@@ -28,7 +35,7 @@ export interface Transport {
     method: DescMethod,
     path: string,
     input: AsyncIterable<unknown>,
-    options: CallOptions,
+    options: CallOptions & Partial<DecodingOptions<unknown>>,
   ): AsyncIterable<unknown>;
   /** Ends the connection; calls in flight fail as Unavailable. */
   close(): void;
@@ -67,6 +74,17 @@ export function createClient<S extends DescService>(
     client[method.localName] = clientMethod(method, `/${as.typeName}/${method.name}`, transport);
   }
   return client as Client<S>;
+}
+
+/** Opens a stream whose replies the caller reads itself, since they come by the hundred thousand. */
+export function openStream<I extends DescMessage, O extends DescMessage, T>(
+  method: DescMethodBiDiStreaming<I, O>,
+  transport: Transport,
+  requests: AsyncIterable<MessageInitShape<I> | PreEncoded>,
+  options: DecodingOptions<T>,
+): AsyncIterable<T> {
+  const path = `/${method.parent.typeName}/${method.name}`;
+  return transport.stream(method, path, requests, options) as AsyncIterable<T>;
 }
 
 function clientMethod(method: DescMethod, path: string, transport: Transport): unknown {

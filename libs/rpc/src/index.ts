@@ -5,7 +5,14 @@ export {
   type RegisterOptions,
   type ServiceImpl,
 } from './service.ts';
-export { createClient, type CallOptions, type Client, type Transport } from './client.ts';
+export {
+  createClient,
+  openStream,
+  type CallOptions,
+  type Client,
+  type DecodingOptions,
+  type Transport,
+} from './client.ts';
 export { PreEncoded } from './pre-encoded.ts';
 export type { Call, Interceptor } from './interceptors.ts';
 export { localTransport } from './local.ts';

@@ -3,6 +3,7 @@ import { MeshError } from '@eventmesh/errors';
 import { PreEncoded } from './pre-encoded.ts';
 import type { CallOptions, Transport } from './client.ts';
 import { invoke } from './interceptors.ts';
+import { serializer } from './server.ts';
 import type { CallContext, Router } from './service.ts';
 
 /**
@@ -49,7 +50,9 @@ export function localTransport(router: Router, metadata: Record<string, string> 
         } else {
           for await (const reply of replies as AsyncIterable<never>) {
             if (ctx.signal.aborted) throw ctx.signal.reason;
-            yield decoded(method.output, reply);
+            yield options.decode === undefined
+              ? decoded(method.output, reply)
+              : options.decode(encoded(method.output, reply));
           }
         }
       } catch (error) {
@@ -59,6 +62,8 @@ export function localTransport(router: Router, metadata: Record<string, string> 
     close: () => stopped.abort(),
   };
 }
+
+const encoded = (schema: DescMessage, message: unknown): Buffer => serializer(schema)(message);
 
 function decoded(schema: DescMessage, message: unknown): unknown {
   if (message instanceof PreEncoded) return fromBinary(schema, message.bytes);

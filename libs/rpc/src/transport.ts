@@ -95,7 +95,7 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
           client.makeBidiStreamRequest(
             path,
             serialize,
-            deserialize,
+            call.decode ?? deserialize,
             metadata(call),
             call.timeoutMs === undefined ? {} : { deadline: Date.now() + call.timeoutMs },
           ),

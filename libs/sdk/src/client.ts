@@ -2,13 +2,11 @@ import { SubscriberService, type Filter } from '@eventmesh/proto-gen/subscriber'
 import { MeshError } from '@eventmesh/errors';
 import { EventView } from '@eventmesh/event';
 import { PublisherService } from '@eventmesh/proto-gen/publisher';
-import {
-  PublisherService as WirePublisherService,
-  SubscriberService as WireSubscriberService,
-} from '@eventmesh/proto-gen/wire';
+import { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
 import { createClient, grpcTransport, type TlsFiles, type Transport } from '@eventmesh/rpc';
 import { StreamPublisher, type PublisherOptions } from './stream-publisher.ts';
-import { Subscriber, type Delivery, type SubscribeOptions } from './subscriber.ts';
+import type { Delivery } from './delivery.ts';
+import { Subscriber, type SubscribeOptions } from './subscriber.ts';
 import {
   encode,
   toReceipt,
@@ -125,10 +123,7 @@ export class MeshClient {
 
   /** Consumes a subscription, made when missing. Iterate it, and settle each delivery. */
   subscribe(options: SubscribeOptions): Subscriber {
-    return new Subscriber(
-      createClient(WireSubscriberService, this.#transport, SubscriberService),
-      options,
-    );
+    return new Subscriber(this.#transport, options);
   }
 
   /** Durable subscriptions as resources: the generated client of SubscriberService. */

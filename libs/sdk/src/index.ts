@@ -1,10 +1,10 @@
 export { MeshClient, type ConnectOptions, type RequestOptions } from './client.ts';
 export type { EventInput, EventLike, PublishOptions, Receipt } from './event-input.ts';
 export { StreamPublisher, type PublishEntry, type PublisherOptions } from './stream-publisher.ts';
+export type { Delivery } from './delivery.ts';
 export {
   Subscriber,
   replayToProto,
-  type Delivery,
   type ReplayInput,
   type SubscribeOptions,
 } from './subscriber.ts';

@@ -1,18 +1,18 @@
 import type { Start, SubscriptionInput } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
-import { EventView } from '@eventmesh/event';
 import {
   Settle_Outcome,
+  SubscriberService,
   type Gap,
   type Opened,
-  type SubscribeRequest,
+  type SubscribeRequestSchema,
 } from '@eventmesh/proto-gen/subscriber';
-import type { Delivery as WireDelivery, SubscriberService } from '@eventmesh/proto-gen/wire';
-import { AsyncQueue, fromFailure, type Client } from '@eventmesh/rpc';
+import { AsyncQueue, fromFailure, openStream, type Transport } from '@eventmesh/rpc';
 import { startToProto, subscriptionInputToProto } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { SubscribeRequestSchema } from '@eventmesh/proto-gen/subscriber';
 import { CreditRenewal, creditToProto } from './credit.ts';
+import { decodeStreamMessage, type WireDelivery } from './decode-deliveries.ts';
+import { ReceivedDelivery, type Delivery, type Settling } from './delivery.ts';
 
 export interface SubscribeOptions {
   /** A durable subscription by name, or a spec that is made when missing. */
@@ -57,25 +57,6 @@ export const replayToProto = ({ from, toMs = 0, rateMax = 0, expired = false }: 
   expired,
 });
 
-/** An event, to be settled exactly once. */
-export interface Delivery {
-  readonly id: bigint;
-  /** 1 for the first delivery. */
-  readonly attempt: number;
-  readonly topic: string;
-  readonly event: EventView;
-  readonly partition: number;
-  readonly position: number;
-  readonly originSite: string;
-  /** Microseconds since the epoch, by the origin's clock. */
-  readonly ingressTimeUs: number;
-  accept(): void;
-  /** Again after the delay, or as the retry policy says. */
-  release(delayMs?: number): void;
-  reject(reason: string): void;
-  renew(): void;
-}
-
 type Request = MessageInitShape<typeof SubscribeRequestSchema>;
 
 /** Longest wait for the server when a consumer leaves, in ms. */
@@ -100,10 +81,17 @@ async function untilEnded(responses: AsyncIterator<unknown>): Promise<void> {
 
 /** A consuming stream; iterate it once. Leaving the loop detaches and releases the rest. */
 export class Subscriber implements AsyncIterable<Delivery> {
-  readonly #client: Client<typeof SubscriberService>;
+  readonly #transport: Transport;
   readonly #options: SubscribeOptions;
   readonly #requests = new AsyncQueue<Request>();
   readonly #credit: CreditRenewal;
+  readonly #settling: Settling = {
+    accept: (id) => {
+      this.#accepted.push(id);
+      this.#schedule();
+    },
+    settle: (...settle) => this.#settle(...settle),
+  };
   #accepted: bigint[] = [];
   #scheduled = false;
   #opened: (opened: Opened) => void = () => undefined;
@@ -112,8 +100,8 @@ export class Subscriber implements AsyncIterable<Delivery> {
   readonly opened: Promise<Opened>;
 
   /** @throws MeshError InvalidArgument for a bound in bytes that is none. */
-  constructor(client: Client<typeof SubscriberService>, options: SubscribeOptions) {
-    this.#client = client;
+  constructor(transport: Transport, options: SubscribeOptions) {
+    this.#transport = transport;
     this.#options = options;
     const { credit = 512, creditBytes } = options;
     this.#credit = new CreditRenewal({
@@ -142,26 +130,28 @@ export class Subscriber implements AsyncIterable<Delivery> {
   async *batches(): AsyncGenerator<Delivery[]> {
     const { signal } = this.#options;
     this.#requests.push({ message: { case: 'open', value: this.#open() } });
-    const responses = this.#client
-      .subscribe(
-        this.#requests as AsyncIterable<SubscribeRequest>,
-        signal === undefined ? {} : { signal },
-      )
-      [Symbol.asyncIterator]();
+    const responses = openStream(
+      SubscriberService.method.subscribe,
+      this.#transport,
+      this.#requests,
+      { decode: decodeStreamMessage, ...(signal === undefined ? {} : { signal }) },
+    )[Symbol.asyncIterator]();
     let consuming = false;
     try {
       for (;;) {
         const next = await responses.next();
         if (next.done === true) break;
-        const { message } = next.value;
-        if (message.case === 'opened') this.#opened(message.value);
-        else if (message.case === 'deliveries') {
+        if ('deliveries' in next.value) {
           consuming = true;
-          yield message.value.deliveries.map((delivery) => this.#delivery(delivery));
+          yield next.value.deliveries.map((delivery) => this.#delivery(delivery));
           consuming = false;
-        } else if (message.case === 'gap') this.#options.onGap?.(message.value);
-        else if (message.case === 'ended') {
-          const { reason } = message.value;
+          continue;
+        }
+        const { other } = next.value;
+        if (other?.case === 'opened') this.#opened(other.value);
+        else if (other?.case === 'gap') this.#options.onGap?.(other.value);
+        else if (other?.case === 'ended') {
+          const { reason } = other.value;
           if (reason?.status === 0) return;
           throw reason === undefined
             ? new MeshError('Unavailable', 'the subscription ended')
@@ -201,32 +191,14 @@ export class Subscriber implements AsyncIterable<Delivery> {
 
   #delivery(wire: WireDelivery): Delivery {
     this.#credit.took(wire.id, wire.event.length);
-    const settle = (outcome: Settle_Outcome, delayMs = 0, reason = '') => {
-      this.#requests.push({
-        message: {
-          case: 'settle',
-          value: { ids: [wire.id], outcome, delayMs: BigInt(delayMs), reason },
-        },
-      });
-      if (outcome !== Settle_Outcome.RENEW) this.#replenish([wire.id]);
-    };
-    return {
-      id: wire.id,
-      attempt: wire.attempt,
-      topic: wire.topic,
-      event: new EventView(wire.event),
-      partition: wire.partition,
-      position: Number(wire.position),
-      originSite: wire.originSite,
-      ingressTimeUs: Number(wire.ingressTimeUs),
-      accept: () => {
-        this.#accepted.push(wire.id);
-        this.#schedule();
-      },
-      release: (delayMs) => settle(Settle_Outcome.RELEASE, delayMs),
-      reject: (reason) => settle(Settle_Outcome.REJECT, 0, reason),
-      renew: () => settle(Settle_Outcome.RENEW),
-    };
+    return new ReceivedDelivery(wire, this.#settling);
+  }
+
+  #settle(id: bigint, outcome: Settle_Outcome, delayMs = 0, reason = ''): void {
+    this.#requests.push({
+      message: { case: 'settle', value: { ids: [id], outcome, delayMs: BigInt(delayMs), reason } },
+    });
+    if (outcome !== Settle_Outcome.RENEW) this.#replenish([id]);
   }
 
   #schedule(): void {

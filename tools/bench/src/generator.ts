@@ -16,9 +16,12 @@ export type Load = Pick<Measurement, 'cpuSeconds' | 'generatorCpuSeconds'> & {
  */
 export async function generate(job: Job, systemCpuSeconds: () => number): Promise<Load> {
   const child = fork(PROGRAM, [JSON.stringify(job)], {
-    // As the services: the collector does not wait for helpers that have no core to run on, and what
-    // dies young does not go to the old generation.
-    execArgv: ['--no-parallel-scavenge', '--no-allocation-site-pretenuring'],
+    // As the services, and as docs/guides/sdk.md advises for consumers under load.
+    execArgv: [
+      '--max-semi-space-size=8',
+      '--no-parallel-scavenge',
+      '--no-allocation-site-pretenuring',
+    ],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let words = '';

@@ -3,11 +3,55 @@ import { RightOfWay } from './right-of-way.ts';
 
 describe('RightOfWay', () => {
   it('lets readers pass at once while no commit has appends', () => {
-    const way = new RightOfWay();
+    const way = new RightOfWay(() => 0);
     expect(way.pass()).toBeUndefined();
     way.begin();
     way.end();
     expect(way.pass()).toBeUndefined();
+  });
+
+  it('lets readers rest for half of the time while lone appends keep coming', async () => {
+    let now = 100;
+    const way = new RightOfWay(() => now);
+    way.begin();
+    way.end();
+    expect(way.pass()).toBeUndefined();
+    now = 100.9;
+    expect(way.pass()).toBeUndefined();
+    now = 101;
+    const rest = way.pass();
+    expect(rest).toBeInstanceOf(Promise);
+    expect(way.pass()).toBe(rest);
+    now = 102;
+    await rest;
+    expect(way.pass()).toBeUndefined();
+    now = 103;
+    expect(way.pass()).toBeInstanceOf(Promise);
+  });
+
+  it('asks for no rest from readers that have had nothing to do', () => {
+    let now = 100;
+    const way = new RightOfWay(() => now);
+    way.begin();
+    way.end();
+    for (; now < 120; now += 1.5) expect(way.pass()).toBeUndefined();
+  });
+
+  it('lets readers read on when no lone append has come for a while', () => {
+    let now = 100;
+    const way = new RightOfWay(() => now);
+    way.begin();
+    way.end();
+    for (now = 151; now < 160; now += 0.5) expect(way.pass()).toBeUndefined();
+  });
+
+  it('lets readers read on while one commit follows the other', () => {
+    let now = 100;
+    const way = new RightOfWay(() => now);
+    way.begin();
+    way.end(true);
+    way.begin();
+    for (; now < 110; now += 0.5) expect(way.pass()).toBeUndefined();
   });
 
   it('holds every reader until the commit ends, and what waits for the commit comes first', async () => {

@@ -2,13 +2,21 @@
 const WAIT_MS_MAX = 5;
 /** How long it may read on at least once it has waited, in ms, so that it always comes further. */
 const FREE_MS_MIN = 1;
+/** How long after a lone append its like are expected, in ms: 20 a second are live traffic. */
+const LIVE_MS = 50;
+/** How long readers read on while there is live traffic, and how long they rest then, in ms. */
+const STRETCH_MS = 1;
+const REST_MS = 1;
 
 /**
  * Readers of what has lain in the store give way to a lone append: somebody waits for the receipt,
  * and the thread that commits and the one that reads share the cores. A reader waits for the commit
  * in flight, then reads on for at least as long as it has waited, so that appends take at most half
- * of its time; where one commit follows the other anyway, what counts is how much is done, and
- * nobody gives way.
+ * of its time. While such appends keep coming, readers rest for half of the time as well: whoever
+ * catches up makes work for others on the machine, its consumer above all, and the next append is
+ * to meet cores that are free.
+ *
+ * Where one commit follows the other anyway, what counts is how much is done, and nobody gives way.
  */
 export class RightOfWay {
   readonly #now: () => number;
@@ -18,6 +26,12 @@ export class RightOfWay {
   #busy = false;
   #freeUntilMs = 0;
   #waiting = new Set<() => void>();
+  /** When a lone append came last. */
+  #appendMs = -Infinity;
+  /** When a reader passed last, and since when they have not rested. */
+  #passedMs = -Infinity;
+  #stretchMs = 0;
+  #resting: Promise<void> | undefined;
 
   /** @param now Milliseconds of a clock that never goes back. */
   constructor(now: () => number = () => performance.now()) {
@@ -26,7 +40,9 @@ export class RightOfWay {
 
   /** An append waits for a commit. */
   begin(): void {
-    if (!this.#busy) this.#sinceMs ??= this.#now();
+    if (this.#busy) return;
+    this.#appendMs = this.#now();
+    this.#sinceMs ??= this.#appendMs;
   }
 
   /**
@@ -51,7 +67,17 @@ export class RightOfWay {
 
   /** Resolves when a reader may go on; undefined when it may at once. */
   pass(): Promise<void> | undefined {
-    if (this.#sinceMs === undefined || this.#now() < this.#freeUntilMs) return undefined;
+    const nowMs = this.#now();
+    if (this.#sinceMs !== undefined && nowMs >= this.#freeUntilMs) return this.#untilCommitted();
+    if (this.#busy || nowMs - this.#appendMs > LIVE_MS) return undefined;
+    if (this.#resting !== undefined) return this.#resting;
+    // Readers that have had nothing to do have rested.
+    if (nowMs - this.#passedMs > REST_MS) this.#stretchMs = nowMs;
+    this.#passedMs = nowMs;
+    return nowMs - this.#stretchMs < STRETCH_MS ? undefined : this.#rest();
+  }
+
+  #untilCommitted(): Promise<void> {
     return new Promise((resolve) => {
       const waiting = this.#waiting;
       const go = () => {
@@ -67,7 +93,19 @@ export class RightOfWay {
     });
   }
 
+  #rest(): Promise<void> {
+    this.#resting = new Promise((resolve) => {
+      setTimeout(() => {
+        this.#resting = undefined;
+        this.#stretchMs = this.#now();
+        resolve();
+      }, REST_MS);
+    });
+    return this.#resting;
+  }
+
   #free(waitedMs: number): void {
-    this.#freeUntilMs = this.#now() + Math.min(Math.max(waitedMs, FREE_MS_MIN), WAIT_MS_MAX);
+    this.#stretchMs = this.#now();
+    this.#freeUntilMs = this.#stretchMs + Math.min(Math.max(waitedMs, FREE_MS_MIN), WAIT_MS_MAX);
   }
 }

@@ -1,3 +1,4 @@
+import { NumberMap } from '@eventmesh/collections';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import {
   jetstream,
@@ -12,6 +13,7 @@ import { ask } from './ask.ts';
 import { DEFAULT_JETSTREAM_OPTIONS, type JetStreamStoreOptions } from './options.ts';
 
 interface Pending {
+  readonly number: number;
   readonly resolve: (message: Msg) => void;
   readonly reject: (error: MeshError) => void;
   readonly deadline: number;
@@ -43,7 +45,8 @@ export class Connection {
   readonly #commands: Commands;
   readonly #inbox: string;
   readonly #subscription: Subscription;
-  readonly #pending = new Map<string, Pending>();
+  /** By the number that ends their reply subject. */
+  readonly #pending = new NumberMap<Pending>();
   readonly #sweep: NodeJS.Timeout;
   readonly #lost = new Set<() => void>();
   #replies = 0;
@@ -139,10 +142,11 @@ export class Connection {
   /** A reply subject and the answer that will come to it, or Unavailable. */
   expectReply(): { readonly reply: string; readonly answer: Promise<Msg> } {
     this.checkUp();
-    const reply = `${this.#inbox}.${++this.#replies}`;
+    const number = ++this.#replies;
+    const reply = `${this.#inbox}.${number}`;
     const deadline = Date.now() + this.ackTimeoutMs;
     const answer = new Promise<Msg>((resolve, reject) => {
-      this.#pending.set(reply, { resolve, reject, deadline });
+      this.#pending.set(number, { number, resolve, reject, deadline });
     });
     return { reply, answer };
   }
@@ -162,18 +166,18 @@ export class Connection {
   }
 
   #settle(message: Msg): void {
-    const pending = this.#pending.get(message.subject);
+    const pending = this.#pending.get(Number(message.subject.slice(this.#inbox.length + 1)));
     if (pending === undefined) return; // Too late: its outcome was told as unknown.
-    this.#pending.delete(message.subject);
+    this.#pending.delete(pending.number);
     if (message.headers?.code === 503) pending.reject(noLeader());
     else pending.resolve(message);
   }
 
   #expire(): void {
     const now = Date.now();
-    for (const [reply, pending] of this.#pending) {
+    for (const pending of [...this.#pending.values()]) {
       if (pending.deadline > now) continue;
-      this.#pending.delete(reply);
+      this.#pending.delete(pending.number);
       pending.reject(noAnswer(this.ackTimeoutMs));
     }
   }

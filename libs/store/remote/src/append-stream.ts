@@ -1,3 +1,4 @@
+import { NumberMap } from '@eventmesh/collections';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import type { AppendResponse, EventStoreService } from '@eventmesh/proto-gen/store';
 import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
@@ -51,10 +52,10 @@ export class AppendStream {
   readonly #client: Client<typeof EventStoreService>;
   readonly #limits: AppendLimits;
   readonly #lanes = new Map<string, Lane>();
-  readonly #frames = new Map<bigint, Frame>();
+  readonly #frames = new NumberMap<Frame>();
   #requests: AsyncQueue<PreEncoded> | undefined;
   #cancel = new AbortController();
-  #nextId = 0n;
+  #nextId = 0;
   #sweep: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
   #closed = false;
@@ -112,7 +113,7 @@ export class AppendStream {
       const requestId = ++this.#nextId;
       lane.inFlight++;
       this.#frames.set(requestId, { lane, works, deadline: Date.now() + appendTimeoutMs });
-      this.#open().push(encodeAppend(requestId, works.map(takeBatch)));
+      this.#open().push(encodeAppend(BigInt(requestId), works.map(takeBatch)));
     }
   }
 
@@ -141,9 +142,10 @@ export class AppendStream {
   }
 
   #settle(response: AppendResponse): void {
-    const frame = this.#frames.get(response.requestId);
+    const requestId = Number(response.requestId);
+    const frame = this.#frames.get(requestId);
     if (frame === undefined) return;
-    this.#frames.delete(response.requestId);
+    this.#frames.delete(requestId);
     const { lane, works } = frame;
     lane.inFlight--;
     for (const { bytes } of works) this.#pendingBytes -= bytes;

@@ -1,0 +1,2 @@
+export { NumberMap } from './number-map.ts';
+export { RisingSet } from './rising-set.ts';
