@@ -16,7 +16,7 @@ export type Load = Pick<Measurement, 'cpuSeconds' | 'generatorCpuSeconds'> & {
  */
 export async function generate(job: Job, systemCpuSeconds: () => number): Promise<Load> {
   const child = fork(PROGRAM, [JSON.stringify(job)], {
-    // As the services, and as docs/guides/sdk.md advises for consumers under load.
+    // As the services, and as docs/concepts/flow-control.md advises.
     execArgv: [
       '--max-semi-space-size=8',
       '--no-parallel-scavenge',

@@ -38,7 +38,7 @@ export class Commit {
   }
 
   put(
-    name: 'logs' | 'trims' | 'producers' | 'sessions' | 'cursors',
+    name: 'logs' | 'trims' | 'tails' | 'producers' | 'sessions' | 'cursors',
     key: Buffer,
     value: Buffer,
   ): void {
@@ -113,6 +113,7 @@ export class Commit {
       key: blockKey(partition.id, builder.first),
       value: block,
     });
+    this.put('tails', partitionKey(partition.id), partition.tailMark());
     this.#blocks.push({ partition, block });
   }
 }

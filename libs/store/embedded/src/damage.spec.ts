@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { seededRandom, tempDir, type TempDir } from '@eventmesh/testing';
+import { open } from 'lmdb';
 import { openEmbeddedStore } from './index.ts';
 
 const LOG = { name: 'log', partitions: 1, retentionMs: 0, retentionBytes: 0, duplicateWindow: 100 };
@@ -112,6 +113,22 @@ describe('damage under the embedded store', () => {
       message: expect.stringContaining('producer "p"'),
     });
     await sequence.close();
+  });
+
+  it.each([
+    { which: 'the newest block', hidden: 1 },
+    { which: 'all blocks', hidden: Infinity },
+  ])('refuses to start when $which cannot be found any more', async ({ hidden }) => {
+    const path = changed((bytes) => bytes);
+    const env = open({ path, encoding: 'binary', keyEncoding: 'binary' });
+    const blocks = env.openDB({ name: 'blocks', encoding: 'binary', keyEncoding: 'binary' });
+    const keys = [...blocks.getKeys({ reverse: true, limit: Math.min(hidden, COUNT) })];
+    for (const key of keys) blocks.removeSync(key);
+    await env.close();
+    await expect(openEmbeddedStore({ dir: path })).rejects.toMatchObject({
+      code: 'DataLoss',
+      details: { reason: 'POSITION_MISSING', facts: { to: String(COUNT) } },
+    });
   });
 
   it('gives out every record as it was stored or says that it cannot, whatever bit is flipped', () => {

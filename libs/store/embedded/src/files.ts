@@ -16,6 +16,8 @@ export interface Files {
   readonly blocks: Table;
   /** Partition id to what a trim left behind, as JSON. */
   readonly trims: Table;
+  /** Partition id to the last position that was ever written, as JSON. */
+  readonly tails: Table;
   /** Partition id and producer to its last sequence. */
   readonly producers: Table;
   /** Partition id and producer session to its epoch, last sequence and position, as JSON. */
@@ -43,6 +45,7 @@ export async function openFiles(dir: string): Promise<Files> {
       logs: table('logs'),
       blocks: table('blocks'),
       trims: table('trims'),
+      tails: table('tails'),
       producers: table('producers'),
       sessions: table('sessions'),
       cursors: table('cursors'),

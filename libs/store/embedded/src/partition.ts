@@ -19,6 +19,11 @@ interface TrimMark {
   readonly timeMs: number;
 }
 
+/** The last position that was written, also when its block is gone. */
+interface TailMark {
+  readonly last: number;
+}
+
 const HIGHEST = 2 ** 48 - 1;
 
 /**
@@ -56,7 +61,7 @@ export class Partition {
   /**
    * Takes everything from disk, at open and after a commit that failed.
    *
-   * @throws MeshError DataLoss when the newest block is damaged.
+   * @throws MeshError DataLoss when the newest block is damaged or not to be found.
    */
   load(): void {
     const mark = this.#trimMark();
@@ -66,6 +71,7 @@ export class Partition {
     this.first = Math.max(mark.first, this.oldest?.first ?? 1);
     this.next = last === undefined ? mark.first : last.last + 1;
     this.durable = this.next - 1;
+    this.#checkTail();
     this.bytesTotal = last === undefined ? mark.bytesTotal : last.bytesBefore + last.bytes;
     this.lastTimeMs = last?.timeMs ?? mark.timeMs;
     this.#window = undefined;
@@ -177,6 +183,22 @@ export class Partition {
     const bytes = this.#files.trims.getBinary(partitionKey(this.id));
     if (bytes === undefined) return { first: 1, bytesTotal: 0, timeMs: 0 };
     return unseal<TrimMark>(bytes, `the trim mark of ${this.#name}`);
+  }
+
+  tailMark(): Buffer {
+    const mark: TailMark = { last: this.next - 1 };
+    return seal(mark);
+  }
+
+  /** LMDB has no checksums: a damaged page of its own can hide blocks, and what is not found looks new. */
+  #checkTail(): void {
+    const bytes = this.#files.tails.getBinary(partitionKey(this.id));
+    // Files of older versions have none.
+    if (bytes === undefined) return;
+    const { last } = unseal<TailMark>(bytes, `the tail mark of ${this.#name}`);
+    if (this.durable < last) {
+      throw positionsMissing(this.spec.name, this.index, this.durable + 1, last);
+    }
   }
 
   #newestBlock(): Buffer | undefined {

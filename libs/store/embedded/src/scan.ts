@@ -18,7 +18,7 @@ export function scanAll(files: Files, partitions: Iterable<Partition>): void {
       position = blockHead(block).last + 1;
     }
   }
-  for (const name of ['logs', 'trims', 'producers', 'sessions', 'cursors'] as const) {
+  for (const name of ['logs', 'trims', 'tails', 'producers', 'sessions', 'cursors'] as const) {
     for (const { value } of files[name].getRange({})) unseal(value, `a value of table ${name}`);
   }
 }
