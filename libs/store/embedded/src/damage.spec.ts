@@ -131,6 +131,18 @@ describe('damage under the embedded store', () => {
     });
   });
 
+  it('refuses to start when a log that has records cannot be found any more', async () => {
+    const path = changed((bytes) => bytes);
+    const env = open({ path, encoding: 'binary', keyEncoding: 'binary' });
+    const logs = env.openDB({ name: 'logs', encoding: 'binary', keyEncoding: 'binary' });
+    expect(logs.removeSync(Buffer.from(LOG.name))).toBe(true);
+    await env.close();
+    await expect(openEmbeddedStore({ dir: path })).rejects.toMatchObject({
+      code: 'DataLoss',
+      details: { reason: 'LOG_MISSING' },
+    });
+  });
+
   it('gives out every record as it was stored or says that it cannot, whatever bit is flipped', () => {
     const random = seededRandom(Date.now() % 1_000_000);
     const wanted = Array.from({ length: COUNT }, (_each, i) => text(i + 1));
@@ -148,6 +160,7 @@ describe('damage under the embedded store', () => {
       const about = { seed: random.seed, n, bit, status, signal };
       // LMDB may end the process at a damaged page of its own: that starts no store either.
       if (signal !== null) continue;
+      expect({ ...about, stdout: stdout.slice(0, 1) }).toEqual({ ...about, stdout: '{' });
       const { records, error } = JSON.parse(stdout) as { records: string[]; error?: string };
       const told = error === 'DataLoss' || records.length === COUNT;
       expect({ ...about, told, error }).toEqual({ ...about, told: true, error });

@@ -38,7 +38,7 @@ import { Partition } from './partition.ts';
 import { readPartition } from './reader.ts';
 import { expiredUpTo, overflowUpTo } from './retention.ts';
 import { RightOfWay } from './right-of-way.ts';
-import { scanAll } from './scan.ts';
+import { checkOwners, scanAll } from './scan.ts';
 import { TailCache } from './tail-cache.ts';
 
 interface Log {
@@ -100,12 +100,9 @@ class EmbeddedStore implements EventStore {
     this.#now = options.now ?? Date.now;
     this.#cache = new TailCache(settings.tailCacheBytes);
     for (const { value } of files.logs.getRange({})) this.#openLog(value);
-    if (files.padding !== undefined) {
-      scanAll(
-        files,
-        [...this.#logs.values()].flatMap(({ partitions }) => partitions),
-      );
-    }
+    const partitions = [...this.#logs.values()].flatMap((log) => log.partitions);
+    checkOwners(files, partitions);
+    if (files.padding !== undefined) scanAll(files, partitions);
     this.#committer = new Committer(files, {
       dir: this.#dir,
       pendingBytesMax: settings.pendingBytesMax,
