@@ -27,44 +27,21 @@ export interface Settling {
   settle(id: bigint, outcome: Settle_Outcome, delayMs?: number, reason?: string): void;
 }
 
-/** A delivery of a stream. Hundreds of thousands come in a second: it is one object, without closures. */
-export class ReceivedDelivery implements Delivery {
-  readonly id: bigint;
-  readonly attempt: number;
-  readonly topic: string;
-  readonly event: EventView;
-  readonly partition: number;
-  readonly position: number;
-  readonly originSite: string;
-  readonly ingressTimeUs: number;
-  readonly #stream: Settling;
-
-  constructor(wire: WireDelivery, stream: Settling) {
-    this.id = wire.id;
-    this.attempt = wire.attempt;
-    this.topic = wire.topic;
-    this.event = new EventView(wire.event);
-    this.partition = wire.partition;
-    this.position = wire.position;
-    this.originSite = wire.originSite;
-    this.ingressTimeUs = wire.ingressTimeUs;
-    this.#stream = stream;
-  }
-
-  // Getters, so that `const { event, accept } of subscriber` keeps them bound.
-  get accept(): Delivery['accept'] {
-    return () => this.#stream.accept(this.id);
-  }
-
-  get release(): Delivery['release'] {
-    return (delayMs) => this.#stream.settle(this.id, Settle_Outcome.RELEASE, delayMs);
-  }
-
-  get reject(): Delivery['reject'] {
-    return (reason) => this.#stream.settle(this.id, Settle_Outcome.REJECT, 0, reason);
-  }
-
-  get renew(): Delivery['renew'] {
-    return () => this.#stream.settle(this.id, Settle_Outcome.RENEW);
-  }
+/** A delivery of a stream. All of it is its own, so that `const { event, ...delivery }` has it, too. */
+export function delivered(wire: WireDelivery, stream: Settling): Delivery {
+  const { id } = wire;
+  return {
+    id,
+    attempt: wire.attempt,
+    topic: wire.topic,
+    event: new EventView(wire.event),
+    partition: wire.partition,
+    position: wire.position,
+    originSite: wire.originSite,
+    ingressTimeUs: wire.ingressTimeUs,
+    accept: () => stream.accept(id),
+    release: (delayMs) => stream.settle(id, Settle_Outcome.RELEASE, delayMs),
+    reject: (reason) => stream.settle(id, Settle_Outcome.REJECT, 0, reason),
+    renew: () => stream.settle(id, Settle_Outcome.RENEW),
+  };
 }

@@ -12,7 +12,7 @@ import { startToProto, subscriptionInputToProto } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CreditRenewal, creditToProto } from './credit.ts';
 import { decodeStreamMessage, type WireDelivery } from './decode-deliveries.ts';
-import { ReceivedDelivery, type Delivery, type Settling } from './delivery.ts';
+import { delivered, type Delivery, type Settling } from './delivery.ts';
 
 export interface SubscribeOptions {
   /** A durable subscription by name, or a spec that is made when missing. */
@@ -191,7 +191,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
 
   #delivery(wire: WireDelivery): Delivery {
     this.#credit.took(wire.id, wire.event.length);
-    return new ReceivedDelivery(wire, this.#settling);
+    return delivered(wire, this.#settling);
   }
 
   #settle(id: bigint, outcome: Settle_Outcome, delayMs = 0, reason = ''): void {
