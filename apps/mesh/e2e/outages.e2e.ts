@@ -154,6 +154,34 @@ describe('consumers that come back after an outage', () => {
     },
     TEST_MS,
   );
+
+  it(
+    'get theirs whatever one of them does that took the whole window and hangs',
+    async () => {
+      const name = 'hanging';
+      const retry = { kind: 'list', delaysMs: [100], attemptsMax: 1000 } as const;
+      // Longer than the test: the leases of the one that hangs do not end.
+      const spec = { name, topicFilters: ['hanging'], retry, ackTimeoutMs: 10 * TEST_MS };
+      const failing = consume(spec, (delivery) => delivery.release());
+      await failing.opened;
+      const events = HELD_MAX - 4;
+      await publish('hanging', ids('hanging', 0, events));
+      await settles(() => expect(new Set(failing.got).size).toBe(events));
+      await failing.leave();
+
+      const hangs = consume(name, () => undefined, { consumer: 'hangs' });
+      await settles(() => expect(hangs.got).toHaveLength(WINDOW));
+      const works = consume(name, (delivery) => delivery.accept(), { consumer: 'works' });
+      await settles(async () => {
+        const held = hangs.got.length;
+        expect(await status(name)).toMatchObject({ delivered: events - held, held, paced: 0 });
+      });
+      expect(hangs.got.length).toBeLessThanOrEqual(events / 2);
+      expect(works.got).toHaveLength(events - hangs.got.length);
+      await Promise.all([hangs.leave(), works.leave()]);
+    },
+    TEST_MS,
+  );
 });
 
 describe('an emesher that is killed while keys wait in the store', () => {

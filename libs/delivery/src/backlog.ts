@@ -1,16 +1,16 @@
 import type { RecordView } from '@eventmesh/event';
+import type { Consumer, Consumers } from './consumers.ts';
 import type { Entry } from './entry.ts';
 import { KeyOrder, type StuckKey } from './key-order.ts';
 import type { KeyQueue } from './key-queue.ts';
 import type { Leases } from './leases.ts';
 import type { ParkedKey } from './parked-key.ts';
 import { DueHeap, Fifo } from './queues.ts';
-import type { RetryPace } from './retry-pace.ts';
 
 export interface BacklogParts {
   readonly ordered: boolean;
   readonly leases: Leases;
-  readonly pace: RetryPace;
+  readonly consumers: Consumers;
   /** A key whose other events wait in the log has one less in memory. */
   readonly eased: (parked: ParkedKey) => void;
 }
@@ -23,7 +23,7 @@ export interface BacklogParts {
  */
 export class Backlog {
   readonly #leases: Leases;
-  readonly #pace: RetryPace;
+  readonly #consumers: Consumers;
   readonly #order: KeyOrder;
   readonly #ready = new Fifo<Entry>();
   /** What comes again, ahead of what was never delivered. */
@@ -38,7 +38,7 @@ export class Backlog {
   constructor(parts: BacklogParts) {
     this.#order = new KeyOrder(parts.ordered);
     this.#leases = parts.leases;
-    this.#pace = parts.pace;
+    this.#consumers = parts.consumers;
     this.#eased = parts.eased;
   }
 
@@ -189,23 +189,26 @@ export class Backlog {
     for (let entry = later.popDue(nowMs); entry; entry = later.popDue(nowMs)) this.ready(entry);
   }
 
-  /** Takes out the next event that its key and the pace of retries let go. */
-  take(): Entry | undefined {
+  /**
+   * Takes out the next event that its key and the pace of retries let go to a consumer, or to the
+   * one that works on its key. A retry for which neither has room now waits: for whoever has room
+   * first, or for the one that has its key.
+   */
+  take(taker: Consumer): Entry | undefined {
+    const mayRetry = this.#consumers.mayRetry(taker);
     for (;;) {
-      const entry = this.#nextPaced() ?? this.#again.shift() ?? this.#ready.shift();
+      const paced = mayRetry ? this.#paced.shift() : undefined;
+      const entry = paced ?? this.#again.shift() ?? this.#ready.shift();
       if (entry === undefined) return undefined;
-      if (this.heldBack(entry)) continue;
+      const { key } = entry;
       entry.queued = false;
-      if (entry.key === undefined || entry.key.mayGo(entry)) return entry;
+      if (key !== undefined && !key.mayGo(entry)) continue;
+      if (entry.failures === 0) return entry;
+      const consumer = key?.consumer ?? taker;
+      if (consumer === taker ? mayRetry : this.#consumers.mayRetry(consumer)) return entry;
+      if (key?.consumer === undefined) this.#pace(entry);
+      else key.waitForConsumer();
     }
-  }
-
-  /** Holds a retry back for which the pace has no room now. */
-  heldBack(entry: Entry): boolean {
-    if (entry.failures === 0 || this.#hasRoom) return false;
-    entry.queued = true;
-    this.#paced.push(entry);
-    return true;
   }
 
   /** Puts back what was taken last: it comes next again. */
@@ -217,16 +220,13 @@ export class Backlog {
   /** Sees to it that the next event of a key, if it may go out, lies in some queue. */
   wake(key: KeyQueue): void {
     const { next } = key;
-    if (next === undefined || next.queued || key.waitsForCredit || !key.mayGo(next)) return;
+    if (next === undefined || next.queued || key.waitsForConsumer || !key.mayGo(next)) return;
     this.#enqueue(next);
   }
 
-  get #hasRoom(): boolean {
-    return this.#leases.retries < this.#pace.window;
-  }
-
-  #nextPaced(): Entry | undefined {
-    return this.#paced.size > 0 && this.#hasRoom ? this.#paced.shift() : undefined;
+  #pace(entry: Entry): void {
+    entry.queued = true;
+    this.#paced.push(entry);
   }
 
   #enqueue(entry: Entry): void {

@@ -1,6 +1,7 @@
 import type { KeyQueue } from './key-queue.ts';
 import type { Lease } from './leases.ts';
 import { Outstanding } from './outstanding.ts';
+import type { RetryPace } from './retry-pace.ts';
 
 /** Most events or bytes of credit that are remembered. */
 const CREDIT_MAX = 2 ** 40;
@@ -14,7 +15,7 @@ const CREDIT_MAX = 2 ** 40;
 export class Consumer {
   readonly name: string;
   readonly out = new Outstanding();
-  /** Keys that are bound to it and whose next event waits for its credit. */
+  /** Keys that are bound to it and whose next event waits for its credit, or its room for a retry. */
   readonly waitingKeys = new Set<KeyQueue>();
   /** What the current round hands to it. */
   round: Lease[] = [];
@@ -47,19 +48,22 @@ export class Consumer {
 
 /**
  * The consumers of a subscription. They take turns, one event each, and while there are several none
- * may have more than its share of `inFlightMax` out: one that takes and never settles costs the
- * others nothing but its share.
+ * may have more than its share of `inFlightMax` out, nor of the window of retries: one that takes and
+ * never settles costs the others nothing but its share.
  */
 export class Consumers {
   readonly #inFlightMax: number;
+  readonly #pace: RetryPace;
   readonly #byName = new Map<string, Consumer>();
   #all: readonly Consumer[] = [];
+  /** Of `inFlightMax`, for each. */
   #share: number;
   /** Whose turn it is, counted through all rounds. */
   #turn = 0;
 
-  constructor(inFlightMax: number) {
+  constructor(inFlightMax: number, pace: RetryPace) {
     this.#inFlightMax = inFlightMax;
+    this.#pace = pace;
     this.#share = inFlightMax;
   }
 
@@ -88,6 +92,11 @@ export class Consumers {
     return consumer.hasCredit && consumer.out.size < this.#share;
   }
 
+  /** Whether the pace of retries lets a consumer have one more event that has failed before. */
+  mayRetry({ out }: Consumer): boolean {
+    return out.retries < this.#shareOf(this.#pace.window);
+  }
+
   /** Those that may take something, the one whose turn it is first. */
   takers(): Consumer[] {
     const takers: Consumer[] = [];
@@ -106,6 +115,11 @@ export class Consumers {
 
   #changed(): void {
     this.#all = [...this.#byName.values()];
-    this.#share = Math.ceil(this.#inFlightMax / Math.max(1, this.#all.length));
+    this.#share = this.#shareOf(this.#inFlightMax);
+  }
+
+  /** Never 0, so that nobody is kept from all of it by the others. */
+  #shareOf(whole: number): number {
+    return Math.ceil(whole / Math.max(1, this.#all.length));
   }
 }

@@ -62,7 +62,7 @@ export class Dispatch {
       // A key that somebody works on stays there, whoever's turn it is.
       const consumer = entry.key?.consumer ?? taker;
       if (consumer !== taker && !consumers.mayTake(consumer)) {
-        entry.key?.waitForCredit();
+        entry.key?.waitForConsumer();
         continue;
       }
       this.#handOut(entry, consumer, now);
@@ -78,17 +78,18 @@ export class Dispatch {
 
   /** The next event for a consumer whose turn it is; what may not go out is settled on the way. */
   #nextFor(taker: Consumer, now: number): Entry | undefined {
-    const { backlog } = this.#parts;
+    const { backlog, consumers } = this.#parts;
     for (const key of taker.waitingKeys) {
       const { next } = key;
+      if (next !== undefined && next.failures > 0 && !consumers.mayRetry(taker)) continue;
       key.stopWaiting();
-      if (next === undefined || !key.mayGo(next) || backlog.heldBack(next)) continue;
+      if (next === undefined || !key.mayGo(next)) continue;
       if (this.#admits(next, now)) return next;
       if (!this.#blocked) continue;
-      key.waitForCredit();
+      key.waitForConsumer();
       return undefined;
     }
-    for (let entry = backlog.take(); entry !== undefined; entry = backlog.take()) {
+    for (let entry = backlog.take(taker); entry; entry = backlog.take(taker)) {
       if (this.#admits(entry, now)) return entry;
       if (!this.#blocked) continue;
       backlog.putBack(entry);

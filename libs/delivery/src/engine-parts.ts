@@ -41,9 +41,9 @@ export function engineParts(options: EngineOptions) {
   const partitions = new Partitions(options.cursorBytesMax);
   const leases = new Leases(epoch, spec.ackTimeoutMs);
   const pace = new RetryPace(options.retryWindow, inFlightMax);
-  const backlog = new Backlog({ ordered, leases, pace, eased: (key) => parking.eased(key) });
+  const consumers = new Consumers(inFlightMax, pace);
+  const backlog = new Backlog({ ordered, leases, consumers, eased: (key) => parking.eased(key) });
   const parking = new Parking({ keysMax, heldMax, heldBytesMax, backlog });
-  const consumers = new Consumers(inFlightMax);
   const burials = new Burials();
   const settling = new Settling({ spec, random, backlog, leases, burials, pace });
   const offers = new Offers({ now, backlog, settling, parking });

@@ -20,7 +20,7 @@ export interface Waiting {
   readonly nextDueMs: number;
   /** Events that are due and wait for room in the window. */
   readonly paced: number;
-  /** How many events that have failed before may be out; 0: retries are not slowed down. */
+  /** How many that have failed may be out, in equal shares; 0: retries are not slowed down. */
   readonly retryWindow: number;
 }
 

@@ -29,7 +29,7 @@ export class KeyQueue {
   next: Entry | undefined = undefined;
   consumer: Consumer | undefined = undefined;
   /** It stands in its consumer's `waitingKeys`. */
-  waitsForCredit = false;
+  waitsForConsumer = false;
   size = 0;
   /** When the events behind these wait in the log. */
   parked: ParkedKey | undefined = undefined;
@@ -153,15 +153,15 @@ export class KeyQueue {
     entry.behind = undefined;
   }
 
-  /** Its next event waits until the consumer has credit again. */
-  waitForCredit(): void {
-    this.waitsForCredit = true;
+  /** Its next event waits until the consumer has credit again, or room for a retry. */
+  waitForConsumer(): void {
+    this.waitsForConsumer = true;
     this.consumer?.waitingKeys.add(this);
   }
 
   stopWaiting(): void {
-    if (!this.waitsForCredit) return;
-    this.waitsForCredit = false;
+    if (!this.waitsForConsumer) return;
+    this.waitsForConsumer = false;
     this.consumer?.waitingKeys.delete(this);
   }
 

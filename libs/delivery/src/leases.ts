@@ -45,7 +45,6 @@ export class Leases {
   #first: Lease | undefined = undefined;
   #last: Lease | undefined = undefined;
   #sequence = 0;
-  #retries = 0;
 
   constructor(epoch: number, durationMs: number) {
     this.#base = (epoch % EPOCH_SPAN) * SEQUENCE_SPAN;
@@ -54,11 +53,6 @@ export class Leases {
 
   get size(): number {
     return this.#byId.size;
-  }
-
-  /** How many of them are of events that had failed before. */
-  get retries(): number {
-    return this.#retries;
   }
 
   find(id: number): Lease | undefined {
@@ -81,7 +75,6 @@ export class Leases {
     const lease = new Lease(id, entry, consumer, nowMs + this.#durationMs);
     entry.lease = lease;
     this.#byId.set(id, lease);
-    if (lease.isRetry) this.#retries++;
     this.#append(lease);
     return lease;
   }
@@ -95,7 +88,6 @@ export class Leases {
   /** Its id is stale from now on. */
   end(lease: Lease): void {
     this.#byId.delete(lease.id);
-    if (lease.isRetry) this.#retries--;
     this.#unlink(lease);
     lease.entry.lease = undefined;
   }

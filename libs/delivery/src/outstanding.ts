@@ -8,9 +8,15 @@ export class Outstanding implements Iterable<Lease> {
   #oldest: Lease | undefined = undefined;
   #newest: Lease | undefined = undefined;
   #size = 0;
+  #retries = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** How many of them are of events that had failed before. */
+  get retries(): number {
+    return this.#retries;
   }
 
   /** A lease that is in no other one. */
@@ -20,6 +26,7 @@ export class Outstanding implements Iterable<Lease> {
     else this.#newest.newer = lease;
     this.#newest = lease;
     this.#size++;
+    if (lease.isRetry) this.#retries++;
   }
 
   /** A lease that is in this one. */
@@ -32,6 +39,7 @@ export class Outstanding implements Iterable<Lease> {
     lease.older = undefined;
     lease.newer = undefined;
     this.#size--;
+    if (lease.isRetry) this.#retries--;
   }
 
   /** It must not change meanwhile. */

@@ -9,7 +9,8 @@ export const RETRY_WINDOW = 16;
  * As many failures in a row as `least`, without a success between them, mean an outage: then no more
  * than `least` such events are out at a time, one more after each success, one less after each
  * failure. So the window doubles with each round that succeeds and ends where `inFlightMax` bounds
- * what is out anyway; and while all fail again nothing is added to what is out already. First
+ * what is out anyway; and while all fail again nothing is added to what is out already. It is shared
+ * among the consumers as `inFlightMax` is (see `Consumers`), so that one that hangs cannot use it up. First
  * deliveries are never held back, nor is anything after a few failures among successes.
  */
 export class RetryPace {

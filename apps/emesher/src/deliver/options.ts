@@ -40,7 +40,7 @@ export const progressBounds = {
     { default: '512KiB', min: '16KiB', max: '640KiB' },
   ),
   retryWindow: integer(
-    'Failures of one subscription in a row, without a success, that count as an outage; then no more than so many events that have failed are out at a time, one more after each success and one less after each failure. First deliveries are not held back. At or above inFlightMax of a subscription nothing is.',
+    'Failures of one subscription in a row, without a success, that count as an outage; then no more than so many events that have failed are out at a time, in equal shares among the consumers, one more after each success and one less after each failure. First deliveries are not held back. At or above inFlightMax of a subscription nothing is.',
     { min: 1, max: 65_536, default: RETRY_WINDOW },
   ),
 } as const;

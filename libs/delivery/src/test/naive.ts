@@ -120,7 +120,7 @@ export class Naive {
     consumer.events--;
     if (consumer.bytesBounded) consumer.bytes -= event.bytes;
     this.#ids.add(id);
-    assert(event.failures === 0 || this.#hasRoom, `${at}: no room in the window of retries`);
+    assert(event.failures === 0 || this.#hasRoom(to), `${at}: no room in the window of retries`);
     this.out.push({ id, event, consumer: to, isRetry: told.failures > 0, sinceMs: this.nowMs });
     assert(this.out.length <= this.spec.inFlightMax, `${at}: more out than allowed`);
   }
@@ -219,11 +219,17 @@ export class Naive {
     }
   }
 
-  get #hasRoom(): boolean {
-    return (
-      this.slowWindow === undefined ||
-      this.out.filter(({ isRetry }) => isRetry).length < this.slowWindow
-    );
+  /** Whether a consumer may have one more retry: each has its share of the window. */
+  #hasRoom(name: string): boolean {
+    if (this.slowWindow === undefined) return true;
+    const has = this.out.filter(({ isRetry, consumer }) => isRetry && consumer === name).length;
+    return has < Math.ceil(this.slowWindow / this.consumers.size);
+  }
+
+  /** It has failed, and nobody who would take it has room for a retry. */
+  #isSlowed({ failures }: NaiveEvent): boolean {
+    if (failures === 0) return false;
+    return ![...this.consumers.keys()].some((name) => this.#takes(name) && this.#hasRoom(name));
   }
 
   #tooOld({ ingressMs }: NaiveEvent): boolean {
@@ -338,8 +344,7 @@ export class Naive {
       if (early || !event.matched || event.fate !== 'open' || expired) continue;
       const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
       const waits = others.some(({ position, burying }) => burying || position < event.position);
-      const slow = event.failures > 0 && !this.#hasRoom;
-      const free = !waits && !slow && !this.#isBusy(event);
+      const free = !waits && !this.#isSlowed(event) && !this.#isBusy(event);
       assert(!free, `${event.partition}/${event.position} might go out, and a consumer waits`);
     }
   }
@@ -358,7 +363,7 @@ export class Naive {
 
   /** The first of its key, before one that is busy, or due without room: it stays in memory. */
   #holdsUp(event: NaiveEvent): boolean {
-    if (event.failures > 0 && !this.#hasRoom) return true;
+    if (this.#isSlowed(event)) return true;
     const others = this.#sameKey(event).filter(({ fate }) => fate === 'open');
     if (others.every(({ position }) => position > event.position)) return true;
     if (this.#isBusy(event)) return true;

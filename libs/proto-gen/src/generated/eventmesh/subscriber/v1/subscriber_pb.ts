@@ -1437,7 +1437,8 @@ export type SubscriptionStatus = Message<"eventmesh.subscriber.v1.SubscriptionSt
 
   /**
    * After an outage of the consumers retries are slowed down: how many events that have failed may be
-   * out at a time. It grows with each success; see `delivery.retryWindow`. 0: they are not.
+   * out at a time, in equal shares among the consumers. It grows with each success; see
+   * `delivery.retryWindow`. 0: they are not.
    *
    * @generated from field: uint32 retry_window = 21;
    */
