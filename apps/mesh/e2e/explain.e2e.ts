@@ -91,13 +91,13 @@ const linkOf = (site: string): LinkBooks | undefined => {
   return shown.at(-1)?.sites.find((each) => each.site === site)?.links[0];
 };
 
-const pull = async (name: string): Promise<number> => {
+const pull = async (name: string, site = 'west'): Promise<number> => {
   const path = `/v1/subscriptions/${name}/pull?max=1&waitMs=20000`;
-  const { deliveries } = await api<{ deliveries: { id: number }[] }>('west', path, {});
+  const { deliveries } = await api<{ deliveries: { id: number }[] }>(site, path, {});
   return deliveries[0]?.id ?? 0;
 };
-const settle = (name: string, id: number, outcome: object) =>
-  api('west', `/v1/subscriptions/${name}/settle`, { ids: [id], ...outcome });
+const settle = (name: string, id: number, outcome: object, site = 'west') =>
+  api(site, `/v1/subscriptions/${name}/settle`, { ids: [id], ...outcome });
 
 beforeAll(startDev);
 afterAll(() => workspace.remove());
@@ -116,11 +116,13 @@ describe('mesh why', () => {
         attempts: 1,
         topic: 'far/away',
         consumer: expect.stringMatching(/./),
-        // West admitted it, and its revisions mean nothing at east.
-        policyRevision: 0,
-        grantsRevision: 0,
       });
     });
+    // Those of east when it came, and not of west, by which it was admitted there.
+    const far = await answerFor('delivered-1', 'far', 'east');
+    expect(far.grantsRevision).toBeGreaterThan(0);
+    expect(far.grantsRevision).toBe(far.grantsRevisionNow);
+    expect(far.policyRevision).toBe(far.policyRevisionNow);
     const link = await answerFor('delivered-1', 'link to east');
     expect(link).toMatchObject({ state: 'link-accepted', site: 'west' });
     const one = await why('delivered-1', '--subscription', 'far');
@@ -324,6 +326,35 @@ describe('mesh why', () => {
     });
     const { err } = await workspace.run('why', 'past-1', '--site', 'west');
     expect(err).toMatch(/west: the grants have changed .*; this is by those of then/);
+  });
+
+  it('judges what has come over a link by the grants of its own site when it came', async () => {
+    const east = ['--site', 'east'];
+    const reads = ['role:visitor', 'subscribe'];
+    await run('users', 'put', 'vic', '--role', 'visitor', '--password', 'long-enough', ...east);
+    await run('policies', 'put', ...reads, 'abroad/#', ...east);
+    await run('policies', 'put', ...reads, 'known/#', ...east);
+    const make = ['subscriptions', 'create', 'visitors', 'abroad/#', 'known/#', ...east];
+    await eventually(() => run(...make, '--user', 'vic:long-enough'));
+    await run('policies', 'delete', ...reads, 'abroad/#', ...east);
+    await eventually(async () => {
+      await pub('abroad-0', 'abroad/a');
+      const { reason } = await answerFor('abroad-0', 'visitors', 'east');
+      expect(reason).toMatch(/has no grant to subscribe to "abroad\/a"$/);
+    });
+    await pub('abroad-1', 'abroad/a');
+    await pub('known-1', 'known/a');
+    await settle('visitors', await pull('visitors', 'east'), { outcome: 'accept' }, 'east');
+    await run('policies', 'put', ...reads, 'abroad/#', ...east);
+    await eventually(async () => {
+      const answer = await answerFor('abroad-1', 'visitors', 'east');
+      expect(answer).toMatchObject({
+        state: 'forbidden',
+        reason: expect.stringMatching(/had no grant .*\(grants revision \d+\), and has one now$/),
+      });
+      expect(answer.grantsRevisionJudged).toBe(answer.grantsRevision);
+      expect(answer.grantsRevisionNow).toBeGreaterThan(answer.grantsRevision);
+    });
   });
 
   it('tells a subscription of another site why the event is not there', async () => {

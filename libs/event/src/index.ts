@@ -18,13 +18,12 @@ export {
 } from './cloud-event.ts';
 export { encodeAttribute, encodeEvent, type EventParts } from './build-event.ts';
 export { DEFAULT_EVENT_LIMITS, checkEvent, type EventLimits } from './check-event.ts';
+export { NO_HANDLING, NO_REVISIONS, type Handling, type Revisions } from './handling.ts';
+export type { Hop } from './hops.ts';
 export {
-  NO_HANDLING,
   RecordEncoder,
   decodeRecord,
   encodeRecord,
-  type Handling,
-  type Hop,
   type RecordChanges,
   type RecordHead,
   type RecordView,

@@ -13,6 +13,7 @@ import {
 
 const text = fc.string({ unit: 'grapheme', maxLength: 20 });
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const revisions = { policyRevision: count, grantsRevision: count };
 const head: fc.Arbitrary<Required<RecordHead>> = fc.record({
   tenant: text,
   topic: text,
@@ -29,10 +30,9 @@ const head: fc.Arbitrary<Required<RecordHead>> = fc.record({
   originPartition: fc.nat(),
   originPosition: count,
   traceparent: text,
-  hops: fc.array(fc.record({ site: text, timeUs: count }), { maxLength: 4 }),
+  hops: fc.array(fc.record({ site: text, timeUs: count, ...revisions }), { maxLength: 4 }),
   handling: fc.record({
-    policyRevision: count,
-    grantsRevision: count,
+    ...revisions,
     onlySubscription: text,
     deliverAtMs: count,
     latePolicy: fc.nat(3),

@@ -1,3 +1,5 @@
+import { NO_HANDLING, encodeHandling, readHandling, type Handling } from './handling.ts';
+import { encodeHops, readHop, type Hop } from './hops.ts';
 import {
   WireReader,
   asBuffer,
@@ -8,13 +10,6 @@ import {
   writeNumberField,
   writeStringField,
 } from './protobuf.ts';
-
-/** A site that the event has reached, and when it was stored there. */
-export interface Hop {
-  readonly site: string;
-  /** Microseconds since the Unix epoch, by that site's clock. */
-  readonly timeUs: number;
-}
 
 /**
  * The envelope round an event's bytes (eventmesh.event.v1.Record): all that routing and delivery
@@ -46,29 +41,6 @@ export interface RecordHead {
   readonly hops: readonly Hop[];
   readonly handling?: Handling;
 }
-
-/** By which rules a record was admitted, and what is special about it. */
-export interface Handling {
-  /** Revision of the catalogue and quotas by which the event was admitted; 0 when not known. */
-  readonly policyRevision: number;
-  /** Revision of the grants by which its publisher was authorised; 0 when not known. */
-  readonly grantsRevision: number;
-  /** Only this subscription of this site may have it: a redriven dead letter. Empty means any. */
-  readonly onlySubscription: string;
-  /** When to publish it, in ms since the epoch; 0 outside the log of timers. */
-  readonly deliverAtMs: number;
-  /** eventmesh.event.v1.LatePolicy, beside `deliverAtMs`. */
-  readonly latePolicy: number;
-}
-
-/** Nothing special, and nothing known. */
-export const NO_HANDLING: Handling = Object.freeze({
-  policyRevision: 0,
-  grantsRevision: 0,
-  onlySubscription: '',
-  deliverAtMs: 0,
-  latePolicy: 0,
-});
 
 export interface RecordView extends Required<RecordHead> {
   /** The event as io.cloudevents.v1.CloudEvent; a view of the record's own bytes. */
@@ -130,7 +102,7 @@ export class RecordEncoder {
       [F.originSite, shared.originSite],
       ...shared.destinations.map((site): [number, string] => [F.destinations, site]),
     ];
-    const handling = encodeHandling(shared.handling ?? NO_HANDLING);
+    const handling = encodeHandling(F.handling, shared.handling ?? NO_HANDLING);
     let size = (shared.transit === true ? 2 : 0) + handling.length;
     for (const [, text] of strings) size += stringFieldLength(Buffer.byteLength(text));
     const prefix = Buffer.allocUnsafe(size);
@@ -148,7 +120,7 @@ export class RecordEncoder {
     const traceparent = changes.traceparent ?? '';
     const keyLength = Buffer.byteLength(key);
     const traceLength = Buffer.byteLength(traceparent);
-    const hops = changes.hops.length === 0 ? NO_BYTES : encodeHops(changes.hops);
+    const hops = changes.hops.length === 0 ? NO_BYTES : encodeHops(F.hops, changes.hops);
     const size =
       this.#prefix.length +
       stringFieldLength(keyLength) +
@@ -174,45 +146,6 @@ export class RecordEncoder {
     writeBytesField(out, at + hops.length, F.event, event);
     return out;
   }
-}
-
-const NO_BYTES = Buffer.alloc(0);
-
-function encodeHops(hops: readonly Hop[]): Buffer {
-  return Buffer.concat(
-    hops.map((hop) => {
-      const siteLength = Buffer.byteLength(hop.site);
-      const inner = Buffer.allocUnsafe(
-        stringFieldLength(siteLength) + numberFieldLength(hop.timeUs),
-      );
-      const at = writeStringField(inner, 0, 1, hop.site, siteLength);
-      writeNumberField(inner, at, 2, hop.timeUs);
-      const out = Buffer.allocUnsafe(1 + varintLength(inner.length) + inner.length);
-      writeBytesField(out, 0, F.hops, inner);
-      return out;
-    }),
-  );
-}
-
-function encodeHandling(handling: Handling): Buffer {
-  const { policyRevision, grantsRevision, onlySubscription, deliverAtMs, latePolicy } = handling;
-  const nameLength = Buffer.byteLength(onlySubscription);
-  const inner = Buffer.allocUnsafe(
-    numberFieldLength(policyRevision) +
-      numberFieldLength(grantsRevision) +
-      stringFieldLength(nameLength) +
-      numberFieldLength(deliverAtMs) +
-      numberFieldLength(latePolicy),
-  );
-  if (inner.length === 0) return NO_BYTES;
-  let at = writeNumberField(inner, 0, 1, policyRevision);
-  at = writeNumberField(inner, at, 2, grantsRevision);
-  at = writeStringField(inner, at, 3, onlySubscription, nameLength);
-  at = writeNumberField(inner, at, 4, deliverAtMs);
-  writeNumberField(inner, at, 5, latePolicy);
-  const out = Buffer.allocUnsafe(1 + varintLength(inner.length) + inner.length);
-  writeBytesField(out, 0, F.handling, inner);
-  return out;
 }
 
 /**
@@ -296,37 +229,6 @@ export function decodeRecord(encoded: Uint8Array): RecordView {
   return head;
 }
 
+const NO_BYTES = Buffer.alloc(0);
 const NO_STRINGS: readonly string[] = Object.freeze([]);
 const NO_HOPS: readonly Hop[] = Object.freeze([]);
-
-function readHandling(outer: WireReader): Handling {
-  const end = outer.span();
-  const reader = new WireReader(outer.bytes, outer.at, end);
-  outer.at = end;
-  const handling = { ...NO_HANDLING };
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x08) handling.policyRevision = reader.varint();
-    else if (tag === 0x10) handling.grantsRevision = reader.varint();
-    else if (tag === 0x1a) handling.onlySubscription = reader.string();
-    else if (tag === 0x20) handling.deliverAtMs = reader.varint();
-    else if (tag === 0x28) handling.latePolicy = reader.varint();
-    else reader.skip(tag & 7);
-  }
-  return handling;
-}
-
-function readHop(outer: WireReader): Hop {
-  const end = outer.span();
-  const reader = new WireReader(outer.bytes, outer.at, end);
-  outer.at = end;
-  let site = '';
-  let timeUs = 0;
-  while (!reader.done) {
-    const tag = reader.tag();
-    if (tag === 0x0a) site = reader.text();
-    else if (tag === 0x10) timeUs = reader.varint();
-    else reader.skip(tag & 7);
-  }
-  return { site, timeUs };
-}

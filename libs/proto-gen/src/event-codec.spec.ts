@@ -127,6 +127,7 @@ describe('the event codec and the generated code', () => {
 
 describe('the record codec and the generated code', () => {
   const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+  const revisions = { policyRevision: count, grantsRevision: count };
   const head = fc.record({
     tenant: text,
     topic: text,
@@ -140,7 +141,7 @@ describe('the record codec and the generated code', () => {
     originPartition: fc.nat(),
     originPosition: count,
     traceparent: text,
-    hops: fc.array(fc.record({ site: text, timeUs: count }), { maxLength: 3 }),
+    hops: fc.array(fc.record({ site: text, timeUs: count, ...revisions }), { maxLength: 3 }),
   });
 
   it('agree in both directions', () => {
@@ -154,7 +155,12 @@ describe('the record codec and the generated code', () => {
           ingressTimeUs: BigInt(ingressTimeUs),
           expiryMs: BigInt(expiryMs),
           originPosition: BigInt(originPosition),
-          hops: hops.map(({ site, timeUs }) => ({ site, timeUs: BigInt(timeUs) })),
+          hops: hops.map(({ site, timeUs, policyRevision, grantsRevision }) => ({
+            site,
+            timeUs: BigInt(timeUs),
+            policyRevision: BigInt(policyRevision),
+            grantsRevision: BigInt(grantsRevision),
+          })),
         });
         expect(theirs.event).toEqual(generated(event));
         const back = decodeRecord(toBinary(RecordSchema, theirs));

@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { EventView, NO_HANDLING, decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
+import {
+  EventView,
+  NO_HANDLING,
+  NO_REVISIONS,
+  decodeRecord,
+  encodeEvent,
+  encodeRecord,
+} from '@eventmesh/event';
 import { REDRIVES, decodeLetter, encodeLetter, encodeRedriven, type Dead } from './letter.ts';
 
 const text = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 20 });
@@ -37,7 +44,7 @@ function dead(bytes: Uint8Array, more: Partial<Dead> = {}): Dead {
     ingressTimeUs: 1_000_001,
     expiryMs: 99,
     traceparent: 'tp',
-    hops: [{ site: 'west', timeUs: 7 }],
+    hops: [{ site: 'west', timeUs: 7, ...NO_REVISIONS }],
     handling: { ...NO_HANDLING, policyRevision: 3, grantsRevision: 4 },
   };
   return {
@@ -94,7 +101,7 @@ describe('a dead letter', () => {
           expiryMs: 0,
           destinations: [],
           traceparent: 'tp',
-          hops: [{ site: 'west', timeUs: 7 }],
+          hops: [{ site: 'west', timeUs: 7, ...NO_REVISIONS }],
           handling: { policyRevision: 3, grantsRevision: 4, onlySubscription: 'billing' },
         });
         expect(back.event.subarray(0, bytes.length).equals(bytes)).toBe(true);

@@ -1,9 +1,9 @@
 import type { Principal } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
-import { EventView } from '@eventmesh/event';
+import { EventView, type Revisions } from '@eventmesh/event';
 
-/** An event that was refused at the gate. */
-export interface Refusal {
+/** An event that was refused at the gate, and by which revisions. */
+export interface Refusal extends Revisions {
   readonly tenant: string;
   readonly principal: string;
   readonly id: string;
@@ -14,13 +14,7 @@ export interface Refusal {
   readonly message: string;
   /** Microseconds since the epoch. */
   readonly timeUs: number;
-  /** By which it was refused; 0 when not known. */
-  readonly policyRevision: number;
-  readonly grantsRevision: number;
 }
-
-/** The rules that were in force. */
-export type Revisions = Pick<Refusal, 'policyRevision' | 'grantsRevision'>;
 
 /** Longest text that is kept of what a caller has sent. */
 const TEXT_LENGTH_MAX = 256;

@@ -1,5 +1,12 @@
 import { invalid, type MeshError } from '@eventmesh/errors';
-import { EventView, decodeRecord, encodeRecord, type RecordView } from '@eventmesh/event';
+import {
+  EventView,
+  NO_REVISIONS,
+  decodeRecord,
+  encodeRecord,
+  type Hop,
+  type RecordView,
+} from '@eventmesh/event';
 import type { DirectFrame, Frame, LinkRequest, ResumeQuery } from '@eventmesh/proto-gen/link';
 import type { AppendRecord } from '@eventmesh/store-api';
 import { nowUs } from '../clock.ts';
@@ -74,7 +81,7 @@ export class Incoming {
 
   /** Frames are appended as they come, several at a time; the store keeps their order. */
   async #frame(frame: Frame): Promise<void> {
-    const { store, logs } = this.#deps;
+    const { site, store, logs, revisions } = this.#deps;
     const { tenant, partition } = frame;
     const chain = await this.#chains.of(tenant, partition);
     if (this.#window.closed) return;
@@ -83,6 +90,7 @@ export class Incoming {
       throw invalid('passed.sites', `are ${sites}`, { limit: `${PASSED_SITES_MAX} sites` });
     }
     const timeUs = nowUs();
+    const hop = { site, timeUs, ...revisions() };
     const arrived: { readonly record: RecordView; readonly append: AppendRecord }[] = [];
     let before = frame.previous;
     let bytes = 0;
@@ -96,7 +104,7 @@ export class Incoming {
       if (position <= before) throw invalid('position', `${position} after ${before}`);
       before = position;
       ingressTimeUs = view.ingressTimeUs;
-      const append = this.#rewrite(view, partition, Number(position), destinations, timeUs);
+      const append = this.#rewrite(view, partition, Number(position), destinations, hop);
       if (append !== undefined) arrived.push({ record: view, append });
     }
     const previous = Number(frame.previous);
@@ -152,11 +160,11 @@ export class Incoming {
     partition: number,
     position: number,
     destinations: readonly string[],
-    timeUs: number,
+    hop: Hop,
   ): AppendRecord | undefined {
     const { site, hopsMax, ledger, logger } = this.#deps;
     const atOrigin = record.originPosition === 0;
-    const looped = record.originSite === site || record.hops.some((hop) => hop.site === site);
+    const looped = record.originSite === site || record.hops.some((each) => each.site === site);
     if (looped || record.hops.length >= hopsMax) {
       const reason = looped ? 'loop' : 'hops';
       ledger.metrics.linkDropped.inc({ from: this.#from, reason });
@@ -171,9 +179,9 @@ export class Incoming {
       originPosition: atOrigin ? position : record.originPosition,
       hops: [
         ...(record.hops.length === 0
-          ? [{ site: record.originSite, timeUs: record.ingressTimeUs }]
+          ? [{ site: record.originSite, timeUs: record.ingressTimeUs, ...NO_REVISIONS }]
           : record.hops),
-        { site, timeUs },
+        hop,
       ],
     };
     return {
@@ -216,14 +224,14 @@ export class Incoming {
   }
 
   #direct({ records }: DirectFrame): void {
-    const { site, direct, hopsMax, forwardDirect } = this.#deps;
+    const { site, direct, hopsMax, forwardDirect, revisions } = this.#deps;
     for (const { record, destinations } of records) {
       const view = decodeRecord(record);
       if (view.hops.length >= hopsMax || view.hops.some((hop) => hop.site === site)) continue;
       const here = destinations.includes(site);
       if (here) direct.deliver(view);
       const further = destinations.filter((destination) => destination !== site);
-      const hops = [...view.hops, { site, timeUs: nowUs() }];
+      const hops = [...view.hops, { site, timeUs: nowUs(), ...revisions() }];
       const onward = encodeRecord({ ...view, destinations: further, hops }, view.event);
       forwardDirect(onward, view, further, here);
     }

@@ -1,4 +1,5 @@
 import { MeshError, invalid } from '@eventmesh/errors';
+import type { Revisions } from '@eventmesh/event';
 import type { LinkRequest } from '@eventmesh/proto-gen/link';
 import { AsyncQueue, type CallContext } from '@eventmesh/rpc';
 import type { EventStore } from '@eventmesh/store-api';
@@ -28,6 +29,8 @@ export interface ReceiverDeps {
   /** Shortest time between two writes of what the neighbour has passed by, in ms. */
   readonly progressInterval: number;
   readonly hopsMax: number;
+  /** Those in force at this site now: what a subscription may have is judged by them. */
+  readonly revisions: () => Revisions;
   /** Tells what is in hand; see `Metrics.measure`. */
   readonly measure: (window: ReceiveWindow, answers: () => number) => () => void;
   readonly neighbours: ReadonlySet<string>;

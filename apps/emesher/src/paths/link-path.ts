@@ -21,7 +21,7 @@ export function linkPath(
 ) {
   const { options, deps, logs, directory, peers, ledger, journal, followers } = base;
   const { site, member, dataPlane, linkToken } = options;
-  const { store, log: logger, tracing } = deps;
+  const { store, log: logger, tracing, policies, authorizer } = deps;
   const clients = new Map(
     options.links.map((neighbour) => [neighbour.site, new LinkClient(neighbour, linkToken)]),
   );
@@ -65,6 +65,10 @@ export function linkPath(
     tracing,
     logger,
     ...dataPlane.link,
+    revisions: () => ({
+      policyRevision: Math.max(0, policies.revision),
+      grantsRevision: Math.max(0, authorizer.revision),
+    }),
     neighbours: new Set(clients.keys()),
     forwardDirect: fanOut.forward.bind(fanOut),
     measure(window, answers) {

@@ -117,7 +117,7 @@ export interface WhyAnswer {
   readonly timeUs: number;
   /** When something happens next, ms since the epoch; 0 when that is not known. */
   readonly nextMs: number;
-  /** Revisions of this site by which the event was admitted, and those in force now; 0 when not known. */
+  /** Revisions of this site when it took the event in, and those in force now; 0 when not known. */
   readonly policyRevision: number;
   readonly policyRevisionNow: number;
   readonly grantsRevision: number;

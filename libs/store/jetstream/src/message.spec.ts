@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { encodeEvent, encodeRecord } from '@eventmesh/event';
+import { NO_REVISIONS, encodeEvent, encodeRecord } from '@eventmesh/event';
 import fc from 'fast-check';
 import { encodeGroup } from './encode-group.ts';
 import { decodeHeaders, joinRecord, markLine } from './message.ts';
@@ -13,7 +13,7 @@ const HEAD = {
   originSite: 'west',
   destinations: ['east'],
   ingressTimeUs: 1_700_000_000_000_000,
-  hops: [{ site: 'west', timeUs: 1_700_000_000_000_000 }],
+  hops: [{ site: 'west', timeUs: 1_700_000_000_000_000, ...NO_REVISIONS }],
 };
 
 const read = (headers: string) => (name: string) => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { MeshError, type MeshCode } from '@eventmesh/errors';
-import { encodeEvent, encodeRecord } from '@eventmesh/event';
+import { NO_REVISIONS, encodeEvent, encodeRecord } from '@eventmesh/event';
 import type {
   AppendReceipt,
   AppendRecord,
@@ -122,7 +122,7 @@ export function record(text: string, options: { topic?: string; size?: number } 
       originSite: 'west',
       destinations: ['east'],
       ingressTimeUs: 1_700_000_000_000_000,
-      hops: [{ site: 'west', timeUs: 1_700_000_000_000_000 }],
+      hops: [{ site: 'west', timeUs: 1_700_000_000_000_000, ...NO_REVISIONS }],
     },
     event,
   );

@@ -1,7 +1,7 @@
 import type { SilentEmesher, WhyAnswer, WhyQuery, WhySearch } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
-import { NO_HANDLING, topicMatches } from '@eventmesh/event';
+import { NO_REVISIONS, topicMatches, type RecordView, type Revisions } from '@eventmesh/event';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Directory } from '../../control/directory.ts';
 import type { Logs } from '../../logs.ts';
@@ -135,9 +135,7 @@ export class Explainer {
       const accepted = steps.some(({ step, detail }) => step === 'settled' && detail === 'accept');
       return answerOf({ ...place, state: accepted ? 'delivered' : 'gone', reason: GONE });
     }
-    // Each site counts the revisions of its own policies: those of another one tell nothing here.
-    const admitted = record.originSite === site ? record.handling : NO_HANDLING;
-    const { grantsRevision } = admitted;
+    const { policyRevision, grantsRevision } = inForceAt(site, record);
     const current = await rights.now(subscription);
     const { revision: now } = current;
     const past = await rights.past(subscription, topic, { revision: grantsRevision, now });
@@ -157,7 +155,7 @@ export class Explainer {
     return answerOf({
       ...place,
       ...verdict,
-      policyRevision: admitted.policyRevision,
+      policyRevision,
       policyRevisionNow: policies.revision,
       grantsRevision,
       grantsRevisionNow: now,
@@ -210,6 +208,15 @@ export class Explainer {
 const GONE =
   'no longer in the store: dropped by age, by size or by hand; what is remembered of it is by a ' +
   'fingerprint of its id, which nothing can be compared with any more';
+
+/**
+ * The revisions of a site's own policies when it took a record in, from a publisher or over a link;
+ * those of other sites tell nothing of the rights at this one.
+ */
+function inForceAt(site: string, { originSite, handling, hops }: RecordView): Revisions {
+  if (originSite === site) return handling;
+  return hops.find((hop) => hop.site === site) ?? NO_REVISIONS;
+}
 
 /** What is known of one copy. */
 function at({ steps, standings, links, more }: Located, copy: EventPlace): Located {

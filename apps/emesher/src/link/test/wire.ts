@@ -5,6 +5,7 @@ import {
   type DescMessage,
   type MessageInitShape,
 } from '@bufbuild/protobuf';
+import { NO_REVISIONS } from '@eventmesh/event';
 import {
   LinkRequestSchema,
   LinkResponseSchema,
@@ -98,6 +99,7 @@ export class Wire {
         owners: this.#owners,
         progressInterval: 1,
         hopsMax: 8,
+        revisions: () => NO_REVISIONS,
         measure: () => () => undefined,
         neighbours: new Set(['west']),
         forwardDirect: () => false,

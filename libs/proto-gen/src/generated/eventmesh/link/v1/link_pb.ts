@@ -1033,7 +1033,8 @@ export type WhyAnswer = Message<"eventmesh.link.v1.WhyAnswer"> & {
   nextMs: bigint;
 
   /**
-   * Revisions by which the event was admitted, and those in force now; 0 when not known.
+   * Revisions of this site when it took the event in, from a publisher or over a link, and those in
+   * force now; 0 when not known.
    *
    * @generated from field: int64 policy_revision = 13;
    */
