@@ -14,7 +14,7 @@ export const REGISTRY_METRICS = {
   ),
   ownership: counter(
     'eventmesh_registry_ownership_total',
-    'Attempts to take ownership, by outcome: acquired, resumed after the lease had ended, kept, refused; and released ones.',
+    'Attempts to take ownership, by outcome: acquired, resumed after the lease had ended, kept, refused; released ones; and names whose epoch was dropped, since they had no owner for long.',
     ['outcome'],
   ),
   interestFilters: gauge(

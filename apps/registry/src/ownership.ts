@@ -1,7 +1,8 @@
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Kv, KvEntry } from '@eventmesh/kv-api';
 import type { Member } from '@eventmesh/proto-gen/registry';
-import { DECODE, decodeJson, decodeNumber, encodeText, key } from './keys.ts';
+import { readEpoch, type Epochs } from './epochs.ts';
+import { DECODE, decodeJson, encodeText, key } from './keys.ts';
 import type { Members } from './members.ts';
 import type { Parts } from './parts.ts';
 
@@ -15,24 +16,26 @@ interface Owner {
   readonly epoch: number;
 }
 
-/** To whom an epoch was given; stays when the owner's lease ends, until it gives the name up. */
+/** To whom an epoch was given; stays when the owner's lease ends, for a while. */
 type Holder = Pick<Owner, 'memberId' | 'epoch'>;
 
 /**
- * Who owns what, at most one live member per name. The owner's key hangs on its lease; the epoch
- * counter beside it stays, so each new owner gets an epoch above all before it, whatever was
- * restarted in between. A write under an older epoch is for the store to refuse. The holder of the
+ * Who owns what, at most one live member per name. The owner's key hangs on its lease; the epochs
+ * beside it stay, so each new owner gets one above all before it, whatever was restarted in between
+ * (see `Epochs`). A write under an older epoch is for the store to refuse. The holder of the
  * last epoch stays beside it: while nobody has raised it, that member may resume what it owned.
  */
 export class Ownership {
   readonly #parts: Parts;
   /** The control state below the ownership root. */
   readonly #kv: Kv;
+  readonly #epochs: Epochs;
   readonly #members: Members;
 
-  constructor(parts: Parts, ownershipKv: Kv, members: Members) {
+  constructor(parts: Parts, ownershipKv: Kv, epochs: Epochs, members: Members) {
     this.#parts = parts;
     this.#kv = ownershipKv;
+    this.#epochs = epochs;
     this.#members = members;
   }
 
@@ -96,9 +99,7 @@ export class Ownership {
   async owner(name: string): Promise<{ owner: Member | undefined; epoch: number }> {
     checkOwned(name);
     const owner = readOwner(await this.#kv.get(`owners/${name}`));
-    if (owner === undefined) {
-      return { owner: undefined, epoch: readEpoch(await this.#kv.get(`epochs/${name}`)) };
-    }
+    if (owner === undefined) return { owner: undefined, epoch: await this.#epochs.last(name) };
     const member = await this.#parts.kv.get(key('members', owner.memberId));
     return {
       owner: member === undefined ? undefined : DECODE.members(member.value),
@@ -125,15 +126,11 @@ export class Ownership {
 
   /** One compare-and-set for owner and epoch; undefined when somebody else was faster. */
   async #take({ name, memberId, leaseId }: Wanted): Promise<number | undefined> {
-    const counter = await this.#kv.get(`epochs/${name}`);
-    const epoch = readEpoch(counter) + 1;
+    const { epoch, compare, put } = await this.#epochs.next(name);
     const result = await this.#kv.transact({
-      compare: [
-        { key: `owners/${name}`, modRevision: 0 },
-        { key: `epochs/${name}`, modRevision: counter?.modRevision ?? 0 },
-      ],
+      compare: [{ key: `owners/${name}`, modRevision: 0 }, ...compare],
       then: [
-        { type: 'put', key: `epochs/${name}`, value: encodeText(String(epoch)) },
+        put,
         putJson(`holders/${name}`, { memberId, epoch } satisfies Holder),
         putJson(`owners/${name}`, { memberId, leaseId, epoch } satisfies Owner, leaseId),
       ],
@@ -147,7 +144,7 @@ export class Ownership {
    * holders raises the epoch alone, and then the two differ.
    */
   async #resume({ name, memberId, leaseId }: Wanted, epoch: number): Promise<number | undefined> {
-    const counter = await this.#kv.get(`epochs/${name}`);
+    const counter = await this.#epochs.counter(name);
     const entry = await this.#kv.get(`holders/${name}`);
     const holder = readHolder(entry);
     const mine = holder?.memberId === memberId && holder.epoch === epoch;
@@ -157,7 +154,7 @@ export class Ownership {
     const result = await this.#kv.transact({
       compare: [
         { key: `owners/${name}`, modRevision: 0 },
-        { key: `epochs/${name}`, modRevision: counter.modRevision },
+        { key: counter.key, modRevision: counter.modRevision },
         { key: `holders/${name}`, modRevision: entry.modRevision },
       ],
       then: [putJson(`owners/${name}`, { memberId, leaseId, epoch } satisfies Owner, leaseId)],
@@ -186,9 +183,6 @@ const readOwner = (entry: KvEntry | undefined): Owner | undefined =>
 
 const readHolder = (entry: KvEntry | undefined): Holder | undefined =>
   entry === undefined ? undefined : (decodeJson(entry.value) as Holder);
-
-const readEpoch = (counter: KvEntry | undefined): number =>
-  counter === undefined ? 0 : decodeNumber(counter.value);
 
 function putJson(at: string, value: Owner | Holder, lease?: string) {
   const put = { type: 'put', key: at, value: encodeText(JSON.stringify(value)) } as const;
