@@ -7,10 +7,8 @@ import type { Logger, Metrics } from '@eventmesh/telemetry';
 import { bearerGuard } from '@eventmesh/lifecycle';
 import { Acknowledger } from './acknowledger.ts';
 import { Advertiser } from './advertiser.ts';
-import { Background } from './background.ts';
 import { neighbourProblems, type RegistryOptions } from './config.ts';
 import { Convergence } from './convergence.ts';
-import { Epochs } from './epochs.ts';
 import { ownershipRoot, stateRoot } from './keys.ts';
 import { LinkState } from './link-state.ts';
 import { Members } from './members.ts';
@@ -46,8 +44,6 @@ export interface RegistryApp {
 }
 
 const DRAIN_MS = 5000;
-/** Time between two looks at the names that nobody owns; what is found twice loses its epoch. */
-const EPOCH_IDLE_MS = 600_000;
 
 /** Composes a registry. Several of them may work on one `kv`: all that they share is in it. */
 export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): RegistryApp {
@@ -70,17 +66,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
   const members = new Members(parts);
   const advertiser = new Advertiser(parts, config.interest.linger, onError);
   const subscriptions = new Subscriptions(parts, members, advertiser, config.subscriptionsMax);
-  const ownershipKv = prefixed(deps.kv, ownershipRoot(site));
-  const epochs = new Epochs(ownershipKv);
-  const ownership = new Ownership(parts, ownershipKv, epochs, members);
-  const dropping = new Background(
-    async () => {
-      metrics.ownership.inc({ outcome: 'dropped' }, await epochs.drop());
-      dropping.pokeAfter(EPOCH_IDLE_MS);
-    },
-    clock,
-    onError,
-  );
+  const ownership = new Ownership(parts, prefixed(deps.kv, ownershipRoot(site)), members, onError);
   const acknowledger = new Acknowledger(parts, onError);
   const linkState = new LinkState(parts, advertiser, config.exchange.sitesMax, onError);
   const costs = new Map(neighbours.map((neighbour) => [neighbour.site, neighbour.cost]));
@@ -120,7 +106,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
       await state.ready;
       advertiser.start();
       peers.start();
-      dropping.poke();
+      ownership.start();
     },
     async drain(deadlineMs = DRAIN_MS) {
       hub.close();
@@ -129,7 +115,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
       const stopping = (async () => {
         await peers.close();
         await Promise.all(
-          [linkState, acknowledger, advertiser, dropping].map((one) => one.close()),
+          [linkState, acknowledger, advertiser, ownership].map((each) => each.close()),
         );
         await links.close();
       })();

@@ -1,12 +1,15 @@
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Kv, KvEntry } from '@eventmesh/kv-api';
 import type { Member } from '@eventmesh/proto-gen/registry';
-import { readEpoch, type Epochs } from './epochs.ts';
+import { Background } from './background.ts';
+import { Epochs, readEpoch } from './epochs.ts';
 import { DECODE, decodeJson, encodeText, key } from './keys.ts';
 import type { Members } from './members.ts';
 import type { Parts } from './parts.ts';
 
 const NAME_LENGTH_MAX = 512;
+/** Time between two looks at the names that nobody owns; what is found twice loses its epoch. */
+const IDLE_MS = 600_000;
 /** Lost races for one name until the caller is told to try again. */
 const ATTEMPTS_MAX = 8;
 
@@ -31,12 +34,28 @@ export class Ownership {
   readonly #kv: Kv;
   readonly #epochs: Epochs;
   readonly #members: Members;
+  readonly #looks: Background;
 
-  constructor(parts: Parts, ownershipKv: Kv, epochs: Epochs, members: Members) {
+  constructor(
+    parts: Parts,
+    ownershipKv: Kv,
+    members: Members,
+    onError: (error: MeshError) => void,
+  ) {
     this.#parts = parts;
     this.#kv = ownershipKv;
-    this.#epochs = epochs;
+    this.#epochs = new Epochs(ownershipKv);
     this.#members = members;
+    this.#looks = new Background(() => this.#dropEpochs(), parts.clock, onError);
+  }
+
+  /** Begins to drop the epochs of names that nobody owns any more. */
+  start(): void {
+    this.#looks.poke();
+  }
+
+  close(): Promise<void> {
+    return this.#looks.close();
   }
 
   /**
@@ -105,6 +124,11 @@ export class Ownership {
       owner: member === undefined ? undefined : DECODE.members(member.value),
       epoch: owner.epoch,
     };
+  }
+
+  async #dropEpochs(): Promise<void> {
+    this.#parts.metrics.ownership.inc({ outcome: 'dropped' }, await this.#epochs.drop());
+    this.#looks.pokeAfter(IDLE_MS);
   }
 
   /** What is owned stays with its lease. */
