@@ -37,6 +37,26 @@ describe('the embedded store', () => {
     expect(found).toBeGreaterThan(0);
   };
 
+  /** What comes first of an append and of the next block of a reader, while something else goes on. */
+  async function firstOf(begin: (store: EventStore) => unknown): Promise<string[]> {
+    const store = await openEmbeddedStore({ dir });
+    await store.ensureLog(LOG);
+    await append(store, 'old', 100);
+    const from = { kind: 'position', position: 0 } as const;
+    const items = store.read({ log: 'log', partition: 0, from })[Symbol.asyncIterator]();
+    await items.next();
+    const meanwhile = begin(store);
+    // It has begun.
+    await new Promise((resolve) => process.nextTick(resolve));
+    const order: string[] = [];
+    const receipt = append(store, 'new').then(() => order.push('receipt'));
+    const block = items.next().then(() => order.push('block'));
+    await Promise.all([meanwhile, receipt, block]);
+    await items.return?.();
+    await store.close();
+    return order;
+  }
+
   it('refuses to start when the newest block of a partition is damaged', async () => {
     const store = await openEmbeddedStore({ dir });
     await store.ensureLog(LOG);
@@ -129,40 +149,14 @@ describe('the embedded store', () => {
   });
 
   it('gives the receipt of an append in flight before it reads on in what is old', async () => {
-    const store = await openEmbeddedStore({ dir });
-    await store.ensureLog(LOG);
-    await append(store, 'old', 100);
-    const from = { kind: 'position', position: 0 } as const;
-    const items = store.read({ log: 'log', partition: 0, from })[Symbol.asyncIterator]();
-    await items.next();
-    const order: string[] = [];
-    const receipt = append(store, 'new').then(() => order.push('receipt'));
-    const block = items.next().then(() => order.push('block'));
-    await Promise.all([receipt, block]);
-    expect(order).toEqual(['receipt', 'block']);
-    await items.return?.();
-    await store.close();
+    expect(await firstOf(() => undefined)).toEqual(['receipt', 'block']);
   });
 
   it('gives way to a lone append also when it comes during a commit of cursors', async () => {
-    const store = await openEmbeddedStore({ dir });
-    await store.ensureLog(LOG);
-    await append(store, 'old', 100);
-    const from = { kind: 'position', position: 0 } as const;
-    const items = store.read({ log: 'log', partition: 0, from })[Symbol.asyncIterator]();
-    await items.next();
     const id = { log: 'log', partition: 0, subscription: 's' };
     const cursor = { floor: 1, epoch: 1, settled: [], state: new Uint8Array(0) };
-    const cursors = store.commitCursors([{ id, cursor }]);
-    // It has begun.
-    await new Promise((resolve) => process.nextTick(resolve));
-    const order: string[] = [];
-    const receipt = append(store, 'new').then(() => order.push('receipt'));
-    const block = items.next().then(() => order.push('block'));
-    await Promise.all([cursors, receipt, block]);
+    const order = await firstOf((store) => store.commitCursors([{ id, cursor }]));
     expect(order).toEqual(['receipt', 'block']);
-    await items.return?.();
-    await store.close();
   });
 
   it('finds its place by time among many blocks', async () => {

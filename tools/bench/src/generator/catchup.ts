@@ -13,8 +13,9 @@ const ALONE_MS = 5000;
 const PROBE = new URL('./live-probe.ts', import.meta.url);
 
 /**
- * Stores many events and reads them once to be warm, then all again by a new subscription, while one event at a time goes
- * through another, live one of another process: what the live one feels of it is measured beside.
+ * Stores many events and reads them once to be warm, then all again by a new subscription, while one
+ * event at a time goes through another, live one of another process: what the live one feels of it is
+ * measured beside.
  */
 export async function catchup({ site, events }: Extract<Job, { kind: 'catchup' }>): Promise<Ready> {
   const client = connectTo(site);
