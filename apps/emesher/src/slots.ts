@@ -1,4 +1,4 @@
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, type Reason } from '@eventmesh/errors';
 
 export interface SlotLimits {
   /** At a time at this emesher. */
@@ -11,7 +11,7 @@ export interface SlotLimits {
 export class Slots {
   readonly #limits: SlotLimits;
   readonly #what: string;
-  readonly #reason: string;
+  readonly #reason: Reason;
   readonly #changed: (tenant: string, taken: number) => void;
   readonly #byTenant = new Map<string, number>();
   #taken = 0;
@@ -20,7 +20,7 @@ export class Slots {
   constructor(
     limits: SlotLimits,
     what: string,
-    reason: string,
+    reason: Reason,
     changed: (tenant: string, taken: number) => void = () => undefined,
   ) {
     this.#limits = limits;

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, type Reason } from '@eventmesh/errors';
 import type { CredentialSchema } from '@eventmesh/proto-gen/acl';
 
 /** A credential as a caller presented it. Never log one. */
@@ -66,7 +66,11 @@ function bearer(value: string): Credential {
   return { credential: { case: 'jwt', value } };
 }
 
-function refused(text: string, reason = 'CREDENTIAL_MALFORMED', cause?: unknown): MeshError {
+function refused(
+  text: string,
+  reason: Reason = 'CREDENTIAL_MALFORMED',
+  cause?: unknown,
+): MeshError {
   return new MeshError(
     'Unauthenticated',
     `authorization: ${text}`,

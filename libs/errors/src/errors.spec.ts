@@ -6,6 +6,8 @@ import {
   MESH_CODES,
   MeshError,
   codeFromGrpcStatus,
+  readReason,
+  type ErrorDetails,
 } from './index.ts';
 
 describe('mesh codes', () => {
@@ -23,6 +25,24 @@ describe('mesh codes', () => {
       if (code !== 'PayloadTooLarge') expect(codeFromGrpcStatus(GRPC_STATUS[code])).toBe(code);
     },
   );
+});
+
+describe('the reason of an error', () => {
+  it.each([
+    ['a word of the table', 'EXCLUSIVE', 'EXCLUSIVE', 'EXCLUSIVE'],
+    ['a word of a later version', 'NEWER', 'FAILED_PRECONDITION', 'NEWER'],
+    ['the name of a member of all objects', 'toString', 'FAILED_PRECONDITION', 'toString'],
+    ['none', '', 'FAILED_PRECONDITION', 'FAILED_PRECONDITION'],
+  ])('over the wire may be %s', (_, word, reason, reasonText) => {
+    const error = new MeshError('FailedPrecondition', 'x', readReason(word));
+    expect(error).toMatchObject({ reason, reasonText });
+  });
+
+  it('is no mere string to the compiler, so that a word that is none is found', () => {
+    const closed: string extends MeshError['reason'] ? false : true = true;
+    const given: string extends ErrorDetails['reason'] ? false : true = true;
+    expect([closed, given]).toEqual([true, true]);
+  });
 });
 
 describe('MeshError.from', () => {

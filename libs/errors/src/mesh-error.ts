@@ -1,4 +1,5 @@
 import { CODE_FACTS, type MeshCode } from './codes.ts';
+import { isReason, type Reason } from './reasons.ts';
 
 /** What may be told about an error besides its code; every part is safe to show to the caller. */
 export interface ErrorDetails {
@@ -6,8 +7,10 @@ export interface ErrorDetails {
   readonly field?: string;
   /** The bound that was crossed, with its unit: `1048576 bytes`. */
   readonly limit?: string;
-  /** A stable machine-readable reason within the code, UPPER_SNAKE_CASE. Default: the code. */
-  readonly reason?: string;
+  /** Why, within the code. Default: the reason of the code. */
+  readonly reason?: Reason;
+  /** The reason in the words of a later version of the mesh, when it is none that is known here. */
+  readonly unknownReason?: string;
   /** How long to wait before a retry, in milliseconds. */
   readonly retryAfterMs?: number;
   /** More facts as plain strings. Never a secret, never another tenant's data. */
@@ -39,8 +42,14 @@ export class MeshError extends Error {
     return CODE_FACTS[this.code].retry !== 'no';
   }
 
-  get reason(): string {
-    return this.details.reason ?? upperSnake(this.code);
+  /** For programs: why. Of a reason that is not known here, the one of the code. */
+  get reason(): Reason {
+    return this.details.reason ?? CODE_FACTS[this.code].reason;
+  }
+
+  /** For people and the wire: the reason as it was given, by a later version of the mesh too. */
+  get reasonText(): string {
+    return this.details.unknownReason ?? this.reason;
   }
 
   /** Turns anything thrown into a MeshError. Total: what is unknown becomes Internal. */
@@ -58,8 +67,11 @@ export class MeshError extends Error {
   }
 }
 
-const upperSnake = (code: string): string =>
-  code.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase();
+/** The details of a reason that came over the wire; empty when none was given. */
+export function readReason(word: string): Pick<ErrorDetails, 'reason' | 'unknownReason'> {
+  if (isReason(word)) return { reason: word };
+  return word === '' ? {} : { unknownReason: word };
+}
 
 /** Shorthand constructors for the codes that validation throws most. */
 export const invalid = (field: string, message: string, details: ErrorDetails = {}): MeshError =>

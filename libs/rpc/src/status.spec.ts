@@ -1,6 +1,8 @@
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from '@jest/globals';
-import { invalid } from '@eventmesh/errors';
-import { fromServiceError, toFailure, toStatus } from './status.ts';
+import { MeshError, invalid, readReason } from '@eventmesh/errors';
+import { FailureSchema } from '@eventmesh/proto-gen/event';
+import { fromFailure, fromServiceError, toFailure, toStatus } from './status.ts';
 
 describe.each([
   ['the status of a call', (field: string) => fromServiceError(toStatus(invalid(field, 'is bad')))],
@@ -23,5 +25,21 @@ describe.each([
     const { details, message } = told(field);
     expect(details.field).toBe(written);
     expect(message).toBe(`${written}: is bad`);
+  });
+});
+
+describe.each([
+  ['the status of a call', (error: MeshError) => fromServiceError(toStatus(error))],
+  [
+    'a part of an answer',
+    (error: MeshError) => fromFailure(create(FailureSchema, toFailure(error))),
+  ],
+])('%s', (_, pass) => {
+  it.each([
+    ['SEEK', 'SEEK'],
+    ['OF_A_LATER_VERSION', 'ABORTED'],
+  ])('carries the reason %s on as it is', (word, reason) => {
+    const passed = pass(pass(new MeshError('Aborted', 'x', readReason(word))));
+    expect(passed).toMatchObject({ code: 'Aborted', reason, reasonText: word });
   });
 });

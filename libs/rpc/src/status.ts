@@ -6,6 +6,7 @@ import {
   MESH_CODES,
   MeshError,
   codeFromGrpcStatus,
+  readReason,
   type ErrorDetails,
   type MeshCode,
 } from '@eventmesh/errors';
@@ -49,7 +50,7 @@ export function toStatus(error: MeshError): StatusObject {
     anyPack(
       ErrorInfoSchema,
       create(ErrorInfoSchema, {
-        reason: error.reason,
+        reason: error.reasonText,
         domain: ERROR_DOMAIN,
         metadata: {
           code: String(error.number),
@@ -106,7 +107,7 @@ function readDetails(metadata: Metadata | undefined): { code?: MeshCode; details
       code = codeFromNumber(Number(number));
       details = {
         ...details,
-        reason: info.reason,
+        ...readReason(info.reason),
         facts,
         ...(limit === undefined ? {} : { limit }),
       };
@@ -133,7 +134,7 @@ export function toFailure(error: MeshError): Omit<Failure, '$typeName' | '$unkno
   return {
     status: GRPC_STATUS[error.code],
     code: error.number,
-    reason: error.reason,
+    reason: error.reasonText,
     message,
     field,
     limit: error.details.limit ?? '',
@@ -146,7 +147,7 @@ export function toFailure(error: MeshError): Omit<Failure, '$typeName' | '$unkno
 export function fromFailure(failure: Failure): MeshError {
   const code = codeFromNumber(failure.code) ?? codeFromGrpcStatus(failure.status);
   return new MeshError(code, failure.message, {
-    reason: failure.reason,
+    ...readReason(failure.reason),
     facts: failure.facts,
     ...(failure.field === '' ? {} : { field: failure.field }),
     ...(failure.limit === '' ? {} : { limit: failure.limit }),

@@ -30,12 +30,12 @@ export interface WireDelivery {
 /** A refusal as it came over the wire, in the mesh's own terms. */
 export class WireRefusal extends Error {
   readonly code: MeshCode;
-  readonly field: string | undefined;
+  readonly reason: string;
 
-  constructor(code: MeshCode, message: string, field?: string) {
+  constructor(code: MeshCode, message: string, reason: string) {
     super(message);
     this.code = code;
-    this.field = field;
+    this.reason = reason;
   }
 }
 
@@ -145,7 +145,8 @@ export function describeAdapterContract(name: string, under: AdapterUnderTest): 
 
     it('refuses a topic that the caller may not publish to, naming it', async () => {
       const refusal = await refused((await connect('Bearer reader')).publish(event(1)));
-      expect(refusal).toMatchObject({ code: 'PermissionDenied', field: 'topic' });
+      expect(refusal).toMatchObject({ code: 'PermissionDenied', reason: 'NO_GRANT' });
+      expect(refusal.message).toContain('"orders/eu"');
       expect(mesh.log.flat()).toHaveLength(0);
     });
 

@@ -7,7 +7,8 @@ import {
   type RedriveOptions,
   type Session,
 } from '@eventmesh/adapter-api';
-import { MeshError, invalid } from '@eventmesh/errors';
+import { MeshError } from '@eventmesh/errors';
+import { badPageToken } from './memory-refusals.ts';
 import type { MemoryDeadLetter, MemorySubscription } from './memory-subscription.ts';
 
 /** Quota of a tenant, in bytes of events; never enforced. */
@@ -26,7 +27,7 @@ export class MemoryDeadLetters implements DeadLettersPort {
     selection: DeadLetterSelection,
     page: { readonly size: number; readonly token: string },
   ) {
-    if (!/^\d*$/.test(page.token)) throw invalid('token', 'is not one that this list gave');
+    if (!/^\d*$/.test(page.token)) throw badPageToken();
     const after = Number(page.token);
     const all = this.#chosen(session, selection).map(({ letter }) => letter);
     const left = all.filter(({ id }) => id > after);

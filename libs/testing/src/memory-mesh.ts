@@ -1,4 +1,4 @@
-import { MeshError, invalid, unavailable } from '@eventmesh/errors';
+import { MeshError } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
 import { atomicFault, checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
@@ -24,6 +24,16 @@ import type {
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
+import {
+  badPageToken,
+  checkSame,
+  deleted,
+  denied,
+  draining,
+  exclusive,
+  principalEnded,
+  unauthenticated,
+} from './memory-refusals.ts';
 import { MemoryReplays } from './memory-replays.ts';
 import { MemoryRequests } from './memory-requests.ts';
 import { MemoryScheduled } from './memory-scheduled.ts';
@@ -125,11 +135,7 @@ export class MemoryMesh implements MeshPort {
   authenticate(authorization: string | undefined): Promise<Session> {
     this.authentications++;
     const found = authorization === undefined ? undefined : this.users[authorization];
-    if (found === undefined) {
-      return Promise.reject(
-        new MeshError('Unauthenticated', 'the credentials are missing or wrong'),
-      );
-    }
+    if (found === undefined) return Promise.reject(unauthenticated(authorization));
     return Promise.resolve({ principal: found.principal, expiresMs: found.expiresMs ?? 0 });
   }
 
@@ -140,6 +146,7 @@ export class MemoryMesh implements MeshPort {
   ): Promise<readonly (Receipt | MeshError)[]> {
     // Never synchronously, so that nobody comes to depend on it.
     await Promise.resolve();
+    this.#refuseWhenDraining();
     if (options.atomic === true) {
       const faults = items.map((item) => attempt(() => this.#check(session, item)));
       const fault = atomicFault(faults);
@@ -149,18 +156,13 @@ export class MemoryMesh implements MeshPort {
   }
 
   #check(session: Session, item: PublishItem): EventView {
-    if (this.draining.aborted) throw unavailable('the site is draining');
-    if (!this.requests.isInbox(item.topic)) checkTopic(item.topic);
     const view = checkEvent(item.event, { eventBytesMax: this.eventBytesMax, attributesMax: 64 });
+    if (!this.requests.isInbox(item.topic)) checkTopic(item.topic);
     const { publish } = this.#rights(session);
     const mayPublish =
       this.requests.isInbox(item.topic) ||
       publish.some((filter) => topicMatches(filter, item.topic));
-    if (!mayPublish) {
-      throw new MeshError('PermissionDenied', `topic: no right to publish to "${item.topic}"`, {
-        field: 'topic',
-      });
-    }
+    if (!mayPublish) throw denied('publish', item.topic);
     return view;
   }
 
@@ -230,21 +232,12 @@ export class MemoryMesh implements MeshPort {
 
   async attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
     await Promise.resolve();
-    if (this.draining.aborted) throw unavailable('the site is draining');
+    this.#refuseWhenDraining();
     if (options.replay !== undefined) return this.replays.open(session, options, sink);
     const whole = this.#open(session, options.subscription);
     const subscription = this.#consumed(whole, options.consumer);
     const { spec } = subscription;
-    if (spec.mode === 'exclusive' && subscription.consumers.length > 0) {
-      throw new MeshError(
-        'FailedPrecondition',
-        `subscription "${spec.name}" is exclusive and taken`,
-        {
-          field: 'subscription',
-          reason: 'SUBSCRIPTION_EXCLUSIVE',
-        },
-      );
-    }
+    if (spec.mode === 'exclusive' && subscription.consumers.length > 0) throw exclusive(spec.name);
     const consumer = new MemoryConsumer(subscription, {
       subscription: whole,
       consumer: options.consumer ?? `consumer-${++this.#revision}`,
@@ -275,20 +268,22 @@ export class MemoryMesh implements MeshPort {
   }
 
   #open(session: Session, wanted: string | SubscriptionInput): MemorySubscription {
-    if (typeof wanted === 'string') return this.#find(session, wanted);
-    const found = this.#subscriptions.get(keyOf(session.principal.tenant, wanted.name));
-    return found ?? this.#create(session, wanted);
+    return typeof wanted === 'string' ? this.#find(session, wanted) : this.#make(session, wanted);
   }
 
-  #create(session: Session, input: SubscriptionInput): MemorySubscription {
+  /** The subscription as it is wanted, made when missing. */
+  #make(session: Session, input: SubscriptionInput): MemorySubscription {
     const spec = checkSubscription(input);
     const { tenant, name: owner } = session.principal;
     const { subscribe } = this.#rights(session);
-    for (const [index, filter] of spec.topicFilters.entries()) {
-      if (!subscribe.some((grant) => filterCovers(grant, filter))) {
-        const field = `topicFilters[${index}]`;
-        throw new MeshError('PermissionDenied', `${field}: reaches beyond your rights`, { field });
-      }
+    for (const filter of spec.topicFilters) {
+      const may = subscribe.some((grant) => filterCovers(grant, filter));
+      if (!may) throw denied('subscribe', filter);
+    }
+    const there = this.#subscriptions.get(keyOf(tenant, spec.name));
+    if (there !== undefined) {
+      checkSame(there.spec, spec);
+      return there;
     }
     const about = { tenant, owner, site: this.site, createdMs: Date.now() };
     const revision = ++this.#revision;
@@ -328,9 +323,7 @@ export class MemoryMesh implements MeshPort {
   #find(session: Session, name: string): MemorySubscription {
     const found = this.#subscriptions.get(keyOf(session.principal.tenant, name));
     if (found !== undefined) return found;
-    throw new MeshError('NotFound', `there is no subscription "${name}"`, {
-      field: 'subscription',
-    });
+    throw new MeshError('NotFound', `there is no subscription "${name}"`, { field: 'name' });
   }
 
   #rights(session: Session): MemoryUser {
@@ -338,8 +331,12 @@ export class MemoryMesh implements MeshPort {
     const found = Object.values(this.users).find(
       ({ principal }) => principal.tenant === tenant && principal.name === name,
     );
-    if (found === undefined) throw new MeshError('Unauthenticated', 'the principal is gone');
-    return found;
+    if (found !== undefined) return found;
+    throw principalEnded();
+  }
+
+  #refuseWhenDraining(): void {
+    if (this.draining.aborted) throw draining();
   }
 
   #subscriptionsPort(): SubscriptionsPort {
@@ -348,15 +345,7 @@ export class MemoryMesh implements MeshPort {
         .filter(({ spec }) => spec.tenant === session.principal.tenant)
         .map((one) => ({ subscription: one.spec, status: one.status() }));
     return {
-      create: async (session, input) => {
-        const key = keyOf(session.principal.tenant, input.name);
-        if (this.#subscriptions.has(key)) {
-          throw new MeshError('AlreadyExists', `subscription "${input.name}" exists`, {
-            field: 'name',
-          });
-        }
-        return this.#create(session, input).spec;
-      },
+      create: async (session, input) => this.#make(session, input).spec,
       converge: async () => ({ convergedSites: [this.site], unreachableSites: [] }),
       get: async (session, name) => {
         const found = this.#find(session, name);
@@ -364,7 +353,7 @@ export class MemoryMesh implements MeshPort {
       },
       list: async (session, page) => {
         const all = tenantsOwn(session);
-        if (!/^\d*$/.test(page.token)) throw invalid('token', 'is not one that this list gave');
+        if (!/^\d*$/.test(page.token)) throw badPageToken();
         const from = Number(page.token);
         const next = from + page.size;
         const nextToken = next < all.length ? String(next) : '';
@@ -395,7 +384,7 @@ export class MemoryMesh implements MeshPort {
           const { spec } = one;
           if (one !== found && (spec.tenant !== tenant || spec.broadcastOf !== name)) continue;
           this.#subscriptions.delete(keyOf(tenant, spec.name));
-          this.#end(one, new MeshError('NotFound', `subscription "${name}" was deleted`));
+          this.#end(one, deleted(name));
         }
       },
     };

@@ -54,6 +54,7 @@ export class MemoryRequests {
         reject(
           new MeshError('DeadlineExceeded', `nobody answered within ${timeoutMs} ms`, {
             reason: 'NO_REPLY',
+            limit: `${timeoutMs} ms`,
           }),
         ),
       timeoutMs,
@@ -62,8 +63,9 @@ export class MemoryRequests {
     signal?.addEventListener('abort', gone, { once: true });
     try {
       const event = stamp(item.event, address, Date.now() + timeoutMs);
-      publish({ ...item, event }).then(({ noInterest }) => {
+      publish({ ...item, event }).then(({ noInterest, duplicate }) => {
         if (noInterest) reject(nobody(item.topic));
+        else if (duplicate) reject(asked());
       }, reject);
       return await promise;
     } finally {
@@ -78,6 +80,12 @@ const nobody = (topic: string) =>
   new MeshError('FailedPrecondition', `nobody wants "${topic}"`, {
     field: 'topic',
     reason: 'NO_INTEREST',
+  });
+
+const asked = () =>
+  new MeshError('AlreadyExists', 'id: an event with this source and id was published before', {
+    field: 'id',
+    reason: 'DUPLICATE_REQUEST',
   });
 
 function stamp(encoded: Uint8Array, address: string, deadlineMs: number): Buffer {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { PublishItem, Receipt, RequestOptions } from '@eventmesh/adapter-api';
-import { MeshError, invalid } from '@eventmesh/errors';
+import { MeshError, invalid, type Reason } from '@eventmesh/errors';
 import { checkEvent, type EventLimits } from '@eventmesh/event';
 import type { Publisher } from '../publish/publisher.ts';
 import type { Resolver } from '../publish/resolve.ts';
@@ -148,7 +148,7 @@ const drainingError = (): MeshError =>
     { reason: 'DRAINING', retryAfterMs: 100 },
   );
 
-const OUTCOMES: Readonly<Record<string, RequestOutcome>> = Object.freeze({
+const OUTCOMES: Readonly<Partial<Record<Reason, RequestOutcome>>> = Object.freeze({
   NO_REPLY: 'timeout',
   NO_INTEREST: 'no-interest',
   CANCELLED: 'gone',

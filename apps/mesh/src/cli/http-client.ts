@@ -1,4 +1,4 @@
-import { CODE_FACTS, MESH_CODES, MeshError, type MeshCode } from '@eventmesh/errors';
+import { CODE_FACTS, MESH_CODES, MeshError, readReason, type MeshCode } from '@eventmesh/errors';
 
 const TIMEOUT_MS = 15_000;
 
@@ -82,7 +82,7 @@ export function errorOf(status: number, body: string): MeshError {
   const text = typeof problem.detail === 'string' ? problem.detail : body.slice(0, 500).trim();
   const { reason, field, limit, retryAfterMs } = problem;
   return new MeshError(code, text === '' ? `the server answered ${status}` : text, {
-    ...(typeof reason === 'string' ? { reason } : {}),
+    ...(typeof reason === 'string' ? readReason(reason) : {}),
     ...(typeof field === 'string' ? { field } : {}),
     ...(typeof limit === 'string' ? { limit } : {}),
     ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),

@@ -37,7 +37,7 @@ function makeAdapter(port: MeshPort): ProtocolAdapter {
 
 const refusal = (thrown: unknown): WireRefusal => {
   const error = MeshError.from(thrown);
-  return new WireRefusal(error.code, error.message, error.details.field);
+  return new WireRefusal(error.code, error.message, error.reason);
 };
 
 const OUTCOMES = {

@@ -20,7 +20,7 @@ function refusalOf(answer: Answer): WireRefusal {
   const problem = JSON.parse(answer.text) as Problem;
   const code = MESH_CODES.find((one: MeshCode) => CODE_FACTS[one].number === problem.code);
   if (code === undefined) throw new Error(`no mesh code in ${answer.text}`);
-  return new WireRefusal(code, problem.detail, problem.field);
+  return new WireRefusal(code, problem.detail, problem.reason);
 }
 
 function streamOf(

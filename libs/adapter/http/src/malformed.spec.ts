@@ -274,12 +274,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
     406,
     'accept',
   ],
-  [
-    'a subscription that is not there',
-    { path: '/v1/subscriptions/none/events' },
-    404,
-    'subscription',
-  ],
+  ['a subscription that is not there', { path: '/v1/subscriptions/none/events' }, 404, 'name'],
   [
     'a pull without bounds',
     { path: '/v1/subscriptions/none/pull?max=100000', method: 'POST' },
@@ -296,7 +291,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
     'a pull of a subscription that is not there',
     { path: '/v1/subscriptions/none/pull', method: 'POST' },
     404,
-    'subscription',
+    'name',
   ],
   // Settling
   ['a settle without ids', settle({ outcome: 'accept' }), 400, 'ids'],

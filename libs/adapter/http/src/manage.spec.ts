@@ -54,10 +54,7 @@ describe('/v1/subscriptions', () => {
     const changed = { topicFilters: ['a'], ackTimeoutMs: 5000 };
     expect(await api('PUT', '/v1/subscriptions/work', changed)).toMatchObject([200, changed]);
     expect(await api('DELETE', '/v1/subscriptions/work')).toEqual([204, undefined]);
-    expect(await api('GET', '/v1/subscriptions/work')).toMatchObject([
-      404,
-      { field: 'subscription' },
-    ]);
+    expect(await api('GET', '/v1/subscriptions/work')).toMatchObject([404, { field: 'name' }]);
   });
 
   it('lists in pages', async () => {
@@ -68,9 +65,14 @@ describe('/v1/subscriptions', () => {
     expect(rest).toMatchObject({ items: [{ subscription: { name: 'c' } }], nextToken: '' });
   });
 
-  it('answers 409 to a name that is taken, 403 beyond the rights, and keeps tenants apart', async () => {
+  it('answers 409 to the name of another one, 403 beyond the rights, and keeps tenants apart', async () => {
     await api('POST', '/v1/subscriptions', spec);
-    expect((await api('POST', '/v1/subscriptions', spec))[0]).toBe(409);
+    expect(await api('POST', '/v1/subscriptions', spec)).toMatchObject([201, spec]);
+    const other = { ...spec, topicFilters: ['other'] };
+    expect(await api('POST', '/v1/subscriptions', other)).toMatchObject([
+      409,
+      { reason: 'SUBSCRIPTION_DIFFERS', field: 'name' },
+    ]);
     const reader = { authorization: 'Bearer reader' };
     expect((await api('POST', '/v1/subscriptions', { ...spec, name: 'r' }, reader))[0]).toBe(403);
     const mallory = { authorization: 'Bearer mallory' };

@@ -1,6 +1,13 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import { HTTP_STATUS, MeshError, invalid, tooLarge, type MeshCode } from '@eventmesh/errors';
+import {
+  HTTP_STATUS,
+  MeshError,
+  invalid,
+  tooLarge,
+  type MeshCode,
+  type Reason,
+} from '@eventmesh/errors';
 
 /** An error as an HTTP API problem (RFC 9457); every member is safe to show. */
 export interface Problem {
@@ -35,7 +42,7 @@ const TITLES: Readonly<Record<MeshCode, string>> = Object.freeze({
 } satisfies Record<MeshCode, string>);
 
 /** Refusals for which HTTP has a status of its own, finer than the code's. */
-const STATUS_BY_REASON: Readonly<Record<string, number>> = Object.freeze({
+const STATUS_BY_REASON: Readonly<Partial<Record<Reason, number>>> = Object.freeze({
   METHOD_NOT_ALLOWED: 405,
   NOT_ACCEPTABLE: 406,
   REQUEST_TIMEOUT: 408,
@@ -50,12 +57,12 @@ export const statusOf = (error: MeshError): number =>
 export function problemOf(error: MeshError): Problem {
   const { field, limit, retryAfterMs } = error.details;
   return {
-    type: `urn:eventmesh:problem:${error.reason.toLowerCase().replaceAll('_', '-')}`,
+    type: `urn:eventmesh:problem:${error.reasonText.toLowerCase().replaceAll('_', '-')}`,
     title: TITLES[error.code],
     status: statusOf(error),
     detail: error.message,
     code: error.number,
-    reason: error.reason,
+    reason: error.reasonText,
     ...(field === undefined ? {} : { field }),
     ...(limit === undefined ? {} : { limit }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),

@@ -144,7 +144,7 @@ describe('GET /v1/subscriptions/{name}/replay', () => {
   });
 
   it.each([
-    ['/v1/subscriptions/nobody/replay', 404, 'subscription'],
+    ['/v1/subscriptions/nobody/replay', 404, 'name'],
     ['/v1/subscriptions/work/replay?from=x', 400, 'from'],
     ['/v1/subscriptions/work/replay?to=x', 400, 'to'],
     ['/v1/subscriptions/work/replay?rateMax=1', 400, 'rateMax'],

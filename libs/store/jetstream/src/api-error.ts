@@ -1,4 +1,4 @@
-import { MeshError, unavailable } from '@eventmesh/errors';
+import { MeshError, unavailable, type Reason } from '@eventmesh/errors';
 import { RequestError } from '@nats-io/nats-core';
 
 /** Stable error codes of the JetStream API (server/errors.json). */
@@ -37,7 +37,7 @@ const LEADERLESS: ReadonlySet<number> = new Set([
 ]);
 
 /** Reasons of an Unavailable that may be over a moment later. */
-const PASSING: ReadonlySet<string> = new Set([
+const PASSING: ReadonlySet<Reason> = new Set([
   'NO_ANSWER',
   'NO_CONNECTION',
   'NO_LEADER',
@@ -57,7 +57,7 @@ export const isPassing = (error: MeshError): boolean =>
   error.code === 'Unavailable' && PASSING.has(error.reason);
 
 /** Unavailable, with one of the reasons that pass. */
-const passing = (reason: string, message: string, cause?: unknown): MeshError =>
+const passing = (reason: Reason, message: string, cause?: unknown): MeshError =>
   new MeshError('Unavailable', message, { reason, retryAfterMs: 1000 }, cause);
 
 /** Nobody took the call: whatever it was to do was not done. */

@@ -1,4 +1,4 @@
-import { CODE_FACTS, GRPC_STATUS, HTTP_STATUS, MESH_CODES } from '@eventmesh/errors';
+import { CODE_FACTS, GRPC_STATUS, HTTP_STATUS, MESH_CODES, REASONS } from '@eventmesh/errors';
 import { code, page, table } from './markdown.ts';
 
 const ABOUT = `Every refusal of the mesh carries one of these codes, the same in every protocol. The
@@ -10,6 +10,13 @@ Fields are named as the protocol writes them: \`expiresAfterMs\` over HTTP, \`ex
 
 The column *retry* says whether the same operation may succeed when repeated: *later* asks for the
 pause that the error names.`;
+
+const REASONS_ABOUT = `## Reasons
+
+\`reason\` says more closely why, by one of the words below; each comes with one code. An error of
+which there is nothing more to tell has the reason of its code (\`NOT_FOUND\` of \`NotFound\`). The
+words do not change. Later versions add some, so treat one that you do not know as the reason of its
+code. A replay stream that is through ends with the reason \`COMPLETE\`, which is no error.`;
 
 const GRPC_NAMES: Readonly<Record<number, string>> = Object.freeze({
   1: 'CANCELLED',
@@ -41,5 +48,9 @@ export function errorsPage(): string {
     ];
   });
   const titles = ['code', ':number', 'gRPC status', ':HTTP status', 'retry'];
-  return page('Errors', ABOUT, [table(titles, rows)]);
+  const reasons = Object.entries(REASONS)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([reason, facts]) => [code(reason), code(facts.code), facts.what]);
+  const words = table(['reason', 'code', 'what happened, and the way out'], reasons);
+  return page('Errors', ABOUT, [table(titles, rows), REASONS_ABOUT, words]);
 }
