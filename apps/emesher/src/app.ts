@@ -71,9 +71,10 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   const http = protocolPort(port, 'http', metrics, served);
   const adapters: ProtocolAdapter[] =
     options.http === undefined ? [] : [createHttpAdapter(options.http, http, { log, metrics })];
-  const telling = setInterval(() => {
+  const untell = metrics.beforeLook(() => {
+    for (const runner of runners.all) runner.refresh();
     ledger.tellAll(runners.all, (runner) => runners.lag(runner));
-  }, 1000);
+  });
 
   return {
     router,
@@ -97,7 +98,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
       await runners.stop(drainingError());
       peers.close();
       await links.stop();
-      clearInterval(telling);
+      untell();
       await dead.gauges.stop();
       strength.stop();
       await cursors.close();
@@ -118,11 +119,11 @@ function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router
     (...sent) => fanOut.forward(...sent),
     () => timers,
   );
-  const { direct, publisher } = publishing;
-  const delivering = deliverPath(base, direct);
-  const linking = linkPath(base, direct, router, delivering);
+  const { lanes, publisher } = publishing;
+  const delivering = deliverPath(base, lanes);
+  const linking = linkPath(base, lanes, router, delivering);
   const { links, fanOut, inspection } = linking;
-  addPeers(base, { ...delivering, ...linking, direct }, router);
+  addPeers(base, { ...delivering, ...linking, lanes }, router);
   const { timers, scheduled } = makeTimers({
     ...base,
     ...deps,
@@ -132,7 +133,7 @@ function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router
     deadLetters: delivering.dead.letters,
   });
   const letters = delivering.dead.letters;
-  measureQueues({ ...base, ...deps, ...delivering, direct, fanOut, links, letters, timers });
+  measureQueues({ ...base, ...deps, ...delivering, lanes, fanOut, links, letters, timers });
   return { base, publishing, delivering, links, inspection, timers, scheduled };
 }
 

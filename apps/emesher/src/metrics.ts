@@ -82,7 +82,7 @@ export const emesherMetrics = {
   ),
   dropped: counter(
     'eventmesh_subscription_dropped_total',
-    'Events dropped: no right any more, dead letters switched off, or direct and too slow.',
+    'Events dropped: no right any more, dead letters switched off, or direct and nobody took them in time.',
     ['tenant', 'subscription'],
   ),
   redelivered: counter(
@@ -281,7 +281,7 @@ export const emesherMetrics = {
   ),
   direct: counter(
     'eventmesh_direct_events_total',
-    'Events of the direct class, by what became of them.',
+    'Events of the direct class, by what became of them: delivered; expired; dropped since a consumer was too slow (slow), had no right (forbidden) or was the last to leave (left); forwarded over a link, or not (link-dropped, no-route); handed to another emesher of the site, or not (to-emesher, emesher-dropped). Of replies: answered, or late.',
     ['outcome'],
   ),
   replayLanes: gauge('eventmesh_replay_lanes', 'Replay lanes and previews at work.', ['tenant']),

@@ -6,7 +6,7 @@ import {
   type SubscribeRequestSchema,
 } from '@eventmesh/proto-gen/subscriber';
 import { AsyncQueue } from '@eventmesh/rpc';
-import { EventView, type MeshClient } from '@eventmesh/sdk';
+import { EventView, type Delivery, type MeshClient } from '@eventmesh/sdk';
 import { eventually } from '@eventmesh/testing';
 import { OneSite } from './one-site.ts';
 import { Workspace } from './run-mesh.ts';
@@ -345,6 +345,46 @@ describe('a start at a time that has not come', () => {
       );
       expect(code).not.toBe(0);
       expect(err).toContain('2999-01-01T00:00:00.000Z has not come');
+    },
+    TEST_MS,
+  );
+});
+
+describe('a direct event whose life ends while its consumer is busy', () => {
+  it(
+    'is not delivered any more, and counted as expired',
+    async () => {
+      const spec = { name: 'brief', topicFilters: ['brief'], deliveryClass: 'direct' as const };
+      const stream = site.client('subscriber').subscribe({ subscription: spec, credit: 1 });
+      const got: Delivery[] = [];
+      const ended = (async () => {
+        for await (const delivery of stream) got.push(delivery);
+      })();
+      await stream.opened;
+      const publishOne = (id: string, expirytime?: string) =>
+        publisher.publish(
+          'brief',
+          {
+            id,
+            source: '/brief',
+            type: 't',
+            extensions: expirytime === undefined ? {} : { expirytime },
+          },
+          { deliveryClass: 'direct' },
+        );
+      await publishOne('first');
+      await eventually(() => expect(got).toHaveLength(1));
+      const endMs = Date.now() + 200;
+      await publishOne('over', '2020-01-01T00:00:00Z');
+      await publishOne('ends', new Date(endMs).toISOString());
+      await publishOne('lives');
+      await eventually(() => expect(Date.now()).toBeGreaterThan(endMs));
+      got[0]?.accept();
+      await eventually(() => expect(got.map(({ event }) => event.id)).toEqual(['first', 'lives']));
+      const expired = { tenant: 'default', subscription: 'brief' };
+      expect(await site.metric('eventmesh_subscription_expired_total', expired)).toBe(2);
+      stream.close();
+      await ended;
     },
     TEST_MS,
   );

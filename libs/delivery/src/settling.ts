@@ -1,3 +1,4 @@
+import { hasExpired } from '@eventmesh/event';
 import type { Backlog } from './backlog.ts';
 import type { Burials } from './burials.ts';
 import type { Consumer } from './consumers.ts';
@@ -112,7 +113,7 @@ export class Settling {
   /** Settles or gives up what must not go out any more, expired or failed too often. */
   isOver(entry: Entry, now: number): boolean {
     const { expiryMs } = entry.record;
-    if (expiryMs !== 0 && expiryMs <= now) {
+    if (hasExpired(expiryMs, now)) {
       this.#expire(entry, now);
       return true;
     }

@@ -24,6 +24,7 @@ export {
   RecordEncoder,
   decodeRecord,
   encodeRecord,
+  hasExpired,
   type RecordChanges,
   type RecordHead,
   type RecordView,

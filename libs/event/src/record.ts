@@ -47,6 +47,10 @@ export interface RecordView extends Required<RecordHead> {
   readonly event: Buffer;
 }
 
+/** Whether the life of a record is over. Both in ms since the epoch; 0 means that it has no end. */
+export const hasExpired = (expiryMs: number, nowMs: number): boolean =>
+  expiryMs !== 0 && expiryMs <= nowMs;
+
 /** Numbers of the fields of a record. */
 export const F = {
   topic: 1,

@@ -69,6 +69,7 @@ export class Metrics {
   readonly contentType = this.#registry.contentType;
   /** What `measure` has named, by the name of the gauge. */
   readonly #queues = new Map<string, Set<() => number>>();
+  readonly #looks = new Set<() => void>();
 
   /** Adds process and event-loop metrics (`process_*`, `nodejs_*`). Once. */
   collectProcess(): void {
@@ -100,6 +101,21 @@ export class Metrics {
     return () => queues.delete(fill);
   }
 
+  /**
+   * Has something called whenever somebody looks, before anything is read: what keeps books of its own
+   * brings its metrics up to them then, and pays nothing in between. It must be quick and not throw.
+   *
+   * @returns what to call when it is gone. Idempotent.
+   */
+  beforeLook(tell: () => void): () => void {
+    this.#looks.add(tell);
+    return () => this.#looks.delete(tell);
+  }
+
+  #look(): void {
+    for (const tell of this.#looks) tell();
+  }
+
   #queuesOf(name: string): Set<() => number> {
     const queues = this.#queues.get(name) ?? new Set();
     this.#queues.set(name, queues);
@@ -125,11 +141,13 @@ export class Metrics {
   }
 
   render(): Promise<string> {
+    this.#look();
     return this.#registry.metrics();
   }
 
   /** The current value of a counter or gauge with exactly these labels; 0 when never set. */
   async value(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    this.#look();
     const metric = await this.#registry.getSingleMetric(name)?.get();
     const found = metric?.values.find((candidate) =>
       sameLabels(candidate.labels as Record<string, string>, labels),

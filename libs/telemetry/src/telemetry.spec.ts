@@ -67,6 +67,18 @@ describe('metrics', () => {
     ends[1]?.();
     expect(await metrics.render()).toContain('x_waiting 0');
   });
+
+  it('have what keeps books of its own tell them whenever somebody looks, and only then', async () => {
+    const metrics = new Metrics();
+    const { books } = metrics.use({ books: gauge('x_books', 'Books.') });
+    let told = 0;
+    const stop = metrics.beforeLook(() => books.set(++told));
+    expect(told).toBe(0);
+    expect(await metrics.value('x_books')).toBe(1);
+    expect(await metrics.render()).toContain('x_books 2');
+    stop();
+    expect(await metrics.value('x_books')).toBe(2);
+  });
 });
 
 describe('traceparent', () => {

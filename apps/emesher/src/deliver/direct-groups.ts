@@ -1,7 +1,7 @@
 import type { DeliverySink } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import type { Directory } from '../control/directory.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from './direct-lanes.ts';
 import type { CallerSession } from '../session.ts';
 import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
 import { ownershipName, subscriptionKey } from './runners.ts';
@@ -14,12 +14,12 @@ import { Turns } from './turns.ts';
  */
 export class DirectGroups {
   readonly #directory: Directory;
-  readonly #direct: DirectSwitch;
+  readonly #direct: DirectLanes;
   readonly #turns = new Turns();
   /** Subscriptions that this emesher owns. */
   readonly #owned = new Map<string, Subscription>();
 
-  constructor(directory: Directory, direct: DirectSwitch) {
+  constructor(directory: Directory, direct: DirectLanes) {
     this.#directory = directory;
     this.#direct = direct;
   }

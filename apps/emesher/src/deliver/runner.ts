@@ -94,9 +94,8 @@ export class Runner implements Tap, CursorSource {
     this.#again = cursors.map((_, partition) => this.#againReader(partition));
   }
 
-  /** The state machine, with all that was looked at until now in its books. */
+  /** The state machine; what was passed by since `refresh` is not in its books. */
   get engine(): DeliveryEngine {
-    this.refresh();
     return this.#engine;
   }
 
@@ -236,6 +235,8 @@ export class Runner implements Tap, CursorSource {
     this.#closed = true;
     this.#closing.abort();
     clearTimeout(this.#timer);
+    // Its last books and cursors are about all that it has passed.
+    this.refresh();
     for (const handle of this.#handles) handle.close();
     for (const reader of this.#again) reader.close();
     if (reason !== undefined) for (const sink of this.#sinks.values()) sink.ended(reason);

@@ -15,11 +15,13 @@ export async function subscriptionStatus(
   const partitions = info?.partitions ?? [];
   const runner = deps.runners.find(tenant, name);
   if (runner !== undefined) {
+    runner.refresh();
+    const { engine } = runner;
     let lag = 0;
     for (const { partition, last } of partitions) {
-      lag += Math.max(0, last + 1 - runner.engine.partition(partition).next);
+      lag += Math.max(0, last + 1 - engine.partition(partition).next);
     }
-    const { held, consumers, counters, parkedEvents, parkedKeys, stopped } = runner.engine;
+    const { held, consumers, counters, parkedEvents, parkedKeys, stopped } = engine;
     return {
       ...counters,
       held,
@@ -27,11 +29,11 @@ export async function subscriptionStatus(
       consumers,
       ownerMember: '',
       epoch: runner.epoch,
-      stuckKeys: runner.engine.stuckKeys(STUCK_KEYS_LISTED_MAX),
+      stuckKeys: engine.stuckKeys(STUCK_KEYS_LISTED_MAX),
       parked: parkedEvents,
       parkedKeys,
       stopped: stopped ?? '',
-      ...runner.engine.waiting,
+      ...engine.waiting,
     };
   }
   let lag = 0;

@@ -130,11 +130,24 @@ export class Ledger {
     if (protocol !== undefined) this.metrics.protocolDelivered.inc({ protocol }, events);
   }
 
-  directDropped({ tenant, name }: Subscription, reason: 'slow' | 'forbidden'): void {
-    this.metrics.direct.inc({ outcome: reason });
-    this.metrics.dropped.inc({ tenant, subscription: name });
+  /** Too slow, without the right, or left by the last consumer. */
+  directDropped(
+    { tenant, name }: Subscription,
+    reason: 'slow' | 'forbidden' | 'left',
+    events = 1,
+  ): void {
+    if (events === 0) return;
+    this.metrics.direct.inc({ outcome: reason }, events);
+    this.metrics.dropped.inc({ tenant, subscription: name }, events);
     const protocol = this.#served.of({ tenant, name });
-    if (protocol !== undefined) this.metrics.protocolDropped.inc({ protocol });
+    if (protocol !== undefined) this.metrics.protocolDropped.inc({ protocol }, events);
+  }
+
+  directExpired({ tenant, name }: Subscription): void {
+    this.metrics.direct.inc({ outcome: 'expired' });
+    this.metrics.expired.inc({ tenant, subscription: name });
+    const protocol = this.#served.of({ tenant, name });
+    if (protocol !== undefined) this.metrics.protocolExpired.inc({ protocol });
   }
 
   /** Brings the metrics up to the engines of all running subscriptions. */

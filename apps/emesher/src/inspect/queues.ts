@@ -7,7 +7,7 @@ import type { Runners } from '../deliver/runners.ts';
 import type { Links } from '../link/links.ts';
 import { emesherQueues } from '../metrics.ts';
 import type { DirectFanOut } from '../peer/direct-fan-out.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { Replays } from '../replay/replays.ts';
 import type { Timers } from '../schedule/timers.ts';
 import type { Journal } from './journal.ts';
@@ -19,7 +19,7 @@ export interface QueueParts {
   readonly policies: Pick<GovernanceView, 'auditSpool'>;
   readonly directory: Pick<Directory, 'subscriptions'>;
   readonly runners: Pick<Runners, 'all'>;
-  readonly direct: DirectSwitch;
+  readonly lanes: DirectLanes;
   readonly fanOut: DirectFanOut;
   readonly links: Links;
   readonly letters: DeadLetters;
@@ -31,7 +31,7 @@ export interface QueueParts {
 
 /** Tells how full the queues are that live as long as the emesher; see docs/reference/queues.md. */
 export function measureQueues(parts: QueueParts): void {
-  const { metrics, store, directory, runners, direct, fanOut, links } = parts;
+  const { metrics, store, directory, runners, lanes, fanOut, links } = parts;
   const { letters, timers, replays, journal, refusals, policies } = parts;
   metrics.use(emesherQueues);
   metrics.measure(emesherQueues.storePendingBytes, () => store.queues().pendingBytes ?? 0);
@@ -39,7 +39,7 @@ export function measureQueues(parts: QueueParts): void {
   metrics.measure(emesherQueues.storeCursors, () => store.queues().waitingCursors ?? 0);
   metrics.measure(CLIENT_METRICS.auditSpool, () => policies.auditSpool.size);
   metrics.measure(emesherQueues.heldBytes, () => heldBytes(runners));
-  metrics.measure(emesherQueues.direct, () => direct.waiting);
+  metrics.measure(emesherQueues.direct, () => lanes.waiting);
   metrics.measure(emesherQueues.directFanOut, () => fanOut.waiting);
   metrics.measure(emesherQueues.broadcastConsumers, () => broadcastConsumers(directory));
   metrics.measure(emesherQueues.deadLetters, () => letters.waiting);

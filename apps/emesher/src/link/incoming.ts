@@ -17,6 +17,7 @@ import { Marks, seenToWire } from './marks.ts';
 import { PASSED_SITES_MAX } from './passed.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import type { Answers, IncomingDeps } from './receiver.ts';
+import { tooFar } from './too-far.ts';
 
 /** What comes over one link: stored as it comes, and accepted in order. */
 export class Incoming {
@@ -162,15 +163,9 @@ export class Incoming {
     destinations: readonly string[],
     hop: Hop,
   ): AppendRecord | undefined {
-    const { site, hopsMax, ledger, logger } = this.#deps;
+    const { site } = this.#deps;
+    if (this.#wentTooFar(record)) return undefined;
     const atOrigin = record.originPosition === 0;
-    const looped = record.originSite === site || record.hops.some((each) => each.site === site);
-    if (looped || record.hops.length >= hopsMax) {
-      const reason = looped ? 'loop' : 'hops';
-      ledger.metrics.linkDropped.inc({ from: this.#from, reason });
-      logger.warn({ from: this.#from, reason, topic: record.topic }, 'an event went too far');
-      return undefined;
-    }
     const head = {
       ...record,
       destinations: destinations.filter((destination) => destination !== site),
@@ -223,13 +218,23 @@ export class Incoming {
     journal.note(tenant, partition, fresh, 'received', this.#from);
   }
 
+  /** Counted and told when it did: routes point in a circle somewhere. */
+  #wentTooFar(record: RecordView): boolean {
+    const { site, hopsMax, ledger, logger } = this.#deps;
+    const reason = tooFar(record, site, hopsMax);
+    if (reason === undefined) return false;
+    ledger.metrics.linkDropped.inc({ from: this.#from, reason });
+    logger.warn({ from: this.#from, reason, topic: record.topic }, 'an event went too far');
+    return true;
+  }
+
   #direct({ records }: DirectFrame): void {
-    const { site, direct, hopsMax, forwardDirect, revisions } = this.#deps;
+    const { site, lanes, forwardDirect, revisions } = this.#deps;
     for (const { record, destinations } of records) {
       const view = decodeRecord(record);
-      if (view.hops.length >= hopsMax || view.hops.some((hop) => hop.site === site)) continue;
+      if (this.#wentTooFar(view)) continue;
       const here = destinations.includes(site);
-      if (here) direct.deliver(view);
+      if (here) lanes.deliver(view);
       const further = destinations.filter((destination) => destination !== site);
       const hops = [...view.hops, { site, timeUs: nowUs(), ...revisions() }];
       const onward = encodeRecord({ ...view, destinations: further, hops }, view.event);

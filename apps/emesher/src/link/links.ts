@@ -31,14 +31,19 @@ export class Links {
   }
 
   /**
-   * Hands a direct record to the links behind which its destinations lie. Answers the destinations
-   * whose link is not open from here; another emesher of this site may have it.
+   * Hands a direct record to the links behind which its destinations lie; counted where there is no
+   * way. Answers the destinations whose link is not open from here; another emesher of this site may
+   * have it.
    */
   sendDirect(record: Buffer, destinations: readonly string[]): readonly string[] {
+    const { direct } = this.#deps.ledger.metrics;
     const byHop = new Map<string, string[]>();
     for (const site of destinations) {
       const hop = this.#directory.nextHop(site);
-      if (hop === undefined) continue;
+      if (hop === undefined) {
+        direct.inc({ outcome: 'no-route' });
+        continue;
+      }
       const behind = byHop.get(hop) ?? [];
       behind.push(site);
       byHop.set(hop, behind);
@@ -50,8 +55,7 @@ export class Links {
         left.push(...behind);
         continue;
       }
-      const outcome = sender.sendDirect(record, behind) ? 'forwarded' : 'link-dropped';
-      this.#deps.ledger.metrics.direct.inc({ outcome });
+      sender.sendDirect(record, behind);
     }
     return left;
   }

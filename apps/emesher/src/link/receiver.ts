@@ -7,7 +7,8 @@ import type { Logger, Tracing } from '@eventmesh/telemetry';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
-import type { DirectDeps, DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
+import type { ForwardDirect } from '../publish/direct.ts';
 import { Incoming } from './incoming.ts';
 import { isLinkFenced, type LinkOwners } from './link-owners.ts';
 import { ReceiveWindow } from './receive-window.ts';
@@ -18,7 +19,7 @@ export interface ReceiverDeps {
   readonly member: string;
   readonly store: EventStore;
   readonly logs: Logs;
-  readonly direct: Pick<DirectSwitch, 'deliver'>;
+  readonly lanes: Pick<DirectLanes, 'deliver'>;
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly tracing: Tracing;
@@ -34,7 +35,7 @@ export interface ReceiverDeps {
   /** Tells what is in hand; see `Metrics.measure`. */
   readonly measure: (window: ReceiveWindow, answers: () => number) => () => void;
   readonly neighbours: ReadonlySet<string>;
-  readonly forwardDirect: DirectDeps['forward'];
+  readonly forwardDirect: ForwardDirect;
 }
 
 export interface IncomingDeps extends ReceiverDeps {

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
+import { hasExpired } from '@eventmesh/event';
 import type {
   Accepted,
   LinkRequestSchema,
@@ -20,6 +21,7 @@ import type { LostRanges } from './lost-ranges.ts';
 import { Passed, readOnFrom, type PassedBy } from './passed.ts';
 import { keptBy } from './read-on.ts';
 import { RestoredLog } from './restored-log.ts';
+import { framesOf, type DirectRecord } from './direct-frames.ts';
 import type { RouteHistory } from './route-history.ts';
 import { RouteTap, type Outgoing } from './route-tap.ts';
 
@@ -67,6 +69,8 @@ export class LinkSender {
   readonly #books: LinkBooks;
   readonly #requests = new AsyncQueue<Request>();
   readonly #lanes = new Map<string, Lane>();
+  /** Direct events of this turn. */
+  #direct: DirectRecord[] = [];
   #windowBytes = 0;
   #upSince: number | undefined;
   #openBytes = 0;
@@ -94,9 +98,9 @@ export class LinkSender {
     return this.#upSince === undefined ? 0 : performance.now() - this.#upSince;
   }
 
-  /** Messages that wait to be sent. */
+  /** Messages, and direct events of this turn, that wait to be sent. */
   get waiting(): number {
-    return this.#requests.size;
+    return this.#requests.size + this.#direct.length;
   }
 
   /** Bytes that the fullest partition has gathered for the link. */
@@ -135,12 +139,14 @@ export class LinkSender {
   }
 
   /** Direct events: at most once, never waited for; dropped while the window is full. */
-  sendDirect(record: Buffer, destinations: readonly string[]): boolean {
-    if (this.#windowBytes === 0 || this.#openBytes >= this.#windowBytes) return false;
-    if (this.#requests.size >= this.#deps.directQueueMax) return false;
-    const records = [{ position: 0n, record, destinations: [...destinations] }];
-    this.#requests.push({ message: { case: 'direct', value: { records } } });
-    return true;
+  sendDirect(record: Buffer, destinations: readonly string[]): void {
+    const hasRoom = this.#windowBytes > 0 && this.#openBytes < this.#windowBytes;
+    if (!hasRoom || this.waiting >= this.#deps.directQueueMax) {
+      this.#countDirect('link-dropped', 1);
+      return;
+    }
+    this.#direct.push({ position: 0n, record, destinations: [...destinations] });
+    this.#schedule();
   }
 
   #askResume(tenant: string): void {
@@ -214,6 +220,7 @@ export class LinkSender {
 
   /** Sends what has gathered while there is room in the window; lanes take turns. */
   #send(): void {
+    this.#sendDirect();
     for (let sent = true; sent && this.#openBytes < this.#windowBytes;) {
       sent = false;
       for (const lane of this.#lanes.values()) {
@@ -225,6 +232,19 @@ export class LinkSender {
     this.#deps.ledger.metrics.linkPending.set({ to }, this.#openBytes);
     this.#books.tell();
     this.#tellPassed();
+  }
+
+  #sendDirect(): void {
+    const waiting = this.#direct;
+    this.#direct = [];
+    for (const records of framesOf(waiting, FRAME_BYTES)) {
+      this.#requests.push({ message: { case: 'direct', value: { records } } });
+      this.#countDirect('forwarded', records.length);
+    }
+  }
+
+  #countDirect(outcome: 'forwarded' | 'link-dropped', events: number): void {
+    this.#deps.ledger.metrics.direct.inc({ outcome }, events);
   }
 
   #sendFrame(lane: Lane): boolean {
@@ -249,7 +269,7 @@ export class LinkSender {
   /** Without what has expired while it waited: counted, and not sent. */
   #alive(lane: Lane, records: readonly Outgoing[]): readonly Outgoing[] {
     const now = this.#deps.now();
-    const isOver = ({ record }: Outgoing) => record.expiryMs !== 0 && record.expiryMs <= now;
+    const isOver = ({ record }: Outgoing) => hasExpired(record.expiryMs, now);
     const over = records.filter(isOver);
     if (over.length === 0) return records;
     for (const { position } of over) lane.books.expired(position);
@@ -289,6 +309,8 @@ export class LinkSender {
     this.#stop.abort();
     clearTimeout(this.#passedTimer);
     this.#requests.end();
+    this.#countDirect('link-dropped', this.#direct.length);
+    this.#direct = [];
     for (const lane of this.#lanes.values()) lane.handle?.close();
     const to = this.#link.neighbour.site;
     this.#deps.ledger.metrics.linkUp.set({ to }, 0);

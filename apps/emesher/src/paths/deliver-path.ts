@@ -10,13 +10,13 @@ import { emesherQueues } from '../metrics.ts';
 import type { RelayOptions } from '../peer/relay.ts';
 import { SiteBooks } from '../peer/site-books.ts';
 import { SiteChanges } from '../peer/site-changes.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import { makeReplays } from '../replay/make-replays.ts';
 import { deliveryObserver } from '../inspect/observer.ts';
 import type { Base } from './foundation.ts';
 
 /** Follow → match → queue → authorise → deliver → settle → cursor commit. */
-export function deliverPath(base: Base, direct: DirectSwitch) {
+export function deliverPath(base: Base, lanes: DirectLanes) {
   const { options, deps, logs, directory, ledger, journal, followers } = base;
   const { site, dataPlane } = options;
   const { store, authorizer, policies, log, tracing } = deps;
@@ -61,7 +61,7 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
   });
   base.lost.onFound((tenant, range) => runners.lost(tenant, range));
   const parts = { ...base, runners, store, logger: log };
-  const groups = new DirectGroups(directory, direct);
+  const groups = new DirectGroups(directory, lanes);
   const changes = new SiteChanges({ ...parts, groups });
   const books = new SiteBooks({ ...parts, member: options.member });
   const { broadcastConsumersMax, relayRequestsMax } = dataPlane.delivery;
@@ -87,6 +87,7 @@ export function deliverPath(base: Base, direct: DirectSwitch) {
     journal,
     logger: log,
     config: dataPlane.replay,
+    delivery: dataPlane.delivery,
   });
   directory.listen({
     deleted(tenant, name) {

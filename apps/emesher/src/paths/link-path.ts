@@ -7,7 +7,7 @@ import { RouteHistory } from '../link/route-history.ts';
 import { emesherQueues } from '../metrics.ts';
 import { DirectFanOut } from '../peer/direct-fan-out.ts';
 import { tellLost } from '../peer/tell-lost.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { Base } from './foundation.ts';
 import type { deliverPath } from './deliver-path.ts';
 import { inspectPath } from './inspect-path.ts';
@@ -15,7 +15,7 @@ import { inspectPath } from './inspect-path.ts';
 /** Follow → link queue → next hop's emesher → its store → accept. */
 export function linkPath(
   base: Base,
-  direct: DirectSwitch,
+  lanes: DirectLanes,
   router: Router,
   { runners, books }: Pick<ReturnType<typeof deliverPath>, 'runners' | 'books'>,
 ) {
@@ -51,6 +51,7 @@ export function linkPath(
     ledger,
     logger,
     queueMax: dataPlane.delivery.directFanOutMax,
+    now: Date.now,
     sendOverLinks: (record, to) => links.sendDirect(record, to),
   });
   const looking = inspectPath(base, { runners, books, links });
@@ -59,7 +60,7 @@ export function linkPath(
     member,
     store,
     logs,
-    direct,
+    lanes,
     ledger,
     journal,
     tracing,

@@ -1,7 +1,7 @@
 import type { Router } from '@eventmesh/rpc';
 import { peerSession } from '../deliver/owner-session.ts';
 import { addPeerService } from '../peer/peer-service.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { Base } from './foundation.ts';
 import type { deliverPath } from './deliver-path.ts';
 import type { linkPath } from './link-path.ts';
@@ -11,7 +11,7 @@ export function addPeers(
   { options, deps, directory, lost }: Base,
   parts: ReturnType<typeof deliverPath> &
     Pick<ReturnType<typeof linkPath>, 'links' | 'localMemory' | 'localBooks'> & {
-      readonly direct: DirectSwitch;
+      readonly lanes: DirectLanes;
     },
   router: Router,
 ): void {

@@ -1,4 +1,5 @@
-import { DirectSwitch, type DirectDeps } from '../publish/direct.ts';
+import { DirectLanes } from '../deliver/direct-lanes.ts';
+import { DirectPublisher, type ForwardDirect } from '../publish/direct.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { Resolver } from '../publish/resolve.ts';
 import { makeInboxes } from '../request/make-requests.ts';
@@ -6,7 +7,7 @@ import type { Timers } from '../schedule/timers.ts';
 import type { Base } from './foundation.ts';
 
 /** Adapter → admit → resolve → append → receipt; and the direct class, which skips the store. */
-export function publishPath(base: Base, forward: DirectDeps['forward'], timers: () => Timers) {
+export function publishPath(base: Base, forward: ForwardDirect, timers: () => Timers) {
   const { options, deps, logs, directory, ledger, journal, strength } = base;
   const { site, dataPlane } = options;
   const { store, policies, tracing } = deps;
@@ -21,12 +22,11 @@ export function publishPath(base: Base, forward: DirectDeps['forward'], timers: 
     eventBytesMax: Math.min(bytesMax, strength.eventBytesMax),
     attributesMax,
   });
-  const direct = new DirectSwitch({
-    site,
+  const lanes = new DirectLanes({
     ledger,
     queueMax: dataPlane.delivery.directQueueMax,
+    now: Date.now,
     inboxes,
-    forward,
   });
   const resolver = new Resolver({
     site,
@@ -48,10 +48,10 @@ export function publishPath(base: Base, forward: DirectDeps['forward'], timers: 
     store,
     logs,
     timers,
-    direct,
+    direct: new DirectPublisher({ site, ledger, lanes, forward }),
     ledger,
     journal,
     tracing,
   });
-  return { direct, publisher, inboxes, resolver, limits };
+  return { lanes, publisher, inboxes, resolver, limits };
 }

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
-import type { RecordView } from '@eventmesh/event';
+import { hasExpired, type RecordView } from '@eventmesh/event';
 import type { DirectRequestSchema } from '@eventmesh/proto-gen/peer';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
@@ -15,12 +15,15 @@ export interface FanOutDeps {
   readonly logger: Logger;
   /** Events that may wait for one emesher; beyond it the oldest is dropped. */
   readonly queueMax: number;
+  /** Ms since the epoch, for the life of events. */
+  readonly now: () => number;
   /** Hands a record to the links of this emesher; answers the sites that none of them leads to. */
   readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => readonly string[];
 }
 
 interface Waiting {
   readonly record: Buffer;
+  readonly expiryMs: number;
   readonly destinations: readonly string[];
   readonly here: boolean;
 }
@@ -47,23 +50,34 @@ export class DirectFanOut {
   /** Answers whether a subscription of this site wants it, if it is for this site. */
   forward(
     record: Buffer,
-    { tenant, topic }: Pick<RecordView, 'tenant' | 'topic'>,
+    { tenant, topic, expiryMs }: Pick<RecordView, 'tenant' | 'topic' | 'expiryMs'>,
     destinations: readonly string[],
     here: boolean,
   ): boolean {
-    const { directory, peers, ledger, sendOverLinks } = this.#deps;
-    const left = destinations.length === 0 ? destinations : sendOverLinks(record, destinations);
+    const { directory, peers, ledger, now } = this.#deps;
     const all = peers.all;
     const waits = isInboxTopic(topic) ? all.filter(({ id }) => isInboxOf(topic, id)) : undefined;
     const wanted =
       here && (waits === undefined ? directory.wanted(tenant, topic, 'direct') : waits.length > 0);
+    if (hasExpired(expiryMs, now())) {
+      ledger.metrics.direct.inc({ outcome: 'expired' });
+      return wanted;
+    }
+    const left = this.#overLinks(record, destinations);
     if (!wanted && left.length === 0) return false;
     if (left.length > 0 && all.length === 0) {
       ledger.metrics.direct.inc({ outcome: 'link-dropped' });
     }
     const to = left.length > 0 ? all : (waits ?? all);
-    for (const peer of to) this.#line(peer).push({ record, destinations: left, here: wanted });
+    for (const peer of to)
+      this.#line(peer).push({ record, expiryMs, destinations: left, here: wanted });
     return wanted;
+  }
+
+  #overLinks(record: Buffer, destinations: readonly string[]): readonly string[] {
+    return destinations.length === 0
+      ? destinations
+      : this.#deps.sendOverLinks(record, destinations);
   }
 
   /** Events that wait for the emesher that is behind the most. */
@@ -155,7 +169,8 @@ class Line {
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
-      const records = this.#takeFrame();
+      const records = this.#alive(this.#takeFrame());
+      if (records.length === 0) continue;
       this.#deps.ledger.metrics.direct.inc({ outcome: 'to-emesher' }, records.length);
       yield {
         records: records.map(({ record, destinations, here }) => ({
@@ -176,6 +191,15 @@ class Line {
       count++;
     }
     return this.#waiting.splice(0, count);
+  }
+
+  /** Without what has expired while it waited: counted, and not sent. */
+  #alive(records: readonly Waiting[]): readonly Waiting[] {
+    const now = this.#deps.now();
+    const alive = records.filter(({ expiryMs }) => !hasExpired(expiryMs, now));
+    const over = records.length - alive.length;
+    if (over > 0) this.#deps.ledger.metrics.direct.inc({ outcome: 'expired' }, over);
+    return alive;
   }
 
   #dropped(events: number): void {

@@ -14,7 +14,7 @@ import type { Router, ServiceImpl } from '@eventmesh/rpc';
 import { startFromProto, storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import type { DeadChanges } from '../dead/changes.ts';
 import { lostRangeFromWire, type LostRanges } from '../link/lost-ranges.ts';
-import type { DirectSwitch } from '../publish/direct.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { Replays } from '../replay/replays.ts';
 import { serveAttach, type AttachServiceDeps } from './attach-service.ts';
 import { inspectCalls, type InspectServiceDeps } from './inspect-service.ts';
@@ -22,7 +22,7 @@ import type { SiteBooks } from './site-books.ts';
 import type { SiteChanges } from './site-changes.ts';
 
 export interface PeerServiceDeps extends AttachServiceDeps, InspectServiceDeps {
-  readonly direct: DirectSwitch;
+  readonly lanes: DirectLanes;
   readonly changes: SiteChanges;
   readonly books: SiteBooks;
   readonly dead: { readonly changes: DeadChanges };
@@ -125,10 +125,10 @@ function needed<T>(field: string, given: T | undefined): T {
   return given;
 }
 
-function takeDirect({ direct, sendOverLinks }: PeerServiceDeps, { records }: DirectRequest): void {
+function takeDirect({ lanes, sendOverLinks }: PeerServiceDeps, { records }: DirectRequest): void {
   checkCount('records', records, RECORDS_MAX);
   for (const { record, destinations, here } of records) {
-    if (here) direct.deliver(decodeRecord(record));
+    if (here) lanes.deliver(decodeRecord(record));
     if (destinations.length > 0) sendOverLinks(Buffer.from(record), destinations);
   }
 }

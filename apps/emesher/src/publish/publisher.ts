@@ -11,7 +11,7 @@ import { principalText } from '../schedule/principals.ts';
 import type { Timers } from '../schedule/timers.ts';
 import type { CallerSession } from '../session.ts';
 import { admit, type AdmitDeps, type Admitted } from './admit.ts';
-import type { DirectSwitch } from './direct.ts';
+import type { DirectPublisher } from './direct.ts';
 import type { ResolvedTopic } from './resolve.ts';
 import { ProducerLanes, checkProducer, checkSequence } from './producer-lanes.ts';
 import { startPublishSpan, tracedBytes, type PublishSpan } from './spans.ts';
@@ -21,7 +21,7 @@ export interface PublisherDeps extends AdmitDeps {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly timers: () => Pick<Timers, 'name' | 'ready' | 'ensure' | 'checkRoom'>;
-  readonly direct: DirectSwitch;
+  readonly direct: DirectPublisher;
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly tracing: Tracing;
@@ -175,7 +175,8 @@ export class Publisher {
     const traceparent = span?.traceparent ?? admitted.traceparent;
     const changes = { key, ingressTimeUs: timeUs, expiryMs, traceparent, hops: [] };
     const event = tracedBytes(admitted, traceparent);
-    if (deliverAtMs === 0) return { bytes: resolved.encoder.encode(changes, event), dedupKey };
+    if (deliverAtMs === 0)
+      return { bytes: resolved.encoders.durable.encode(changes, event), dedupKey };
     const head = {
       ...changes,
       tenant,

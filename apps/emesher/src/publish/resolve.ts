@@ -1,9 +1,10 @@
 import type { TopicPolicy } from '@eventmesh/clients';
-import { NO_HANDLING, RecordEncoder, checkTopic, type Handling } from '@eventmesh/event';
+import { NO_HANDLING, checkTopic, type Handling } from '@eventmesh/event';
 import type { TopicCount } from '../inspect/ledger.ts';
 import { isInboxTopic } from '../request/inbox-address.ts';
 import { resolveInbox } from '../request/resolve-inbox.ts';
 import type { CallerSession } from '../session.ts';
+import { TopicEncoders } from './topic-encoders.ts';
 
 /** Everything about a topic that does not change from event to event. */
 export interface ResolvedTopic {
@@ -19,8 +20,7 @@ export interface ResolvedTopic {
   readonly wanted: Readonly<Record<'durable' | 'direct', boolean>>;
   /** By which rules its events are admitted. */
   readonly handling: Handling;
-  /** Lays out the constant part of the record once. */
-  readonly encoder: RecordEncoder;
+  readonly encoders: TopicEncoders;
   /** What it was worked out from. */
   readonly version: string;
 }
@@ -104,14 +104,10 @@ export class Resolver {
         direct: direct.length > 0 || localInterest(tenant, topic, 'direct'),
       },
       handling,
-      encoder: new RecordEncoder({
-        handling,
-        tenant,
-        topic,
-        principal: name,
-        originSite: site,
-        destinations: durable,
-      }),
+      encoders: new TopicEncoders(
+        { handling, tenant, topic, principal: name, originSite: site },
+        { durable, direct },
+      ),
       version,
     };
   }

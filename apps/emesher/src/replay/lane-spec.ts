@@ -24,6 +24,8 @@ export interface LaneDeps {
   /** Matched events in memory; the rest waits in the store. */
   readonly heldMax: number;
   readonly readAheadBytes: number;
+  /** As for the live deliveries; see `RetryPace`. */
+  readonly retryWindow: number;
   readonly logger: Logger;
   readonly onDelivered: (lane: LaneName, deliveries: Assignment['deliveries']) => void;
   /** After each step, with what has been counted since the last one. */

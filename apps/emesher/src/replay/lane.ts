@@ -1,7 +1,6 @@
 import type { Delivery, ReplayStatus, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import {
   DeliveryEngine,
-  RETRY_WINDOW,
   type Assignment,
   type Subscription,
 } from '@eventmesh/delivery';
@@ -75,7 +74,7 @@ export class Lane implements LaneName {
       // A lane has one consumer and keeps no cursor.
       parkedKeysMax: 0,
       cursorBytesMax: Infinity,
-      retryWindow: RETRY_WINDOW,
+      retryWindow: deps.retryWindow,
     });
     for (const { partition, from } of windows) this.#engine.openPartition(partition, from);
     this.#engine.attach(consumer);

@@ -10,6 +10,7 @@ import { Replays } from './replays.ts';
 
 export interface ReplayParts {
   readonly config: DataPlaneConfig['replay'];
+  readonly delivery: Pick<DataPlaneConfig['delivery'], 'retryWindow'>;
   readonly store: EventStore;
   readonly logs: Logs;
   readonly admin: SubscriptionAdmin;
@@ -20,7 +21,7 @@ export interface ReplayParts {
 
 /** The replay lanes with their bounds and metrics. */
 export function makeReplays(parts: ReplayParts): Replays {
-  const { config, store, logs, admin, ledger, journal, logger } = parts;
+  const { config, delivery, store, logs, admin, ledger, journal, logger } = parts;
   const { replayLanes, replayed } = ledger.metrics;
   const limits = { max: config.lanesMax, maxPerTenant: config.lanesMaxPerTenant };
   return new Replays({
@@ -31,6 +32,7 @@ export function makeReplays(parts: ReplayParts): Replays {
     random: Math.random,
     heldMax: config.heldMax,
     readAheadBytes: config.readAheadBytes,
+    retryWindow: delivery.retryWindow,
     logger,
     admin,
     slots: new Slots(limits, 'replay lanes', 'REPLAYS_MAX', (tenant, taken) => {

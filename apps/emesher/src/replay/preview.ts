@@ -1,7 +1,7 @@
 import type { ReplayOptions, ReplayPreview } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
-import { EventView, type RecordView } from '@eventmesh/event';
+import { EventView, hasExpired, type RecordView } from '@eventmesh/event';
 import { compileFilters } from '@eventmesh/filter';
 import type { EventStore } from '@eventmesh/store-api';
 import { scan } from './scan.ts';
@@ -57,7 +57,7 @@ export async function preview(given: PreviewOptions): Promise<ReplayPreview> {
 
 function add(count: Count, record: RecordView, { now, options, mayReceive }: PreviewOptions): void {
   if (!mayReceive(record.topic)) return;
-  if (record.expiryMs !== 0 && record.expiryMs <= now()) {
+  if (hasExpired(record.expiryMs, now())) {
     count.expired++;
     if (!options.expired) return;
   }

@@ -138,6 +138,7 @@ function replays(spec: Partial<SubscriptionInput> = {}, lanesMax = 4, log = LOG)
     monotonicNow: () => performance.now(),
     random: () => 0.5,
     heldMax: 1024,
+    retryWindow: 16,
     readAheadBytes: 65_536,
     logger: createLogger({ level: 'silent', service: 'test' }),
     admin: {

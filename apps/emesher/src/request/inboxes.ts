@@ -1,4 +1,4 @@
-import type { RecordView } from '@eventmesh/event';
+import { hasExpired, type RecordView } from '@eventmesh/event';
 import { newToken, readInboxTopic } from './inbox-address.ts';
 
 interface Waiting {
@@ -66,7 +66,7 @@ export class Inboxes {
     const waiting = this.#waiting.get(token);
     if (waiting === undefined || waiting.tenant !== tenant) return false;
     const now = this.#options.now();
-    if (waiting.deadlineMs <= now || (expiryMs !== 0 && expiryMs <= now)) return false;
+    if (waiting.deadlineMs <= now || hasExpired(expiryMs, now)) return false;
     this.#waiting.delete(token);
     waiting.answer(event);
     return true;

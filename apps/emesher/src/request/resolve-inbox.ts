@@ -1,5 +1,6 @@
-import { NO_HANDLING, RecordEncoder } from '@eventmesh/event';
+import { NO_HANDLING } from '@eventmesh/event';
 import type { ResolvedTopic } from '../publish/resolve.ts';
+import { TopicEncoders } from '../publish/topic-encoders.ts';
 import type { CallerSession } from '../session.ts';
 import { parseInboxTopic } from './inbox-address.ts';
 
@@ -31,7 +32,10 @@ export function resolveInbox(
     count: { topic, events: 0, lastTimeMs: 0 },
     wanted: { durable: false, direct: true },
     handling: NO_HANDLING,
-    encoder: new RecordEncoder({ tenant, topic, principal: name, originSite: site, destinations }),
+    encoders: new TopicEncoders(
+      { tenant, topic, principal: name, originSite: site },
+      { durable: [], direct: destinations },
+    ),
     version: '',
   };
 }

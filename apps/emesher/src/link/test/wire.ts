@@ -88,7 +88,7 @@ export class Wire {
         member: 'east-1',
         store,
         logs: new Logs(store, this.#log),
-        direct: { deliver: () => 0 },
+        lanes: { deliver: () => 0 },
         ledger: this.#ledgerOf(new Metrics()),
         journal: new Journal(0),
         tracing,
