@@ -1,4 +1,4 @@
-/** Writes docs/reference, or with `--check` says which pages are not true any more. */
+/** Writes the generated pages of docs, or with `--check` says which pages are not true any more. */
 import { staleReference, writeReference } from './pages.ts';
 
 const check = process.argv.includes('--check');

@@ -1,15 +1,17 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { configurationPage } from './configuration.ts';
+import { decisionsPage } from './decisions.ts';
 import { errorsPage } from './errors.ts';
 import { grpcPage } from './grpc.ts';
 import { WORKSPACE } from './load.ts';
 import { metricsPage } from './metrics.ts';
 import { queuesPage } from './queues.ts';
 
-/** The generated pages of docs/reference, by path. */
+/** The generated pages of docs, by path. */
 export const REFERENCE_PAGES: Readonly<Record<string, () => string | Promise<string>>> =
   Object.freeze({
+    'docs/adr/README.md': decisionsPage,
     'docs/reference/configuration.md': configurationPage,
     'docs/reference/errors.md': errorsPage,
     'docs/reference/grpc.md': grpcPage,

@@ -180,7 +180,7 @@ const DELIVERING: readonly QueueRow[] = [
     key: 'dataPlane.delivery.directQueueMax',
     gauge: 'eventmesh_direct_waiting',
     full: 'The oldest is dropped and counted (`eventmesh_direct_events_total`, outcome slow).',
-    at: [`${EMESHER}/publish/direct.ts`],
+    at: [`${EMESHER}/deliver/direct-lane.ts`],
   },
   {
     service: 'emesher',
@@ -357,7 +357,7 @@ const STORING: readonly QueueRow[] = [
     key: 'store.groupsInFlightMax',
     gauge: 'eventmesh_store_commits_in_flight',
     full: 'Appends gather for the next one.',
-    at: ['libs/store/jetstream/src/partition-writer.ts'],
+    at: ['libs/store/jetstream/src/append-queue.ts'],
   },
   {
     service: 'store-gateway',
@@ -365,7 +365,7 @@ const STORING: readonly QueueRow[] = [
     key: 'store.singlesInFlightMax',
     gauge: 'eventmesh_store_commits_in_flight',
     full: 'The same.',
-    at: ['libs/store/jetstream/src/partition-writer.ts'],
+    at: ['libs/store/jetstream/src/append-queue.ts'],
   },
   {
     service: 'store-gateway',
