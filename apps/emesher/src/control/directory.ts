@@ -139,6 +139,11 @@ export class Directory {
     }
   }
 
+  /** The last epoch at which a name was owned; 0 when it never was. */
+  async epochOf(name: string): Promise<number> {
+    return Number((await this.#view.owner(name)).epoch);
+  }
+
   /** Gives a name up; when the registry is away the lease does it in time. */
   release(name: string): Promise<void> {
     return this.#owned.release(name);

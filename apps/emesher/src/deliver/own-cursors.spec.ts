@@ -58,4 +58,22 @@ describe('an owner that takes a subscription over', () => {
       reason: 'FENCED',
     });
   });
+
+  it('begins at the first position of a partition that came later, wherever the subscription began', async () => {
+    const latest: Subscription = { ...SUBSCRIPTION, start: { kind: 'latest' } };
+    await store.append({ log: LOG, partition: 1, records: [{ bytes: Buffer.from('new') }] });
+    await write(1, 5);
+    const found = await loadCursors(store, LOG, latest, 2);
+    expect(found.map(({ floor }) => floor)).toEqual([5, 1]);
+  });
+
+  it('finds no cursors for an ephemeral one, whatever another of its name has left', async () => {
+    await write(1, 5);
+    const ephemeral: Subscription = { ...SUBSCRIPTION, ephemeral: true };
+    const found = await loadCursors(store, LOG, ephemeral, 2);
+    expect(found.map(({ floor, epoch }) => [floor, epoch])).toEqual([
+      [1, 0],
+      [1, 0],
+    ]);
+  });
 });

@@ -4,24 +4,33 @@ import type { Logs } from '../logs.ts';
 import { movedError } from './hold.ts';
 import { startPositions } from './start-position.ts';
 
-/** Where a subscription goes on in each partition: its cursors, else where it is to start. */
+/**
+ * Where a subscription goes on in each partition: at its cursors; an ephemeral one, which has none,
+ * where it is to start. A partition without a cursor beside others came later, and all of its events.
+ */
 export async function loadCursors(
   store: EventStore,
   log: string,
   subscription: Subscription,
   partitions: number,
 ): Promise<Cursor[]> {
+  if (subscription.ephemeral) {
+    const floors = await startPositions(store, log, subscription.start);
+    return floors.map(cursorAt);
+  }
   const found = await Promise.all(
     Array.from({ length: partitions }, (_, partition) =>
       store.loadCursor({ log, partition, subscription: subscription.name }),
     ),
   );
-  if (found.every((cursor) => cursor !== undefined)) return found;
-  const floors = await startPositions(store, log, subscription.start);
-  return floors.map((floor, partition) => {
-    return found[partition] ?? { floor, settled: [], epoch: 0, state: NO_STATE };
-  });
+  if (found.every((cursor) => cursor === undefined)) {
+    const floors = await startPositions(store, log, subscription.start);
+    return floors.map(cursorAt);
+  }
+  return found.map((cursor) => cursor ?? cursorAt(1));
 }
+
+const cursorAt = (floor: number): Cursor => ({ floor, settled: [], epoch: 0, state: NO_STATE });
 
 /**
  * Writes the cursors as they are under a new owner's epoch: from here on the store refuses what a

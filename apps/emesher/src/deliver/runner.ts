@@ -42,6 +42,8 @@ export class Runner implements Tap, CursorSource {
   /** What the books said when this run began. */
   readonly countersAtStart: Counters;
   readonly #engine: DeliveryEngine;
+  /** Where it began in each partition. */
+  readonly #began: readonly Cursor[];
   readonly #deps: RunnerDeps;
   readonly #predicate: Predicate;
   readonly #sinks = new Map<string, DeliverySink>();
@@ -91,6 +93,7 @@ export class Runner implements Tap, CursorSource {
       this.#engine.openPartition(partition, floor, settled, decodeState(state));
     }
     this.countersAtStart = { ...this.#engine.counters };
+    this.#began = cursors;
     this.#again = cursors.map((_, partition) => this.#againReader(partition));
   }
 
@@ -222,7 +225,13 @@ export class Runner implements Tap, CursorSource {
     }));
   }
 
-  cursorsFailed(commits: readonly CursorCommit[]): void {
+  /** Where it stands in each partition, for another run of one that keeps no cursors. */
+  progress(): Cursor[] {
+    const moved = new Map(this.takeCursors(true).map(({ id, cursor }) => [id.partition, cursor]));
+    return this.#began.map((cursor, partition) => moved.get(partition) ?? cursor);
+  }
+
+    cursorsFailed(commits: readonly CursorCommit[]): void {
     for (const { id } of commits) this.#engine.cursorFailed(id.partition);
   }
 

@@ -9,6 +9,7 @@ import type { Logs } from '../logs.ts';
 import type { CallerSession } from '../session.ts';
 import type { Cursors } from './cursors.ts';
 import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
+import { Lingering } from './lingering.ts';
 import { claimCursors, loadCursors } from './own-cursors.ts';
 import { Runner } from './runner.ts';
 import type { RunnerDeps } from './runner-deps.ts';
@@ -35,9 +36,11 @@ export class Runners {
   readonly #runners = new Map<string, Runner>();
   /** Starting, stopping and changing a subscription wait for each other. */
   readonly #turns = new Turns();
+  readonly #lingering: Lingering;
 
   constructor(deps: RunnersDeps) {
     this.#deps = deps;
+    this.#lingering = new Lingering((subscription) => this.#forgetUnused(subscription));
   }
 
   get all(): Iterable<Runner> {
@@ -119,7 +122,8 @@ export class Runners {
         return;
       }
       runner.close(changedError(changed.name));
-      await this.#giveUp(key, runner);
+      await this.#handBack(key, runner);
+      if (changed.ephemeral) this.#lingering.add(changed, runner.progress());
     });
   }
 
@@ -129,24 +133,51 @@ export class Runners {
    * @throws Unavailable (OWNED_ELSEWHERE): it runs at another emesher.
    */
   whileStopped(
-    { tenant, name }: Subscription,
+    subscription: Subscription,
     reason: MeshError,
     work: (epoch: number) => Promise<void>,
   ): Promise<void> {
+    return this.#turns.take(keyOf(subscription), async () => {
+      await this.#owning(subscription, reason, work);
+      if (subscription.ephemeral) this.#lingering.add(subscription, undefined);
+    });
+  }
+
+  /**
+   * Does something under the ownership of a name of which there is no subscription, as far as is known
+   * here; what there is already is the answer otherwise.
+   * @throws Unavailable (OWNED_ELSEWHERE): another emesher is at the same, or at work on one of before.
+   */
+  unlessThere<T>(
+    { tenant, name }: Pick<Subscription, 'tenant' | 'name'>,
+    there: (found: Subscription) => T,
+    work: (epoch: number) => Promise<T>,
+  ): Promise<T> {
+    const key = `${tenant}/${name}`;
+    return this.#turns.take(key, () => {
+      const found = this.#deps.directory.subscriptions.get(key);
+      if (found !== undefined) return Promise.resolve(there(found));
+      return this.#owning({ tenant, name }, deletedError(name), work);
+    });
+  }
+
+  async #owning<T>(
+    { tenant, name }: Pick<Subscription, 'tenant' | 'name'>,
+    reason: MeshError,
+    work: (epoch: number) => Promise<T>,
+  ): Promise<T> {
     const key = `${tenant}/${name}`;
     const owned = ownershipName({ tenant, name });
-    return this.#turns.take(key, async () => {
-      // Under the lease that owns it already this is the epoch that it has.
-      const epoch = await this.#deps.directory.acquire(owned);
-      const runner = this.#runners.get(key);
-      runner?.close(reason);
-      if (runner !== undefined) this.#forget(key, runner);
-      try {
-        await work(epoch);
-      } finally {
-        await this.#deps.directory.release(owned);
-      }
-    });
+    // Under the lease that owns it already this is the epoch that it has.
+    const epoch = await this.#deps.directory.acquire(owned);
+    const runner = this.#runners.get(key);
+    runner?.close(reason);
+    if (runner !== undefined) this.#forget(key, runner);
+    try {
+      return await work(epoch);
+    } finally {
+      await this.#deps.directory.release(owned);
+    }
   }
 
   /** A log of this site was found to have lost events. */
@@ -163,6 +194,7 @@ export class Runners {
   }
 
   async stop(reason: MeshError): Promise<void> {
+    this.#lingering.close();
     const all = [...this.#runners.values()].map(({ subscription }) => subscription);
     await Promise.all(all.map(({ tenant, name }) => this.end(tenant, name, reason)));
   }
@@ -205,7 +237,9 @@ export class Runners {
     const { tenant, name, ephemeral } = subscription;
     const { partitions } = await logs.ensure(tenant);
     const log = logs.name(tenant);
-    const found = await loadCursors(store, log, subscription, partitions.length);
+    const found =
+      this.#lingering.take(subscription) ??
+      (await loadCursors(store, log, subscription, partitions.length));
     // What an ephemeral one has done is of no use to anybody after it.
     if (!ephemeral) await claimCursors(store, log, subscription, epoch, found);
     const runner = new Runner(
@@ -234,16 +268,30 @@ export class Runners {
   }
 
   async #giveUp(key: string, runner: Runner): Promise<void> {
+    await this.#handBack(key, runner);
+    if (runner.subscription.ephemeral) await this.#deps.directory.forget(runner.subscription);
+  }
+
+  async #handBack(key: string, runner: Runner): Promise<void> {
     runner.close();
     // Durable before anybody else may own it: what was accepted here is not delivered again.
     if (!runner.subscription.ephemeral) await this.#deps.cursors.flush();
     await this.#drop(key, runner);
-    if (runner.subscription.ephemeral) await this.#deps.directory.forget(runner.subscription);
   }
 
   async #drop(key: string, runner: Runner): Promise<void> {
     this.#forget(key, runner);
     await this.#deps.directory.release(ownershipName(runner.subscription));
+  }
+
+  /** Nobody has come back to an ephemeral subscription whose consumers were told to reconnect. */
+  #forgetUnused(subscription: Subscription): Promise<void> {
+    const key = keyOf(subscription);
+    return this.#turns.take(key, async () => {
+      const there = this.#deps.directory.subscriptions.get(key);
+      if (there === undefined || this.#runners.has(key)) return;
+      await this.#deps.directory.forget(there);
+    });
   }
 
   #forget(key: string, runner: Runner): void {

@@ -8,6 +8,7 @@ describe('what of a subscription differs from what is asked for', () => {
   it.each([
     ['nothing', {}, []],
     ['a pause, which is no part of it', { paused: true }, []],
+    ['a start, which is over', { start: { kind: 'earliest' as const } }, []],
     ['an equal list', { topicFilters: ['orders/#'] }, []],
     ['topic filters', { topicFilters: ['orders/+'] }, ['topicFilters']],
     [

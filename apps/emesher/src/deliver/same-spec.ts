@@ -6,7 +6,6 @@ const KEYS: readonly (keyof SubscriptionSpec)[] = [
   'filters',
   'deliveryClass',
   'mode',
-  'start',
   'retry',
   'deadLetter',
   'deadLetterExpired',
@@ -16,7 +15,10 @@ const KEYS: readonly (keyof SubscriptionSpec)[] = [
   'ordered',
 ];
 
-/** What of an existing subscription is not as a caller asks for; `paused` is a state, not a spec. */
+/**
+ * What of an existing subscription is not as a caller asks for. `paused` is a state and no part of it,
+ * and `start` is over: it has begun, and may have been moved since.
+ */
 export const specDifferences = (
   there: SubscriptionSpec,
   wanted: SubscriptionSpec,

@@ -21,7 +21,9 @@ import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
 import { checkDirectSpec } from './direct-spec.ts';
+import { dropCursors } from './drop-cursors.ts';
 import { makeSubscription } from './make-subscription.ts';
+import { ownershipName } from './runners.ts';
 import { checkStartTime } from './start-position.ts';
 import { specDifferences } from './same-spec.ts';
 import { SubscriptionQuota, type SubscriptionQuotaDeps } from './subscription-quota.ts';
@@ -200,16 +202,14 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     return updated;
   }
 
-  /** Its cursors go when nobody writes them any more. */
   async #deleteOne(subscription: Subscription): Promise<void> {
-    const { directory, changes, store, logs } = this.#deps;
+    const { directory, changes } = this.#deps;
     const { tenant, name } = subscription;
+    // Nobody who owns it now or before has a greater epoch, and nobody who makes it anew a smaller one.
+    const epoch = await directory.epochOf(ownershipName(subscription));
     await directory.delete(tenant, name);
     await changes.deleted(subscription);
-    const { partitions } = await logs.ensure(tenant);
-    for (const { partition } of partitions) {
-      await store.deleteCursor({ log: logs.name(tenant), partition, subscription: name });
-    }
+    await dropCursors(this.#deps, subscription, epoch);
   }
 
   async #withStatus(subscriptions: readonly Subscription[]): Promise<SubscriptionWithStatus[]> {

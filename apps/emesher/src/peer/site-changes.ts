@@ -93,7 +93,9 @@ export class SiteChanges {
     // Before anything is stopped: a start that is not there is no reason to cut consumers off.
     const floors = await startFloors(this.#deps, wanted);
     await runners.whileStopped(subscription, reason, async (epoch) => {
-      if (!(await writeFloors(this.#deps, wanted, floors, epoch))) {
+      // An ephemeral one has no cursors, and begins anew where its start is now.
+      const written = wanted.ephemeral || (await writeFloors(this.#deps, wanted, floors, epoch));
+      if (!written) {
         throw new MeshError('Aborted', `"${name}" is being consumed elsewhere; try again`, {
           reason: 'FENCED',
         });
