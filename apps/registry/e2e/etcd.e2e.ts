@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Member_Kind } from '@eventmesh/proto-gen/registry';
-import { startEtcd, tempDir } from '@eventmesh/testing';
+import { eventually, startEtcd, tempDir } from '@eventmesh/testing';
 import { loadConfig } from '@eventmesh/config';
 import { openKv } from '@eventmesh/kv-open';
 import { registryConfig } from '../src/index.ts';
@@ -51,7 +51,8 @@ describe('replicas on a real etcd', () => {
     expect(await converged(first.interestVersion)).toEqual(['west']);
 
     await etcd.restart();
-    const second = await put('after');
+    // It may not have been dialled again yet, and then the put says so.
+    const second = await eventually(() => put('after'));
     expect(second.interestVersion).toBeGreaterThan(first.interestVersion);
     await west.topology((t) => t.sites.find(({ site }) => site === 'mid')?.interest.length === 2);
     expect(await mid.client.acquire(owned)).toMatchObject({ epoch: 1n });
