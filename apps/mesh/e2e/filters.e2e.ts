@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SubscriptionStatus } from '@eventmesh/adapter-api';
 import { eventually } from '@eventmesh/testing';
-import type { MeshClient } from '@eventmesh/sdk';
+import type { MeshClient, SubscribeOptions } from '@eventmesh/sdk';
+import { Taker } from './faults/taker.ts';
 import { OneSite } from './one-site.ts';
 import { Workspace } from './run-mesh.ts';
 
@@ -78,6 +79,50 @@ describe('filters of a subscription made by the CLI', () => {
     leave.abort();
     await ended;
   }, 60_000);
+
+  it('count an event in error once, though it is looked at again behind an unsettled one', async () => {
+    const filters = [{ any: [{ sql: 'priority > 5' }, { exact: { type: 'kept' } }] }];
+    const path = '/v1/subscriptions/errors';
+    const read = async () => {
+      const { status } = await site.management.get<{ status: SubscriptionStatus }>(path);
+      return status;
+    };
+    const attach = (spec: string | Exclude<SubscribeOptions['subscription'], string>) =>
+      eventually(
+        () =>
+          Taker.attach(site.client('subscriber'), { subscription: spec, settle: () => undefined }),
+        { timeoutMs: 30_000 },
+      );
+    const send = (id: string, type: string) =>
+      site.client('publisher').publish('errors/x', { id, source: '/test', type });
+    let taker = await attach({
+      ...{ name: 'errors', topicFilters: ['errors/#'], filters, ackTimeoutMs: 600_000 },
+    });
+    await send('first', 'kept');
+    for (let n = 0; n < 4; n++) await send(`other-${n}`, 'other');
+    // Of these, too, a filter is in error; nothing behind the last one is settled.
+    for (const id of ['done', 'last']) await send(id, 'kept');
+    await eventually(() => expect(taker.ids).toEqual(['first', 'done', 'last']));
+    taker.taken[1]?.accept();
+    const expectBooks = () =>
+      eventually(async () => {
+        const books = { considered: 7, delivered: 1, filtered: 4, held: 2, filterErrors: 7 };
+        expect(await read()).toMatchObject(books);
+      });
+    await expectBooks();
+    for (let round = 0; round < 3; round++) {
+      await taker.leave();
+      taker = await attach('errors');
+      await eventually(() => expect(taker.ids).toEqual(['first', 'last']));
+      await expectBooks();
+    }
+    // The books are written every 100 ms.
+    await site.crash();
+    await taker.leave();
+    taker = await attach('errors');
+    await expectBooks();
+    await taker.leave();
+  }, 90_000);
 
   it('are refused with the place of the fault', async () => {
     const refused = mesh('subscriptions', 'create', 'x', '#', '--filter', 'sql:a = = b');

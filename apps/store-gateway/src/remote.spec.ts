@@ -7,7 +7,7 @@ import type { EventStore, ReadItem } from '@eventmesh/store-api';
 import { openEmbeddedStore } from '@eventmesh/store-embedded';
 import { openRemoteStore } from '@eventmesh/store-remote';
 import { Metrics, createLogger } from '@eventmesh/telemetry';
-import { tempDir, type TempDir } from '@eventmesh/testing';
+import { eventually, tempDir, type TempDir } from '@eventmesh/testing';
 import { createStoreGatewayApp, storeGatewaySettings, type StoreGatewayApp } from './index.ts';
 
 const LOG = {
@@ -87,6 +87,19 @@ describe('the client of a store-gateway', () => {
     await retried(() => append(['c']));
     expect(await more).toEqual([3]);
     await reading.return?.();
+  });
+
+  it('ends a read at the gateway, too, when its consumer leaves it in the middle', async () => {
+    await append(['a', 'b']);
+    const open = async () =>
+      Number(/^eventmesh_store_reads\S* (\d+)/m.exec(await metrics.render())?.[1]);
+    const from = { kind: 'position', position: 1 } as const;
+    for await (const item of store.read({ log: 'log', partition: 0, from })) {
+      if (item.kind !== 'batch') continue;
+      expect(await open()).toBe(1);
+      break;
+    }
+    await eventually(async () => expect(await open()).toBe(0));
   });
 
   it('answers Unavailable for what is unanswered when the gateway goes, and works again later', async () => {

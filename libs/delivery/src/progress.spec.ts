@@ -54,8 +54,8 @@ describe('the progress of a partition', () => {
     const many = 150_000;
     for (let position = 1; position <= many; position++) {
       progress.open(position);
-      progress.failed(position, 1);
-      progress.delayed(position, 1e12 + ((position * 7919) % 4e7));
+      progress.notes.failed(position, 1);
+      progress.notes.delayed(position, 1e12 + ((position * 7919) % 4e7));
     }
     const large = progress.take(0).state;
     expect(large).toMatchObject({ delays: [], failures: { length: many } });
@@ -72,7 +72,7 @@ describe('the progress of a partition', () => {
     const odd = Array.from({ length: 50_000 }, (_, at) => at * 2 + 1);
     for (const position of odd) {
       progress.open(position);
-      progress.failed(position, 2);
+      progress.notes.failed(position, 2);
       progress.advance(position + 1);
     }
     const { floor, settled, state } = progress.take(0);
@@ -81,7 +81,7 @@ describe('the progress of a partition', () => {
     expect(progress.cursorBytes).toBe(200_000);
     expect(encodeState(state).length).toBeLessThan(100_300);
     const again = restart(floor, settled, decodeState(encodeState(state)));
-    expect(again.failures(99_999)).toBe(2);
+    expect(again.notes.failures(99_999)).toBe(2);
     for (const position of odd) {
       expect(again.wasSettled(position, NONE)).toBe(false);
       expect(again.wasSettled(position + 1, NONE)).toBe(true);
@@ -91,9 +91,9 @@ describe('the progress of a partition', () => {
   it('keeps when something may go out until then, and for a day at most', () => {
     const progress = restart(1, []);
     for (const position of [1, 2, 3]) progress.open(position);
-    progress.delayed(1, 5000);
-    progress.delayed(2, 9000);
-    progress.delayed(3, 9000);
+    progress.notes.delayed(1, 5000);
+    progress.notes.delayed(2, 9000);
+    progress.notes.delayed(3, 9000);
     progress.settle(3);
     const { state } = progress.take(4999);
     expect(state.delays).toEqual([
@@ -101,10 +101,22 @@ describe('the progress of a partition', () => {
       [2, 9000],
     ]);
     const again = restart(1, [], decodeState(encodeState(state)));
-    expect([1, 2, 3].map((position) => again.dueMs(position, 4999))).toEqual([5000, 9000, 0]);
+    expect([1, 2, 3].map((position) => again.notes.dueMs(position, 4999))).toEqual([5000, 9000, 0]);
     // A clock that was far ahead, or has been set back since.
-    expect(again.dueMs(2, -86_400_000)).toBe(0);
+    expect(again.notes.dueMs(2, -86_400_000)).toBe(0);
     expect(progress.take(5000).state.delays).toEqual([[2, 9000]]);
+  });
+
+  it('is to be written after each failure or delay, until it is taken', () => {
+    const progress = restart(1, []);
+    progress.open(1);
+    const { notes } = progress;
+    for (const note of [() => notes.failed(1, 1), () => notes.delayed(1, 5000)]) {
+      progress.take(0);
+      expect(progress.dirty).toBe(false);
+      note();
+      expect(progress.dirty).toBe(true);
+    }
   });
 
   it('keeps no failures of what is settled or gone', () => {
@@ -131,6 +143,18 @@ describe('the progress of a partition', () => {
     progress.take(5000);
     expect(progress.cursorBytes).toBe(200_000);
     expect([5199, 5200, 4000].map((now) => progress.isDue(now))).toEqual([false, true, true]);
+  });
+
+  it('knows up to where it was looked at before a restart, also when reading has not come there yet', () => {
+    const progress = restart(1, []);
+    readTo(progress, 5, [2, 4, 5]);
+    const { floor, settled, state } = progress.take(0);
+    const again = restart(floor, settled, decodeState(encodeState(state)));
+    expect([again.countedUpTo, again.lookedUpTo]).toEqual([3, 5]);
+    readTo(again, 2, [2]);
+    const then = again.take(0);
+    expect(restart(then.floor, then.settled, then.state).lookedUpTo).toBe(5);
+    expect(restart(3, [{ from: 4, to: 7 }]).lookedUpTo).toBe(7);
   });
 
   it('tells events of a parked key by the key, over one restart and in the middle of the next', () => {

@@ -2,7 +2,7 @@ import { RisingSet } from '@eventmesh/collections';
 import type { RecordView } from '@eventmesh/event';
 import { NO_COUNTS, type Counters } from './counters.ts';
 import { isParked, packedBytes, type PartitionCursor, type PositionRange } from './cursor.ts';
-import { RETRY_DELAY_MS_MAX } from './retry.ts';
+import { PositionNotes } from './position-notes.ts';
 import type { ParkedMark, PartitionState } from './state.ts';
 
 /** A key of which only the first events are in memory, as far as the progress has to know. */
@@ -15,7 +15,7 @@ export interface Parked extends ParkedMark {
   readonly unlisted: number;
 }
 
-/** Bytes a second of one partition's cursor that are written: a large one is written less often. */
+/** Bytes of one partition's cursor that are written in a ms: a large one is written less often. */
 const CURSOR_BYTES_PER_MS = 1000;
 
 /**
@@ -39,8 +39,11 @@ export class PartitionProgress {
   readonly counters: Counters;
   /** Everything up to here was looked at, and counted, before the restart. */
   readonly countedUpTo: number;
+  /** Everything up to here was looked at before the restart, behind `countedUpTo` what is unsettled. */
+  readonly lookedUpTo: number;
   /** Where the books of this partition begin; undefined when an older cursor does not tell. */
   readonly start: number | undefined;
+  readonly notes: PositionNotes;
   readonly parked = new Set<Parked>();
   /** How many of them want events back. */
   wanting = 0;
@@ -55,10 +58,6 @@ export class PartitionProgress {
   readonly #wereParked: ReadonlyMap<string, number>;
   /** Events of them that reading has not come to since. */
   #stillParked: number;
-  /** Failures of unsettled positions, and of those that reading has not come to since the restart. */
-  readonly #failures: Map<number, number>;
-  /** When those positions are due that wait for a delay, or waited for one, in ms. */
-  readonly #dues: Map<number, number>;
   #dirty = false;
   #bytes = 0;
   #takenMs = 0;
@@ -74,12 +73,12 @@ export class PartitionProgress {
     this.counters = { ...NO_COUNTS, ...state?.counters };
     this.#upTo = floor - 1;
     this.#restored = [...settled];
-    this.#failures = new Map(state?.failures);
-    this.#dues = new Map(state?.delays);
+    this.notes = new PositionNotes(state);
     this.#wereParked = new Map(state?.parked.map(({ mark, from }) => [mark, from]));
     this.#stillParked = state?.parkedEvents ?? 0;
     this.start = state === undefined ? floor : state.start;
     this.countedUpTo = settled.at(-1)?.to ?? floor - 1;
+    this.lookedUpTo = Math.max(this.countedUpTo, state?.looked ?? 0);
   }
 
   /** First position to read. */
@@ -92,7 +91,7 @@ export class PartitionProgress {
   }
 
   get dirty(): boolean {
-    return this.#dirty;
+    return this.#dirty || this.notes.changed;
   }
 
   /** Bytes of the cursor that was taken last, as a store packs it. */
@@ -148,33 +147,8 @@ export class PartitionProgress {
   settle(position: number): boolean {
     const was = this.#open.delete(position) || this.#openAgain.delete(position);
     if (was) this.#dirty = true;
-    if (this.#failures.size > 0) this.#failures.delete(position);
-    if (this.#dues.size > 0) this.#dues.delete(position);
+    this.notes.settled(position);
     return was;
-  }
-
-  /** Failures so far, those before a restart among them. */
-  failures(position: number): number {
-    return this.#failures.size === 0 ? 0 : (this.#failures.get(position) ?? 0);
-  }
-
-  failed(position: number, failures: number): void {
-    this.#failures.set(position, failures);
-    this.#dirty = true;
-  }
-
-  /** It is not to go out before a time. */
-  delayed(position: number, dueMs: number): void {
-    this.#dues.set(position, dueMs);
-    this.#dirty = true;
-  }
-
-  /**
-   * When a position may go out, as the last owner has said; 0: at once. By the wall clock, so early
-   * or late by as much as clocks differ, and never later than any delay may be.
-   */
-  dueMs(position: number, nowMs: number): number {
-    return Math.min(this.#dues.get(position) ?? 0, nowMs + RETRY_DELAY_MS_MAX);
   }
 
   get floor(): number {
@@ -202,7 +176,9 @@ export class PartitionProgress {
       after = position + 1;
     }
     this.#takeTail(after, settled);
-    const state = this.#state(nowMs);
+    const parked = this.#marks();
+    this.#forgetNotes(parked, nowMs);
+    const state = this.#state(parked, this.notes.take());
     this.#bytes = packedBytes(floor, settled, state);
     this.#takenMs = nowMs;
     const kept = this.#bytes > DELAYS_BYTES_MAX ? { ...state, delays: [] } : state;
@@ -228,8 +204,10 @@ export class PartitionProgress {
     if (tail !== undefined) settled.push(tail);
   }
 
-  #state(nowMs: number): PartitionState {
-    const parked = this.#marks();
+  #state(
+    parked: readonly ParkedMark[],
+    notes: Pick<PartitionState, 'failures' | 'delays'>,
+  ): PartitionState {
     let parkedEvents = Math.max(0, this.#stillParked);
     let unlisted = 0;
     for (const key of this.parked) unlisted += key.unlisted;
@@ -239,13 +217,8 @@ export class PartitionProgress {
     const considered = this.counters.considered - this.openCount - unlisted;
     const { start } = this;
     const counters = { ...this.counters, considered };
-    const parkedFrom = parked[0]?.from ?? Infinity;
-    const failures = this.#unsettledRising(this.#failures, parkedFrom);
-    for (const [position, dueMs] of this.#dues) {
-      if (dueMs <= nowMs) this.#dues.delete(position);
-    }
-    const delays = this.#unsettledRising(this.#dues, parkedFrom);
-    const kept = { counters, failures, delays, parked, parkedEvents };
+    const looked = Math.max(this.#upTo, this.lookedUpTo);
+    const kept = { counters, ...notes, parked, parkedEvents, looked };
     return start === undefined ? kept : { ...kept, start };
   }
 
@@ -263,19 +236,16 @@ export class PartitionProgress {
     return [...marks].map(([mark, from]) => ({ mark, from })).sort((a, b) => a.from - b.from);
   }
 
-  /** What is known of positions, as it is to be kept; the rest is forgotten. */
-  #unsettledRising(all: Map<number, number>, parkedFrom: number): [number, number][] {
-    const kept: [number, number][] = [];
-    for (const [position, what] of all) {
-      const known = position > this.#upTo || position >= parkedFrom;
-      if (known || this.#open.has(position) || this.#openAgain.has(position)) {
-        kept.push([position, what]);
-      } else {
-        // Passed without being opened: expired from the store, or not matched any more.
-        all.delete(position);
-      }
-    }
-    return kept.sort(([a], [b]) => a - b);
+  /**
+   * Drops the notes that nobody will ask for any more; also those of positions that were passed
+   * without being opened: expired from the store, or not matched any more.
+   */
+  #forgetNotes(parked: readonly ParkedMark[], nowMs: number): void {
+    const parkedFrom = parked[0]?.from ?? Infinity;
+    this.notes.forget(nowMs, (position) => {
+      if (position > this.#upTo || position >= parkedFrom) return true;
+      return this.#open.has(position) || this.#openAgain.has(position);
+    });
   }
 
   /** A failed write, or books that have changed: the progress has to be written again. */

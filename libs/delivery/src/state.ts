@@ -25,6 +25,8 @@ export interface PartitionState {
   readonly parkedEvents: number;
   /** First position that the counters are about. */
   readonly start?: number;
+  /** Everything up to here was looked at, unsettled events among it. */
+  readonly looked?: number;
 }
 
 /** Of a mark. */
@@ -36,6 +38,7 @@ const PAIR_BYTES_MAX = 16;
 interface Head {
   readonly counters: Counters;
   readonly start?: number;
+  readonly looked?: number;
   /** How many follow. */
   readonly failures: number;
   readonly parked: number;
@@ -47,11 +50,12 @@ interface Head {
 
 /** JSON for what is small, a NUL, and packed numbers for what may be many. */
 export function encodeState(state: PartitionState): Uint8Array {
-  const { counters, start, failures, delays, parked, parkedEvents } = state;
+  const { counters, start, looked, failures, delays, parked, parkedEvents } = state;
   const delaysFrom = firstDueMs(delays);
   const head: Head = {
     counters,
     ...(start === undefined ? {} : { start }),
+    ...(looked === undefined ? {} : { looked }),
     failures: failures.length,
     parked: parked.length,
     ...(delays.length === 0 ? {} : { delays: delays.length, delaysFrom }),
@@ -96,7 +100,7 @@ export function decodeState(bytes: Uint8Array): PartitionState | undefined {
   const end = bytes.indexOf(0);
   const text = end < 0 ? bytes : bytes.subarray(0, end);
   const head = JSON.parse(new TextDecoder().decode(text)) as Partial<Head>;
-  const { counters, start, parkedEvents = 0, delaysFrom = 0 } = head;
+  const { counters, start, looked, parkedEvents = 0, delaysFrom = 0 } = head;
   const reader = new WireReader(asBuffer(bytes), text.length + 1);
   return {
     counters: { ...NO_COUNTS, ...counters },
@@ -105,6 +109,7 @@ export function decodeState(bytes: Uint8Array): PartitionState | undefined {
     delays: readPairs(reader, head.delays).map(([at, since]) => [at, since + delaysFrom]),
     parkedEvents,
     ...(typeof start === 'number' ? { start } : {}),
+    ...(typeof looked === 'number' ? { looked } : {}),
   };
 }
 

@@ -151,27 +151,21 @@ export class DeadLog {
 
   async *#range(tenant: string, from: number, upTo: number): AsyncGenerator<StoredLetter> {
     if (from > upTo) return;
-    const leave = new AbortController();
-    try {
-      for await (const item of this.#store.read({
-        log: this.name(tenant),
-        partition: 0,
-        from: { kind: 'position', position: Math.max(1, from) },
-        stopAtEnd: true,
-        ...(from === upTo ? { readAheadBytes: ONE_READ_AHEAD_BYTES } : {}),
-        signal: leave.signal,
-      })) {
-        if (item.kind === 'gap' && item.to >= upTo) return;
-        if (item.kind !== 'batch') continue;
-        for (const [index, bytes] of item.records.entries()) {
-          const position = item.positions[index] ?? 0;
-          if (position > upTo) return;
-          yield decodeLetter(position, bytes);
-        }
-        if (item.upTo >= upTo) return;
+    for await (const item of this.#store.read({
+      log: this.name(tenant),
+      partition: 0,
+      from: { kind: 'position', position: Math.max(1, from) },
+      stopAtEnd: true,
+      ...(from === upTo ? { readAheadBytes: ONE_READ_AHEAD_BYTES } : {}),
+    })) {
+      if (item.kind === 'gap' && item.to >= upTo) return;
+      if (item.kind !== 'batch') continue;
+      for (const [index, bytes] of item.records.entries()) {
+        const position = item.positions[index] ?? 0;
+        if (position > upTo) return;
+        yield decodeLetter(position, bytes);
       }
-    } finally {
-      leave.abort();
+      if (item.upTo >= upTo) return;
     }
   }
 }

@@ -77,8 +77,6 @@ export class AgainReader {
   /** Reads on while what comes next is what is wanted. */
   async #read(from: number): Promise<void> {
     const { store, log, partition, topicFilters, readAheadBytes, engine } = this.#options;
-    const leave = new AbortController();
-    const signal = AbortSignal.any([leave.signal, this.#stop.signal]);
     // All of it is stored by now: a reader that ends has told all that is left of it.
     const last = engine.partition(partition).next - 1;
     const reading = {
@@ -88,14 +86,13 @@ export class AgainReader {
       stopAtEnd: true,
       topicFilters,
       readAheadBytes,
-      signal,
+      signal: this.#stop.signal,
     };
     let next: number | undefined = from;
     for await (const item of store.read(reading)) {
       next = await this.#take(item, next);
       if (next === undefined) break;
     }
-    leave.abort();
     if (next !== undefined && !this.#stop.signal.aborted && next <= last) this.#pass(next, last);
   }
 

@@ -82,10 +82,21 @@ class Bench {
     });
   }
 
-  /** @param back How many of the stored records it has not seen. */
-  attach(topicFilters: readonly string[], filters: readonly FilterSpec[], back = 0): Keeper {
+  /**
+   * @param back How many of the stored records it has not seen.
+   * @param counted How many of those it has counted in an earlier life.
+   * @param max Most that it holds.
+   */
+  attach(
+    topicFilters: readonly string[],
+    filters: readonly FilterSpec[],
+    back = 0,
+    counted = 0,
+    max = Infinity,
+  ): Keeper {
     const from = this.last + 1 - Math.min(this.last, back);
-    const tap = new Keeper(topicFilters, filters, from);
+    const tap = new Keeper(topicFilters, filters, from, Math.min(this.last, from - 1 + counted));
+    tap.max = max;
     this.taps.push(tap);
     tap.handle = this.follower.attach(tap, from);
     return tap;
@@ -93,15 +104,16 @@ class Bench {
 
   /** Everything that a tap was told, against what is stored. */
   check(tap: Keeper): void {
-    const { topicFilters, from, upTo, offered, others } = tap;
-    const passed = this.stored
+    const { topicFilters, from, counted, upTo, offered, others } = tap;
+    const matched = this.stored
       .map((record, index) => ({ ...record, position: index + 1 }))
-      .filter(({ position, transit }) => position >= from && position <= upTo && !transit);
-    const onTopic = passed.filter(({ topic }) => topicFilters.some((f) => topicMatches(f, topic)));
+      .filter(({ position, transit }) => position >= from && position <= upTo && !transit)
+      .filter(({ topic }) => topicFilters.some((filter) => topicMatches(filter, topic)));
     expect(offered).toEqual(
-      onTopic.filter(({ type }) => tap.wants(type)).map(({ position }) => position),
+      matched.filter(({ type }) => tap.wants(type)).map(({ position }) => position),
     );
-    expect(offered.length + others).toBe(passed.length);
+    const fresh = offered.filter((position) => position > counted);
+    expect(fresh.length + others).toBe(Math.max(0, upTo - counted));
   }
 
   get last(): number {
@@ -115,23 +127,43 @@ class Keeper implements Tap {
   readonly conditions;
   readonly matches;
   readonly from: number;
+  /** Everything up to here was counted before. */
+  readonly counted: number;
   readonly offered: number[] = [];
-  ready = true;
+  open = true;
+  max = Infinity;
+  held = 0;
   others = 0;
   told = 0;
   upTo: number;
   handle: TapHandle | undefined;
 
-  constructor(topicFilters: readonly string[], filters: readonly FilterSpec[], from: number) {
+  constructor(
+    topicFilters: readonly string[],
+    filters: readonly FilterSpec[],
+    from: number,
+    counted: number,
+  ) {
     this.topicFilters = topicFilters;
     this.conditions = necessaryConditions(filters);
     this.matches = compileFilters(filters);
     this.from = from;
+    this.counted = counted;
     this.upTo = from - 1;
+  }
+
+  get ready(): boolean {
+    return this.open && this.held < this.max;
   }
 
   get hungry(): boolean {
     return this.ready;
+  }
+
+  /** Lets go of what it holds. */
+  settle(): void {
+    this.held = 0;
+    this.handle?.resume();
   }
 
   wants(type: string): boolean {
@@ -140,12 +172,13 @@ class Keeper implements Tap {
   }
 
   boundary(): number {
-    return 0;
+    return this.counted;
   }
 
   offer(_partition: number, position: number, record: RecordView): boolean {
     expect(position).toBeGreaterThan(this.upTo);
     if (!this.matches(viewOf(record))) return false;
+    expect(++this.held).toBeLessThanOrEqual(this.max);
     this.offered.push(position);
     return true;
   }
@@ -181,21 +214,22 @@ describe('the books of taps', () => {
       type.map((of): FilterSpec[] => [{ exact: { type: of } }]),
       type.map((of): FilterSpec[] => [{ not: { exact: { type: of } } }]),
     );
-    const records = fc.array(
-      fc.tuple(topic, type).map((of) => plain(...of)),
-      {
-        minLength: 1,
-        maxLength: 6,
-      },
-    );
+    const transit = fc.integer({ min: 0, max: 3 }).map((of) => of === 0);
+    const records = fc.array(fc.record({ topic, type, transit }), { minLength: 1, maxLength: 6 });
+    const max = fc.constantFrom(1, 3, Infinity);
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.record({ append: records, awaited: fc.boolean() }) },
-      { weight: 4, arbitrary: fc.record({ attach: fc.tuple(topicFilters, filters, fc.nat(9)) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          attach: fc.tuple(topicFilters, filters, fc.nat(9), fc.nat(9), max),
+        }),
+      },
       {
         weight: 3,
         arbitrary: fc.record({
           tap: fc.nat(),
-          does: fc.constantFrom('close', 'fill', 'empty', 'refresh'),
+          does: fc.constantFrom('close', 'fill', 'empty', 'settle', 'refresh'),
         }),
       },
     );
@@ -215,12 +249,14 @@ describe('the books of taps', () => {
             else if (given.does === 'close') {
               tap.handle?.close();
               open.splice(open.indexOf(tap), 1);
-            } else tap.ready = given.does === 'empty';
+            } else if (given.does === 'settle') tap.settle();
+            else tap.open = given.does === 'empty';
             if (tap.ready) tap.handle?.resume();
           }
         }
         for (const tap of open) {
-          tap.ready = true;
+          tap.open = true;
+          tap.max = Infinity;
           tap.handle?.resume();
         }
         await eventually(() => expect(open.map(refreshed)).toEqual(open.map(() => bench.last)), {
@@ -277,6 +313,77 @@ describe('the books of taps', () => {
     await eventually(() => expect(taps.map(refreshed)).toEqual([10, 10, 10, 10]));
     for (const tap of taps) bench.check(tap);
   });
+});
+
+describe('what was counted in an earlier life', () => {
+  // One block of the store, so that one batch goes over the place up to which it was counted.
+  const block = ['a', 'b', 'b', 'b', 'a', 'b', 'b'].map((topic) => plain(topic));
+
+  it.each([
+    ['ends behind the last match of a batch', 7, 3],
+    ['ends at a match', 6, 4],
+    ['ends behind a match', 7, 4],
+    ['is nothing', 7, 0],
+    ['is all there is', 4, 4],
+  ])('is not counted again when it %s', async (_, back, counted) => {
+    const bench = await new Bench(store).open();
+    await bench.append(block);
+    const tap = bench.attach(['a'], [], back, counted);
+    await eventually(() => expect(refreshed(tap)).toBe(7));
+    bench.check(tap);
+    expect(tap.others).toBe(7 - tap.counted - tap.offered.filter((at) => at > tap.counted).length);
+  });
+
+  it('is not counted again where nothing matches', async () => {
+    const bench = await new Bench(store).open();
+    await bench.append(block);
+    const tap = bench.attach(['none'], [], 7, 4);
+    await eventually(() => expect(refreshed(tap)).toBe(7));
+    expect(tap.others).toBe(3);
+  });
+
+  it('is not counted again when the shared reader comes to it later', async () => {
+    const slow = new SlowTail(store);
+    const bench = await new Bench(slow.store).open();
+    const first = bench.attach(['#'], []);
+    await bench.append(block);
+    await eventually(() => expect(refreshed(first)).toBe(7));
+    const release = slow.hold();
+    await bench.append(block);
+    // It has been here before, and has read further than the shared reader has.
+    const again = bench.attach(['a'], [], 7, 4);
+    release();
+    await eventually(() => expect([first, again].map(refreshed)).toEqual([14, 14]));
+    expect([again.others, again.offered]).toEqual([2, [8, 12]]);
+  });
+});
+
+describe('a tap that is full', () => {
+  it.each(['read later', 'followed live'])(
+    'is offered nothing more of a batch, and goes on where it was, %s',
+    async (how) => {
+      const bench = await new Bench(store).open();
+      const first = how === 'followed live' ? 1 : 0;
+      const block = Array.from({ length: 100 }, (_, i) => plain(i % 2 === 0 ? 'a' : 'b'));
+      if (first === 0) await bench.append(block);
+      const tap = bench.attach(['a'], [], 100, 0, 8);
+      const other = bench.attach(['#'], [], 100);
+      if (first === 1) {
+        await bench.append([plain('b')]);
+        await eventually(() => expect(refreshed(tap)).toBe(1));
+        await bench.append(block);
+      }
+      const last = 100 + first;
+      await eventually(() => expect(other.upTo).toBe(last));
+      for (let n = 1; n * 8 < 50; n++) {
+        await eventually(() => expect(tap.offered).toHaveLength(n * 8));
+        expect(tap.upTo).toBe(first + n * 16);
+        tap.settle();
+      }
+      await eventually(() => expect(refreshed(tap)).toBe(last));
+      for (const one of [tap, other]) bench.check(one);
+    },
+  );
 });
 
 /** A store whose followers of the tail can be made to wait with what they have read. */

@@ -19,18 +19,25 @@ export interface Tap {
    * counts among the others at every other tap with topic filters. Absent: for none.
    */
   readonly recipient?: string;
-  /** False while it holds enough; call `resume` of its handle when that changes. */
+  /**
+   * False while it holds enough; call `resume` of its handle when that changes. With topic filters
+   * it is offered nothing then; without, a batch that was begun is offered to its end.
+   */
   readonly ready: boolean;
   /**
    * False while it has enough to go on with, though it could hold more: a reader of its own, which
-   * catches up, waits for `resume`, so that what it reads is handed out while it is young.
+   * catches up, waits for `resume`, so that what it reads is handed out while it is young. Never true
+   * while it is not `ready`.
    */
   readonly hungry: boolean;
-  /** A position at which `advance` must stop once on the way; 0 for none. */
+  /** Up to here what is not offered was counted in an earlier life of it; 0 for nothing. Fixed. */
   boundary(partition: number): number;
   /** Answers whether it has taken the record; one that it has not counts among the others. */
   offer(partition: number, position: number, record: RecordView): boolean;
-  /** Everything up to here was looked at; `others` records were not offered, or not taken. */
+  /**
+   * Everything up to here was looked at; `others` positions since the last time, of those behind the
+   * boundary, were not offered, or not taken. What passes through the site is among them.
+   */
   advance(partition: number, upTo: number, others: number): void;
   /** Positions that are no longer in the store. */
   gap(partition: number, from: number, to: number): void;
@@ -44,4 +51,9 @@ export interface TapHandle {
   refresh(): void;
   /** The tap is told of the rest; nothing is called after this. */
   close(): void;
+}
+
+/** A redriven dead letter is for the subscription that gave it up. */
+export function mayHave(tap: Tap, { handling }: RecordView): boolean {
+  return handling.onlySubscription === '' || handling.onlySubscription === tap.recipient;
 }

@@ -61,7 +61,7 @@ function progressFinding({ tenant, name, counters, partitions }: SubscriptionBoo
   }
   const detail =
     counted < expected
-      ? `${compared}; positions were passed without being counted: a gap, or events that only pass through this site`
+      ? `${compared}; positions were passed without being counted: a gap`
       : `${compared}; events were counted twice`;
   return { ...about, expected, verdict: 'difference', detail };
 }

@@ -10,7 +10,7 @@ export type Scanned =
       readonly upTo: number;
       /** Records that the topic filters match. */
       readonly found: readonly { readonly position: number; readonly record: RecordView }[];
-      /** Records that they do not match. */
+      /** Records that they do not match, and those that are not for it. */
       readonly others: number;
     };
 
@@ -55,18 +55,17 @@ function part(
 ): Scanned {
   const found: { position: number; record: RecordView }[] = [];
   const upTo = Math.min(batch.upTo, window.to);
-  let passing = 0;
   for (const [index, position] of batch.positions.entries()) {
     if (position > upTo) break;
     const record = decodeRecord(batch.records[index] ?? NO_BYTES);
     const { onlySubscription } = record.handling;
-    if (record.transit) passing++;
-    else if (onlySubscription !== '' && onlySubscription !== subscription) continue;
-    else if (topicFilters.some((filter) => topicMatches(filter, record.topic))) {
+    if (record.transit) continue;
+    if (onlySubscription !== '' && onlySubscription !== subscription) continue;
+    if (topicFilters.some((filter) => topicMatches(filter, record.topic))) {
       found.push({ position, record });
     }
   }
-  return { kind: 'part', upTo, found, others: upTo + 1 - next - found.length - passing };
+  return { kind: 'part', upTo, found, others: upTo + 1 - next - found.length };
 }
 
 const NO_BYTES = new Uint8Array(0);

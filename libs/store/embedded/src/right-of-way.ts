@@ -1,5 +1,5 @@
 /** How long a reader waits for one commit at most, in ms: a disk that hangs must not stop readers. */
-const WAIT_MS_MAX = 5;
+export const WAIT_MS_MAX = 5;
 /** How long it may read on at least once it has waited, in ms, so that it always comes further. */
 const FREE_MS_MIN = 1;
 /** How long after a lone append its like are expected, in ms: 20 a second are live traffic. */

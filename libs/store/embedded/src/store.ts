@@ -1,19 +1,13 @@
 import { mkdirSync } from 'node:fs';
-import { invalid, MeshError } from '@eventmesh/errors';
+import { invalid } from '@eventmesh/errors';
 import {
   checkAppendBatch,
   checkCursorId,
-  checkLogName,
   checkLogSpec,
   decodeCursor,
   encodeCursor,
-  PARTITIONS_MAX,
   RECORD_BYTES_MAX,
-  seal,
   storeClosed,
-  unknownLog,
-  unknownPartition,
-  unseal,
   type AppendBatch,
   type AppendReceipt,
   type Cursor,
@@ -29,26 +23,19 @@ import {
   type StoreQueues,
 } from '@eventmesh/store-api';
 import { applyAppend, readSequence } from './append.ts';
-import { Committer, writeTrimMark, type Commit } from './commit.ts';
-import { blockKey, closeDamaged, namedEntries, namedKey, openFiles, type Files } from './files.ts';
+import { Committer, type Commit } from './commit.ts';
+import { closeDamaged, namedEntries, namedKey, openFiles, type Files } from './files.ts';
 import { fromLmdb } from './lmdb-errors.ts';
 import { lockFolder } from './lock-file.ts';
+import { infoOf, Logs } from './logs.ts';
 import { DEFAULT_EMBEDDED_OPTIONS, type EmbeddedStoreOptions } from './options.ts';
-import { Partition } from './partition.ts';
+import type { Partition } from './partition.ts';
 import { readPartition } from './reader.ts';
-import { expiredUpTo, overflowUpTo } from './retention.ts';
+import { Retention } from './retention.ts';
 import { RightOfWay } from './right-of-way.ts';
 import { checkOwners, scanAll } from './scan.ts';
 import { TailCache } from './tail-cache.ts';
-
-interface Log {
-  readonly id: number;
-  spec: LogSpec;
-  readonly partitions: Partition[];
-}
-
-/** Blocks that one commit of a trim removes at most, so that appends are not held up. */
-const TRIM_BLOCKS_MAX = 256;
+import { trimStep } from './trim.ts';
 
 /**
  * Opens a store in a folder. It belongs to this process until `close`.
@@ -85,11 +72,8 @@ class EmbeddedStore implements EventStore {
   readonly #cache: TailCache;
   readonly #rightOfWay = new RightOfWay();
   readonly #committer: Committer;
-  readonly #now: () => number;
-  readonly #logs = new Map<string, Log>();
-  /** Of all logs, also of one whose first commit is still in flight. */
-  readonly #logIds = new Map<string, number>();
-  readonly #retention: NodeJS.Timeout;
+  readonly #logs: Logs;
+  readonly #retention: Retention;
   #closing: Promise<void> | undefined;
 
   constructor(files: Files, options: EmbeddedStoreOptions, unlock: () => void) {
@@ -97,26 +81,28 @@ class EmbeddedStore implements EventStore {
     this.#files = files;
     this.#dir = options.dir;
     this.#unlock = unlock;
-    this.#now = options.now ?? Date.now;
     this.#cache = new TailCache(settings.tailCacheBytes);
-    for (const { value } of files.logs.getRange({})) this.#openLog(value);
-    const partitions = [...this.#logs.values()].flatMap((log) => log.partitions);
-    checkOwners(files, partitions);
-    if (files.padding !== undefined) scanAll(files, partitions);
+    const logs = new Logs(files);
+    this.#logs = logs;
+    checkOwners(files, logs.partitions());
+    if (files.padding !== undefined) scanAll(files, logs.partitions());
+    const now = options.now ?? Date.now;
     this.#committer = new Committer(files, {
       dir: this.#dir,
       pendingBytesMax: settings.pendingBytesMax,
-      now: this.#now,
+      now,
       cache: this.#cache,
       rightOfWay: this.#rightOfWay,
-      onRollback: () => this.#eachPartition((partition) => partition.load()),
+      onRollback: () => {
+        for (const partition of logs.partitions()) partition.load();
+      },
       onFatal: (error) => {
-        this.#eachPartition((partition) => partition.wake());
+        for (const partition of logs.partitions()) partition.wake();
         options.onFatal?.(error);
       },
     });
-    this.#retention = setInterval(() => this.#expire(), settings.retentionIntervalMs);
-    this.#retention.unref();
+    const parts = { files, logs, committer: this.#committer, now };
+    this.#retention = new Retention(parts, settings.retentionIntervalMs);
   }
 
   profile(): Promise<DurabilityProfile> {
@@ -137,33 +123,19 @@ class EmbeddedStore implements EventStore {
 
   async ensureLog(spec: LogSpec): Promise<LogInfo> {
     checkLogSpec(spec);
-    await this.#commit(0, (commit) => {
-      const known = this.#logs.get(spec.name);
-      if (known !== undefined && known.spec.partitions > spec.partitions) {
-        throw new MeshError(
-          'FailedPrecondition',
-          `log "${spec.name}" has ${known.spec.partitions} partitions; it may grow, never shrink`,
-          { field: 'partitions', reason: 'PARTITIONS_SHRINK' },
-        );
-      }
-      const id = this.#logIds.get(spec.name) ?? this.#logIds.size + 1;
-      this.#logIds.set(spec.name, id);
-      const stored = seal({ id, spec: { ...spec } });
-      commit.put('logs', Buffer.from(spec.name), stored);
-      commit.onDone(() => this.#openLog(stored));
-    });
-    return this.#info(this.#log(spec.name));
+    await this.#commit(0, (commit) => this.#logs.ensure(commit, spec));
+    return this.#read(() => infoOf(this.#logs.get(spec.name)));
   }
 
   logInfo(name: string): Promise<LogInfo | undefined> {
     return this.#read(() => {
-      const log = this.#logs.get(checkLogName(name));
-      return log === undefined ? undefined : this.#info(log);
+      const log = this.#logs.find(name);
+      return log === undefined ? undefined : infoOf(log);
     });
   }
 
   listLogs(): Promise<LogInfo[]> {
-    return this.#read(() => [...this.#logs.values()].map((log) => this.#info(log)));
+    return this.#read(() => Array.from(this.#logs.all(), infoOf));
   }
 
   async append(batch: AppendBatch): Promise<AppendReceipt> {
@@ -175,7 +147,7 @@ class EmbeddedStore implements EventStore {
     };
     await this.#commit(bytes, apply, true);
     const { retentionBytes } = partition.spec;
-    if (retentionBytes > 0 && partition.bytes > retentionBytes) this.#retain(partition);
+    if (retentionBytes > 0 && partition.bytes > retentionBytes) this.#retention.retain(partition);
     return receipt as AppendReceipt;
   }
 
@@ -221,7 +193,7 @@ class EmbeddedStore implements EventStore {
 
   listCursors(name: string): Promise<CursorId[]> {
     return this.#read(() =>
-      this.#log(name).partitions.flatMap(({ id, index: partition }) =>
+      this.#logs.get(name).partitions.flatMap(({ id, index: partition }) =>
         Array.from(namedEntries(this.#files.cursors, id), ([subscription]) => ({
           log: name,
           partition,
@@ -246,7 +218,7 @@ class EmbeddedStore implements EventStore {
     let more = true;
     while (more) {
       await this.#commit(0, (commit) => {
-        more = this.#trimStep(commit, partition, Math.min(before, partition.durable + 1));
+        more = trimStep(commit, this.#files, partition, Math.min(before, partition.durable + 1));
       });
     }
   }
@@ -265,62 +237,11 @@ class EmbeddedStore implements EventStore {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#retention);
+    this.#retention.stop();
     await this.#committer.close(storeClosed());
-    this.#eachPartition((partition) => partition.wake());
+    for (const partition of this.#logs.partitions()) partition.wake();
     await this.#files.env.close();
     this.#unlock();
-  }
-
-  /** Removes whole blocks below a position, a bounded number; tells whether there are more. */
-  #trimStep(commit: Commit, partition: Partition, before: number): boolean {
-    const keys = [
-      ...this.#files.blocks.getKeys({
-        start: blockKey(partition.id, 0),
-        end: blockKey(partition.id, before),
-        limit: TRIM_BLOCKS_MAX + 1,
-      }),
-    ];
-    // A block ends where the next one starts; that of the last key is only known to the tail.
-    const ends = keys.map((_key, at) => {
-      const following = keys[at + 1];
-      return following === undefined ? partition.endOfBlock(keys[at]) : positionOf(following) - 1;
-    });
-    const gone = keys.filter((_key, at) => at < TRIM_BLOCKS_MAX && (ends[at] ?? 0) < before);
-    for (const key of gone) commit.remove('blocks', key);
-    partition.first = Math.max(partition.first, before);
-    writeTrimMark(commit, partition);
-    commit.onDone(() => {
-      partition.oldest = partition.readOldest();
-    });
-    return gone.length === TRIM_BLOCKS_MAX;
-  }
-
-  /** Retention by age of all partitions. */
-  #expire(): void {
-    this.#eachPartition((partition) => {
-      const before = expiredUpTo(partition, this.#now());
-      if (before > partition.first) this.#trimQuietly(partition, before);
-    });
-  }
-
-  /** Retention by bytes of one partition, after an append. */
-  #retain(partition: Partition): void {
-    const before = overflowUpTo(partition);
-    if (before > partition.first) this.#trimQuietly(partition, before);
-  }
-
-  /** A step of retention; its failure is that of the appends beside it, which report it. */
-  #trimQuietly(partition: Partition, before: number): void {
-    this.#committer.submit({
-      bytes: 0,
-      append: false,
-      apply: (commit) => {
-        this.#trimStep(commit, partition, before);
-      },
-      done: () => undefined,
-      fail: () => undefined,
-    });
   }
 
   #commit(bytes: number, apply: (commit: Commit) => void, append = false): Promise<void> {
@@ -342,49 +263,13 @@ class EmbeddedStore implements EventStore {
     if (this.#committer.refusal !== undefined) throw this.#committer.refusal;
   }
 
-  #openLog(stored: Buffer): void {
-    const { id, spec } = unseal<{ id: number; spec: LogSpec }>(stored, 'the spec of a log');
-    const log = this.#logs.get(spec.name) ?? { id, spec, partitions: [] };
-    this.#logs.set(spec.name, log);
-    this.#logIds.set(spec.name, id);
-    const windowChanged = log.spec.duplicateWindow !== spec.duplicateWindow;
-    log.spec = spec;
-    for (const partition of log.partitions) {
-      partition.spec = spec;
-      if (windowChanged) partition.forgetWindow();
-    }
-    for (let index = log.partitions.length; index < spec.partitions; index++) {
-      const partitionId = id * PARTITIONS_MAX + index;
-      log.partitions.push(new Partition(this.#files, partitionId, index, spec));
-    }
-  }
-
-  #info(log: Log): LogInfo {
-    return { spec: log.spec, partitions: log.partitions.map(({ info }) => info) };
-  }
-
-  #log(name: string): Log {
-    this.#checkOpen();
-    const log = this.#logs.get(checkLogName(name));
-    if (log === undefined) throw unknownLog(name);
-    return log;
-  }
-
   #partition(name: string, index: number): Partition {
-    const log = this.#log(name);
-    const partition = log.partitions[index];
-    if (partition === undefined) throw unknownPartition(name, index, log.partitions.length);
-    return partition;
+    this.#checkOpen();
+    return this.#logs.partition(name, index);
   }
 
   #cursorKey(id: CursorId): Buffer {
     checkCursorId(id);
     return namedKey(this.#partition(id.log, id.partition).id, id.subscription);
   }
-
-  #eachPartition(visit: (partition: Partition) => void): void {
-    for (const { partitions } of this.#logs.values()) partitions.forEach(visit);
-  }
 }
-
-const positionOf = (key: Uint8Array): number => Buffer.from(key).readUIntBE(4, 6);

@@ -1,5 +1,6 @@
+import { tooLarge } from '@eventmesh/errors';
 import type { AppendRecord } from '@eventmesh/store-api';
-import { MessageEncoder } from './message-encoder.ts';
+import { MESSAGE_GROWTH_MAX, MessageEncoder } from './message-encoder.ts';
 import type { Outgoing } from './group.ts';
 import { writeAll, writeDecimal, writePadded } from './write-bytes.ts';
 
@@ -23,6 +24,8 @@ const COMMIT = Buffer.from('Nats-Batch-Commit: 1\r\n');
 const SIZE_DIGITS = 9;
 /** What a command takes at most beside its message and the texts of the frame. */
 const COMMAND_BYTES_MAX = 128;
+/** Header lines of an atomic batch, and its mark, that are added to a message. */
+const BATCH_HEADER_BYTES = 256;
 /** Kept from group to group; one that had to grow beyond it is not. */
 const SCRATCH_BYTES = 1024 * 1024;
 
@@ -34,6 +37,28 @@ export function messageBytes(record: AppendRecord): number {
   encoder.open(record);
   const out = room(0, encoder.bytesMax);
   return encoder.writeHeaders(out, encoder.writeSubject(out, 0)) + encoder.payloadBytes;
+}
+
+/**
+ * Bytes that wait with a record.
+ *
+ * @throws MeshError PayloadTooLarge when it is more than a server takes, `messageBytesMax`, as a message.
+ */
+export function checkSize(record: AppendRecord, index: number, messageBytesMax: number): number {
+  const { bytes, dedupKey = '' } = record;
+  const { times, bytes: more } = MESSAGE_GROWTH_MAX;
+  const bytesMax = times * (bytes.length + 3 * dedupKey.length) + more;
+  if (bytesMax + BATCH_HEADER_BYTES > messageBytesMax) {
+    const size = messageBytes(record) + BATCH_HEADER_BYTES;
+    if (size > messageBytesMax) {
+      throw tooLarge(
+        `records[${index}]`,
+        `needs ${size} bytes as a NATS message; the server's max_payload is ${messageBytesMax}`,
+        `${messageBytesMax} bytes`,
+      );
+    }
+  }
+  return bytes.length + dedupKey.length + BATCH_HEADER_BYTES;
 }
 
 /**

@@ -7,10 +7,11 @@ import {
   type LogInfo,
   type LogSpec,
 } from '@eventmesh/store-api';
+import type { InFlightLimits } from './append-queue.ts';
 import type { Connection } from './connection.ts';
 import type { Marks, Place } from './marks.ts';
 import type { Pending } from './pending.ts';
-import { PartitionWriter, type InFlightLimits } from './partition-writer.ts';
+import { PartitionWriter } from './partition-writer.ts';
 import type { StateBucket } from './state.ts';
 import { baseSubject, ensureStream, partitionInfo, streamConfig, streamName } from './streams.ts';
 

@@ -1,46 +1,18 @@
-import { MeshError, tooLarge } from '@eventmesh/errors';
-import type {
-  AppendBatch,
-  AppendReceipt,
-  AppendRecord,
-  DurabilityClass,
-  LogSpec,
-} from '@eventmesh/store-api';
+import { MeshError } from '@eventmesh/errors';
+import type { AppendBatch, AppendReceipt, DurabilityClass, LogSpec } from '@eventmesh/store-api';
 import { checkAck } from './ack.ts';
 import { Again } from './again.ts';
 import { fromJetStream } from './api-error.ts';
+import { AppendQueue, type InFlightLimits } from './append-queue.ts';
 import type { Connection } from './connection.ts';
-import { encodeGroup, messageBytes } from './encode-group.ts';
-import {
-  applyWork,
-  groupSize,
-  type Applied,
-  type Outgoing,
-  type Work,
-  type WriterState,
-} from './group.ts';
+import { checkSize, encodeGroup } from './encode-group.ts';
+import { applyWork, type Applied, type Outgoing, type Work, type WriterState } from './group.ts';
 import { KeptState, type KeptStateParts } from './kept-state.ts';
 import type { Marks, Place } from './marks.ts';
-import { MESSAGE_GROWTH_MAX } from './message-encoder.ts';
 import type { Pending } from './pending.ts';
 
-/**
- * A second batch is sent before the first is answered only when it is this big: small ones gain
- * more by waiting, since a sync costs the same for any size.
- */
-const SECOND_GROUP_MESSAGES = 250;
-/** Header lines of an atomic batch, and its mark, that are added to a message. */
-const BATCH_HEADER_BYTES = 256;
-
-/** What one partition may have under way at the server. */
-export interface InFlightLimits {
-  readonly groupsInFlightMax: number;
-  /**
-   * So few appends of one message each are sent one by one, each behind the one before without waiting
-   * for it: the server takes 3 ms for the smallest atomic batch and 0.25 ms for a single message.
-   */
-  readonly singlesInFlightMax: number;
-}
+/** Of a server that does not tell its own. */
+const MESSAGE_BYTES_MAX = 1024 * 1024;
 
 export interface PartitionWriterOptions extends KeptStateParts {
   readonly base: string;
@@ -63,10 +35,8 @@ export class PartitionWriter {
   readonly #place: Place;
   readonly #base: string;
   readonly #durability: () => DurabilityClass;
-  readonly #limits: InFlightLimits;
   readonly #pending: Pending;
-  #queue: Work[] = [];
-  #queuedMessages = 0;
+  readonly #queue: AppendQueue;
   readonly #again: Again;
   #inFlight = 0;
   /** Of those in flight, commits of a single message. */
@@ -87,18 +57,20 @@ export class PartitionWriter {
     this.#place = options.place;
     this.#base = options.base;
     this.#durability = options.durability;
-    this.#limits = options.limits;
     this.#pending = options.pending;
+    this.#queue = new AppendQueue(options.limits);
   }
 
   append(batch: AppendBatch): Promise<AppendReceipt> {
     this.#connection.checkUp();
-    let size = 0;
-    for (const [index, record] of batch.records.entries()) size += this.#checkSize(record, index);
-    this.#pending.take(size);
+    const messageBytesMax = this.#connection.nc.info?.max_payload ?? MESSAGE_BYTES_MAX;
+    let bytes = 0;
+    for (const [index, record] of batch.records.entries()) {
+      bytes += checkSize(record, index, messageBytesMax);
+    }
+    this.#pending.take(bytes);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ batch, bytes: size, resolve, reject });
-      this.#queuedMessages += batch.records.length;
+      this.#queue.add({ batch, bytes, resolve, reject });
       this.#pump();
     });
   }
@@ -125,7 +97,7 @@ export class PartitionWriter {
 
   /** Resolves when nothing is queued or in flight. */
   settled(): Promise<void> {
-    if (this.#queue.length === 0 && this.#inFlight === 0) return Promise.resolve();
+    if (this.#queue.size === 0 && this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
@@ -138,67 +110,25 @@ export class PartitionWriter {
     return this.#loaded !== undefined;
   }
 
-  /** Bytes that wait with a record. @throws MeshError PayloadTooLarge when the server would not take it. */
-  #checkSize(record: AppendRecord, index: number): number {
-    const { bytes, dedupKey = '' } = record;
-    const limit = this.#connection.nc.info?.max_payload ?? 1024 * 1024;
-    const { times, bytes: more } = MESSAGE_GROWTH_MAX;
-    const bytesMax = times * (bytes.length + 3 * dedupKey.length) + more;
-    if (bytesMax + BATCH_HEADER_BYTES > limit) {
-      const size = messageBytes(record) + BATCH_HEADER_BYTES;
-      if (size > limit) {
-        throw tooLarge(
-          `records[${index}]`,
-          `needs ${size} bytes as a NATS message; the server's max_payload is ${limit}`,
-          `${limit} bytes`,
-        );
-      }
-    }
-    return bytes.length + dedupKey.length + BATCH_HEADER_BYTES;
-  }
-
   #pump(): void {
     if (this.#loading) return;
     if (this.#loaded === undefined) {
       // What is still in flight may yet be stored: the tail is read when it is not moving.
-      if (this.#inFlight === 0) this.#putBack(this.#again.take());
-      if (this.#inFlight === 0 && this.#queue.length > 0) void this.#loadThenPump();
+      if (this.#inFlight === 0) this.#queue.putBack(this.#again.take());
+      if (this.#inFlight === 0 && this.#queue.size > 0) void this.#loadThenPump();
       else this.#tellIdle();
       return;
     }
     for (;;) {
-      const group = this.#nextGroup();
+      const group = this.#queue.takeGroup(this.#inFlight, this.#singles);
       if (group === undefined || this.#loaded === undefined) break;
       void this.#commit(group, this.#loaded);
     }
     this.#tellIdle();
   }
 
-  /** What may be sent now; undefined when there is nothing, or it has to wait. */
-  #nextGroup(): Work[] | undefined {
-    const [first] = this.#queue;
-    if (first === undefined) return undefined;
-    const idle = this.#inFlight === 0;
-    const { groupsInFlightMax, singlesInFlightMax } = this.#limits;
-    if (first.batch.records.length === 1 && this.#queuedMessages <= singlesInFlightMax) {
-      const behindSingles = this.#inFlight === this.#singles && this.#singles < singlesInFlightMax;
-      return behindSingles ? this.#take(1, 1) : undefined;
-    }
-    const big = this.#queuedMessages >= SECOND_GROUP_MESSAGES;
-    if (!idle && (!big || this.#inFlight >= groupsInFlightMax)) return undefined;
-    const { count, messages } = groupSize(this.#queue);
-    return this.#take(count, messages);
-  }
-
-  /** Before everything that came later. */
-  #putBack(works: readonly Work[]): void {
-    if (works.length === 0) return;
-    this.#queue = [...works, ...this.#queue];
-    for (const { batch } of works) this.#queuedMessages += batch.records.length;
-  }
-
   #tellIdle(): void {
-    if (this.#queue.length > 0 || this.#inFlight > 0) return;
+    if (this.#queue.size > 0 || this.#inFlight > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -212,8 +142,7 @@ export class PartitionWriter {
     } catch (error) {
       const failure = fromJetStream(error);
       this.#again.over();
-      this.#queuedMessages = 0;
-      for (const work of this.#queue.splice(0)) this.#refuse(work, failure);
+      for (const work of this.#queue.takeAll()) this.#refuse(work, failure);
     }
     this.#loading = false;
     this.#pump();
@@ -228,13 +157,6 @@ export class PartitionWriter {
         this.#reading = undefined;
       });
     return this.#reading;
-  }
-
-  #take(count: number, messages: number): Work[] {
-    const group = this.#queue.slice(0, count);
-    this.#queue = this.#queue.slice(count);
-    this.#queuedMessages -= messages;
-    return group;
   }
 
   /** Sends a group and settles its works by the answer. Never rejects. */

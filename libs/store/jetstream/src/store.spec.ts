@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { MeshError } from '@eventmesh/errors';
 import { encodeEvent, encodeRecord } from '@eventmesh/event';
 import type { EventStore, ReadItem } from '@eventmesh/store-api';
-import { startNats, tempDir, type NatsServer, type TempDir } from '@eventmesh/testing';
+import { eventually, startNats, tempDir, type NatsServer, type TempDir } from '@eventmesh/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { openJetStreamStore } from './index.ts';
@@ -227,6 +227,29 @@ describe('the JetStream store', () => {
     await append(store, 'idle', ['a', 'b', 'c']);
     expect(await reading).toMatchObject({ positions: [], upTo: 3 });
     await store.close();
+  });
+
+  it('has no consumer at the server any more when a reader is left in the middle', async () => {
+    const store = await open();
+    await store.ensureLog(spec('left'));
+    await append(store, 'left', ['a', 'b']);
+    const nc = await connect({ servers: server.url });
+    const jsm = await jetstreamManager(nc);
+    const consumers = async () => (await jsm.streams.info('eventmesh-left-0')).state.consumer_count;
+    const from = { kind: 'position', position: 1 } as const;
+    try {
+      for (const topicFilters of [[], ['orders/#']]) {
+        for await (const item of store.read({ log: 'left', partition: 0, from, topicFilters })) {
+          if (item.kind !== 'batch') continue;
+          expect(await consumers()).toBe(1);
+          break;
+        }
+        await eventually(async () => expect(await consumers()).toBe(0));
+      }
+    } finally {
+      await nc.close();
+      await store.close();
+    }
   });
 
   it('loses nothing acknowledged and invents nothing when nats-server is killed under load', async () => {
