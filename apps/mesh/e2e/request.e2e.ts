@@ -151,7 +151,10 @@ describe('a request at west that is answered at east', () => {
       const { code, out } = await cli.run('request', 'questions/a', '{"q":3}', ...here);
       expect([code, out]).toEqual([0, '{"asked":{"q":3}}\n']);
       const late = await cli.run('request', 'silence/a', 'x', '--timeout', '200ms', ...here);
-      expect([late.code, late.err]).toEqual([75, expect.stringContaining('DeadlineExceeded')]);
+      expect([late.code, late.err]).toEqual([
+        75,
+        expect.stringMatching(/DeadlineExceeded.*nobody answered on "silence\/a" within 200 ms/),
+      ]);
       const nobody = await cli.run('request', 'nobody/a', 'x', ...here);
       expect([nobody.code, nobody.err]).toEqual([
         1,
@@ -186,8 +189,13 @@ describe('a request at west that is answered at east', () => {
 
 describe('a request that is not answered', () => {
   it('ends at its deadline, over gRPC and HTTP', async () => {
-    const { code } = await failure(asker.request('silence/x', event(), { timeoutMs: 300 }));
-    expect(code).toBe('DeadlineExceeded');
+    const timeouts = () => sites.metric('west', 'eventmesh_requests_total', { outcome: 'timeout' });
+    const before = await timeouts();
+    const error = await failure(asker.request('silence/x', event(), { timeoutMs: 300 }));
+    expect([error.code, error.reason, error.details.limit]).toEqual([
+      ...['DeadlineExceeded', 'NO_REPLY', '300 ms'],
+    ]);
+    expect(await timeouts()).toBe(before + 1);
     const answer = await sites.http(
       ...(['west', 'publisher', '/v1/topics/silence/x?reply=wait&timeoutMs=300'] as const),
       { method: 'POST', body: 'anyone?' },

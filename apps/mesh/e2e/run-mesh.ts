@@ -1,7 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 
 const BIN = join(import.meta.dirname, '../bin/mesh.js');
 
@@ -16,6 +17,14 @@ export class Workspace {
     this.#running.add(run);
     void run.ended.then(() => this.#running.delete(run));
     return run;
+  }
+
+  /** The same, with a standard input that the test writes to and ends. */
+  startReading(...args: string[]): { readonly run: MeshRun; readonly input: Writable } {
+    const run = new MeshRun(args, this.folder, 'open');
+    this.#running.add(run);
+    void run.ended.then(() => this.#running.delete(run));
+    return { run, input: run.input };
   }
 
   /** Runs `mesh` to its end. */
@@ -40,21 +49,21 @@ export class Workspace {
 
 /** One running `mesh`. */
 export class MeshRun {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessWithoutNullStreams;
   readonly #watchers = new Set<() => void>();
   readonly ended: Promise<number | null>;
   out = '';
   err = '';
   #over = false;
 
-  constructor(args: readonly string[], folder: string) {
+  constructor(args: readonly string[], folder: string, input: 'open' | 'empty' = 'empty') {
     this.#child = spawn(process.execPath, [BIN, ...args], { cwd: folder, stdio: 'pipe' });
-    this.#child.stdin?.end();
-    this.#child.stdout?.on('data', (chunk: Buffer) => {
+    if (input === 'empty') this.#child.stdin.end();
+    this.#child.stdout.on('data', (chunk: Buffer) => {
       this.out += chunk.toString();
       this.#tell();
     });
-    this.#child.stderr?.on('data', (chunk: Buffer) => {
+    this.#child.stderr.on('data', (chunk: Buffer) => {
       this.err += chunk.toString();
       this.#tell();
     });
@@ -80,6 +89,11 @@ export class MeshRun {
       this.#watchers.add(look);
       look();
     });
+  }
+
+  /** Its standard input. */
+  get input(): Writable {
+    return this.#child.stdin;
   }
 
   async stop(signal: NodeJS.Signals): Promise<number | null> {

@@ -1,4 +1,4 @@
-import { invalid } from '@eventmesh/errors';
+import { invalid, type MeshError } from '@eventmesh/errors';
 import type { AttributeValue, EventData } from './cloud-event.ts';
 import { varintLength, writeVarint } from './protobuf.ts';
 
@@ -39,14 +39,19 @@ export function encodeEvent(parts: EventParts): Buffer {
  * attribute of this name, it makes an event that has: nothing is decoded or encoded again.
  */
 export function encodeAttribute(name: string, value: AttributeValue): Buffer {
-  return bytesField(5, Buffer.concat([textField(1, name), bytesField(2, encodeValue(value))]));
+  return bytesField(
+    5,
+    Buffer.concat([textField(1, name), bytesField(2, encodeValue(name, value))]),
+  );
 }
 
-function encodeValue(value: AttributeValue): Buffer {
+function encodeValue(name: string, value: AttributeValue): Buffer {
   switch (value.kind) {
     case 'boolean':
       return Buffer.from([0x08, value.value ? 1 : 0]);
     case 'integer':
+      // What is larger would be cut to its lower 32 bits on the way.
+      if (value.value !== (value.value | 0)) throw notInteger(name, value.value);
       return Buffer.concat([Buffer.from([0x10]), signedVarint(value.value)]);
     case 'string':
       return textField(3, value.value);
@@ -57,6 +62,9 @@ function encodeValue(value: AttributeValue): Buffer {
     case 'uri-reference':
       return textField(6, value.value);
     case 'timestamp':
+      if (!Number.isSafeInteger(value.seconds) || !Number.isSafeInteger(value.nanos)) {
+        throw invalid(name, 'is not a time');
+      }
       return bytesField(
         7,
         Buffer.concat([
@@ -69,8 +77,13 @@ function encodeValue(value: AttributeValue): Buffer {
   }
 }
 
+/** CloudEvents 1.0, Integer: 32 bits with a sign. */
+const notInteger = (name: string, value: number): MeshError =>
+  invalid(name, `${value} is not an integer of CloudEvents; send it as a string`, {
+    limit: '-2147483648 to 2147483647',
+  });
+
 function signedVarint(value: number): Buffer {
-  if (!Number.isSafeInteger(value)) throw invalid('attribute', `${value} is not an integer`);
   let rest = BigInt.asUintN(64, BigInt(value));
   const out: number[] = [];
   do {

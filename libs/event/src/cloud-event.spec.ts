@@ -50,6 +50,36 @@ const field = (number: number, ...bytes: number[]): number[] => [
 ];
 const HEAD = [...encodeEvent(minimal)];
 
+describe('an attribute that is encoded', () => {
+  const withAttribute = (name: string, given: AttributeValue) => () =>
+    encodeEvent({ ...minimal, attributes: [[name, given]] });
+
+  it.each([2 ** 31, -(2 ** 31) - 1, 2 ** 32 + 5, 1.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1])(
+    'refuses %d, which no integer of CloudEvents can be, and names attribute and way out',
+    (given) => {
+      const thrown = outcome(withAttribute('n', { kind: 'integer', value: given }));
+      expect(thrown).toMatchObject({
+        code: 'InvalidArgument',
+        message: `n: ${given} is not an integer of CloudEvents; send it as a string`,
+        details: { field: 'n', limit: '-2147483648 to 2147483647' },
+      });
+    },
+  );
+
+  it.each([2 ** 31 - 1, -(2 ** 31), 0, -1])('keeps the integer %d as it is', (given) => {
+    const view = new EventView(withAttribute('n', { kind: 'integer', value: given })());
+    expect(view.attributes.get('n')).toEqual({ kind: 'integer', value: given });
+  });
+
+  it('refuses a time that is none, and names the attribute', () => {
+    const time = { kind: 'timestamp', seconds: NaN, nanos: NaN } as const;
+    expect(outcome(withAttribute('time', time))).toMatchObject({
+      message: 'time: is not a time',
+      details: { field: 'time' },
+    });
+  });
+});
+
 describe('EventView', () => {
   it('reads back what encodeEvent wrote', () => {
     fc.assert(

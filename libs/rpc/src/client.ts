@@ -16,8 +16,12 @@ export interface CallOptions {
   /** From now, in milliseconds. Default for unary calls: the transport's; for streams: none. */
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** The call may be repeated after UNAVAILABLE: at most 3 attempts within its one deadline. Default false. */
-  readonly idempotent?: boolean;
+  /**
+   * The call may be repeated after UNAVAILABLE: at most 3 attempts within its one deadline. `refused`:
+   * only when the mesh itself has answered so, which it does before anything is done; never when it is
+   * not known what became of the call. Default false.
+   */
+  readonly idempotent?: boolean | 'refused';
 }
 
 /** How the replies of one call are read. */

@@ -46,6 +46,18 @@ describe('retries', () => {
     },
   );
 
+  it('are made of a call that must not be done twice only when the mesh has refused it', async () => {
+    const refusal = () => new MeshError('Unavailable', 'draining', { reason: 'DRAINING' });
+    const run = ({ once }: ReturnType<typeof failing>) =>
+      new Retries().run(once, Date.now() + FAR_MS, undefined, 'refused');
+    const refused = failing(1, refusal);
+    expect(await run(refused)).toBe('done');
+    expect(refused.deadlines).toHaveLength(2);
+    const broken = failing(1);
+    await expect(run(broken)).rejects.toMatchObject({ code: 'Unavailable' });
+    expect(broken.deadlines).toHaveLength(1);
+  });
+
   it('stop while most calls fail, and are made again once calls succeed', async () => {
     const retries = new Retries();
     const attempts = async (times: number) => {

@@ -85,8 +85,10 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
       call.signal?.throwIfAborted();
       const once = (deadlineMs: number) => unaryOnce(method, path, input, call, deadlineMs);
       const deadlineMs = Date.now() + (call.timeoutMs ?? options.timeoutMs ?? 10_000);
-      if (call.idempotent !== true) return once(deadlineMs);
-      return retries.run(once, deadlineMs, call.signal);
+      const { idempotent = false, signal } = call;
+      if (idempotent === false) return once(deadlineMs);
+      const which = idempotent === 'refused' ? 'refused' : 'unavailable';
+      return retries.run(once, deadlineMs, signal, which);
     },
     stream(method, path, input, call) {
       const { serialize, deserialize } = codec(method);

@@ -1,5 +1,5 @@
 import { SubscriberService, type Filter } from '@eventmesh/proto-gen/subscriber';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView } from '@eventmesh/event';
 import { PublisherService } from '@eventmesh/proto-gen/publisher';
 import { PublisherService as WirePublisherService } from '@eventmesh/proto-gen/wire';
@@ -9,6 +9,7 @@ import type { Delivery } from './delivery.ts';
 import { Subscriber, type SubscribeOptions } from './subscriber.ts';
 import {
   encode,
+  repeatable,
   toReceipt,
   type EventInput,
   type EventLike,
@@ -30,7 +31,7 @@ export interface ConnectOptions {
   /** A JWT; asked for at each call, so that it may be renewed. */
   readonly token?: () => string;
   readonly tls?: TlsFiles;
-  /** Deadline of single calls in ms. Default 10,000. */
+  /** Deadline of single calls in ms, 1 to 86,400,000. Default 10,000. */
   readonly timeoutMs?: number;
 }
 
@@ -43,13 +44,20 @@ export interface RequestOptions {
 }
 
 const REQUEST_MS = 30_000;
+const REQUEST_MS_MAX = 300_000;
+/** What the mesh has beyond the time of a request to say that nobody answered, in ms. */
+const ANSWER_MS = 2000;
+/** Longest deadline of a single call, in ms. */
+const CALL_MS_MAX = 86_400_000;
 
 /** A connection to the mesh; cheap to keep, reconnects by itself. */
 export class MeshClient {
   readonly #transport: Transport;
 
+  /** @throws MeshError InvalidArgument for a deadline that is none. */
   constructor(options: ConnectOptions) {
     const { address, tls, timeoutMs } = options;
+    if (timeoutMs !== undefined) checkMs(timeoutMs, CALL_MS_MAX);
     this.#transport = grpcTransport({
       address,
       ...(tls === undefined ? {} : { tls }),
@@ -58,10 +66,21 @@ export class MeshClient {
     });
   }
 
-  /** Publishes one event; resolves with the receipt once the store has it. */
+  /**
+   * Publishes one event; resolves with the receipt once the store has it. It is sent up to
+   * three times within the deadline of the call while the mesh refuses it as Unavailable, as when it
+   * drains; what says that it is durable, or is for later, also when the connection breaks: the duplicate
+   * window makes one of them. For anything else that would be more than at most once, the promise of the
+   * direct class: after Unavailable it is for the caller to decide.
+   *
+   * @throws MeshError InvalidArgument that names what is wrong with the event or the options.
+   */
   async publish(topic: string, event: EventInput, options: PublishOptions = {}): Promise<Receipt> {
     const client = createClient(WirePublisherService, this.#transport, PublisherService);
-    const { receipt } = await client.publish(encode(topic, event, options), { idempotent: true });
+    const item = encode(topic, event, options);
+    const { receipt } = await client.publish(item, {
+      idempotent: repeatable(item) ? true : 'refused',
+    });
     return toReceipt(receipt);
   }
 
@@ -74,10 +93,11 @@ export class MeshClient {
   }
 
   /**
-   * Publishes a request and resolves with the event that answers it.
+   * Publishes a request, once, and resolves with the event that answers it.
    *
-   * @throws MeshError DeadlineExceeded when nobody answers in time, FailedPrecondition (NO_INTEREST)
-   *   when nobody wants the topic, AlreadyExists when the event's id was used before.
+   * @throws MeshError DeadlineExceeded (NO_REPLY) when nobody answers in time, FailedPrecondition
+   *   (NO_INTEREST) when nobody wants the topic, AlreadyExists when the event's id was used before,
+   *   InvalidArgument (`timeoutMs`) out of its bounds.
    */
   async request(
     topic: string,
@@ -85,12 +105,17 @@ export class MeshClient {
     options: RequestOptions = {},
   ): Promise<EventView> {
     const { timeoutMs = REQUEST_MS, signal, deliveryClass } = options;
+    checkMs(timeoutMs, REQUEST_MS_MAX);
     const client = createClient(WirePublisherService, this.#transport, PublisherService);
     const wanted = encode(topic, event, deliveryClass === undefined ? {} : { deliveryClass });
-    const call = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
     const { reply } = await client.request(
-      { topic, event: wanted.event, deliveryClass: wanted.deliveryClass },
-      call,
+      {
+        topic,
+        event: wanted.event,
+        deliveryClass: wanted.deliveryClass,
+        timeoutMs: BigInt(timeoutMs),
+      },
+      { timeoutMs: timeoutMs + ANSWER_MS, ...(signal === undefined ? {} : { signal }) },
     );
     return new EventView(reply);
   }
@@ -98,7 +123,7 @@ export class MeshClient {
   /**
    * Answers a request that was delivered: publishes the event to the requester's inbox, with the
    * request's `correlationid` when it has none. A receipt with `noInterest` says that nobody waits
-   * any more; at another site that cannot be told.
+   * any more; at another site that cannot be told. A connection that breaks loses it, as all of the direct class.
    *
    * @throws MeshError InvalidArgument when the delivery is no request.
    */
@@ -140,6 +165,11 @@ export class MeshClient {
   close(): void {
     this.#transport.close();
   }
+}
+
+function checkMs(timeoutMs: number, max: number): void {
+  if (Number.isSafeInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= max) return;
+  throw invalid('timeoutMs', `${timeoutMs} is out of bounds`, { limit: `1 to ${max} ms` });
 }
 
 function credentials(options: ConnectOptions): Record<string, string> {

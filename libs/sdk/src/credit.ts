@@ -1,4 +1,5 @@
 import { invalid } from '@eventmesh/errors';
+import { int64, uint32 } from '@eventmesh/wire';
 
 /** What a consumer is ready for. */
 export interface Credit {
@@ -72,4 +73,7 @@ export class CreditRenewal {
 }
 
 /** Credit in its gRPC form. */
-export const creditToProto = ({ events, bytes = 0 }: Credit) => ({ events, bytes: BigInt(bytes) });
+export const creditToProto = ({ events, bytes }: Credit) => ({
+  events: uint32('credit', events),
+  bytes: int64('creditBytes', bytes),
+});

@@ -17,7 +17,8 @@ export interface Delivery {
   accept(): void;
   /** Again after the delay, or as the retry policy says. */
   release(delayMs?: number): void;
-  reject(reason: string): void;
+  /** Never again: to the dead letters. @param reason Kept with it; default `rejected`. */
+  reject(reason?: string): void;
   renew(): void;
 }
 

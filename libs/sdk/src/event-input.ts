@@ -6,6 +6,7 @@ import {
   LatePolicy,
   type Receipt as ProtoReceipt,
 } from '@eventmesh/proto-gen/event';
+import { int64 } from '@eventmesh/wire';
 
 /** An event to publish: its encoded protobuf bytes, or its parts. */
 export type EventInput = Uint8Array | EventLike;
@@ -22,12 +23,15 @@ export interface EventLike {
   readonly time?: Date;
   /** Order key. */
   readonly partitionkey?: string;
-  /** Further extension attributes. */
+  /** Further extension attributes. A number is a CloudEvents Integer: whole, of 32 bits with a sign. */
   readonly extensions?: Readonly<Record<string, string | number | boolean>>;
 }
 
 export interface PublishOptions {
-  /** Default: what the topic's catalogue entry says, else durable. */
+  /**
+   * Default: what the topic's catalogue entry says, else durable. Say `durable` when it is to be: only
+   * then a single event is sent again after a broken connection.
+   */
   readonly deliveryClass?: 'durable' | 'direct';
   /** Life in ms from acceptance, or from when it is due. */
   readonly expiresAfterMs?: number;
@@ -59,7 +63,9 @@ const LATE = Object.freeze({
   'dead-letter': LatePolicy.DEAD_LETTER,
 });
 
+/** @throws MeshError InvalidArgument that names what cannot be sent. */
 export function encode(topic: string, event: EventInput, options: PublishOptions) {
+  const { deliverAt } = options;
   return {
     topic,
     event: event instanceof Uint8Array ? event : encodeEvent(toParts(event)),
@@ -69,14 +75,24 @@ export function encode(topic: string, event: EventInput, options: PublishOptions
         : options.deliveryClass === 'durable'
           ? DeliveryClass.DURABLE
           : DeliveryClass.UNSPECIFIED,
-    expiresAfterMs: BigInt(options.expiresAfterMs ?? 0),
-    deliverAtMs: BigInt(Number(options.deliverAt ?? 0)),
-    deliverAfterMs: BigInt(options.deliverAfterMs ?? 0),
+    expiresAfterMs: int64('expiresAfterMs', options.expiresAfterMs),
+    deliverAtMs: int64('deliverAt', deliverAt === undefined ? undefined : Number(deliverAt)),
+    deliverAfterMs: int64('deliverAfterMs', options.deliverAfterMs),
     latePolicy:
       options.latePolicy === undefined ? LatePolicy.UNSPECIFIED : LATE[options.latePolicy],
     sequence: 0n,
   };
 }
+
+/**
+ * Whether an event may be sent again when it is not known what became of it: the mesh stores it once,
+ * by its source and id. Of one that does not say its class the catalogue may make a direct one, which
+ * would be delivered twice; what is for later is durable or refused.
+ */
+export const repeatable = ({ deliveryClass, deliverAtMs, deliverAfterMs }: Encoded): boolean =>
+  deliveryClass === DeliveryClass.DURABLE || deliverAtMs > 0n || deliverAfterMs > 0n;
+
+type Encoded = ReturnType<typeof encode>;
 
 function toParts(event: EventLike): EventParts {
   const attributes: [string, AttributeValue][] = [];

@@ -2,6 +2,7 @@ export { MeshClient, type ConnectOptions, type RequestOptions } from './client.t
 export type { EventInput, EventLike, PublishOptions, Receipt } from './event-input.ts';
 export { StreamPublisher, type PublishEntry, type PublisherOptions } from './stream-publisher.ts';
 export type { Delivery } from './delivery.ts';
+export type { Gap, SettleRefused } from '@eventmesh/proto-gen/subscriber';
 export {
   Subscriber,
   replayToProto,

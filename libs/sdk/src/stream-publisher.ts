@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
+import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import type { PublishOutcome } from '@eventmesh/proto-gen/publisher';
 import type { PublisherService } from '@eventmesh/proto-gen/wire';
 import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
+import { int64, uint32 } from '@eventmesh/wire';
 import { encodeFrame } from './encode-frame.ts';
 import {
   encode,
@@ -22,7 +24,8 @@ export interface PublishEntry extends PublishOptions {
 export interface PublisherOptions {
   /**
    * Numbers the events, so that each is stored once however often it is sent, and sends again what
-   * is not answered when the stream breaks.
+   * is not answered when the stream breaks. They are durable, also where the catalogue makes others
+   * direct: those have no numbers, and would be delivered twice.
    */
   readonly producer?: {
     /** 1 to 128 letters, digits, `-`, `_`, `.`; unique in the tenant. */
@@ -71,12 +74,16 @@ export class StreamPublisher {
   #scheduled = false;
   #closing = false;
   #wake: (() => void) | undefined;
+  /** For who waits until nothing is open. */
+  #idle: PromiseWithResolvers<void> | undefined;
   #failure: MeshError | undefined;
   /** When something was answered last. */
   #heardAt = performance.now();
   readonly #done: Promise<void>;
 
+  /** @throws MeshError InvalidArgument for an epoch or a time that is none. */
   constructor(client: Client<typeof PublisherService>, options: PublisherOptions = {}) {
+    checkOptions(options);
     this.#client = client;
     this.#options = options;
     this.#events = new PublishFrames(options.producer !== undefined);
@@ -109,7 +116,8 @@ export class StreamPublisher {
   /** Waits for the open answers, then ends the stream. */
   async close(): Promise<void> {
     while (this.#failure === undefined && this.pending > 0) {
-      await new Promise((resolve) => setImmediate(resolve));
+      this.#idle ??= Promise.withResolvers();
+      await this.#idle.promise;
     }
     this.#closing = true;
     this.#wake?.();
@@ -119,11 +127,15 @@ export class StreamPublisher {
 
   #enqueue(items: readonly Item[]): Promise<(Receipt | MeshError)[]> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const numbered = this.#options.producer !== undefined;
+    if (numbered && items.some(isDirect)) {
+      const way = 'a producer numbers durable events; take a publisher without one';
+      return Promise.reject(invalid('deliveryClass', way));
+    }
     return new Promise((resolve, reject) => {
       if (this.#pending === 0) this.#heardAt = performance.now();
-      const numbered = this.#options.producer !== undefined;
       for (const item of items) {
-        this.#events.push(numbered ? { ...item, sequence: ++this.#sequence } : item);
+        this.#events.push(numbered ? { ...item, ...DURABLE, sequence: ++this.#sequence } : item);
       }
       this.#waiting.push({ events: items.length, outcomes: [], resolve, reject });
       this.#pending += items.length;
@@ -199,6 +211,7 @@ export class StreamPublisher {
         for (const outcome of response.outcomes) this.#answer(outcome);
         this.#compact();
         this.#send();
+        if (this.#pending === 0) this.#settled();
       }
       return new MeshError('Unavailable', 'the publish stream has ended');
     } catch (error) {
@@ -243,8 +256,24 @@ export class StreamPublisher {
     this.#answered = 0;
     this.#pending = 0;
     for (const { reject } of open) reject(error);
+    this.#settled();
+  }
+
+  /** Nothing is open now. */
+  #settled(): void {
+    this.#idle?.resolve();
+    this.#idle = undefined;
   }
 }
+
+/** @throws MeshError InvalidArgument for a producer that cannot be sent; the mesh knows the rest. */
+function checkOptions({ producer, giveUpAfterMs }: PublisherOptions): void {
+  uint32('producer.epoch', producer?.epoch);
+  int64('giveUpAfterMs', giveUpAfterMs);
+}
+
+const DURABLE = { deliveryClass: DeliveryClass.DURABLE } as const;
+const isDirect = ({ deliveryClass }: Item): boolean => deliveryClass === DeliveryClass.DIRECT;
 
 /** Whether it is not known that the event was refused; those behind it wait for it. */
 const mayBeStored = ({ code, reason }: MeshError): boolean =>

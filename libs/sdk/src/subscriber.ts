@@ -5,13 +5,19 @@ import {
   SubscriberService,
   type Gap,
   type Opened,
+  type SettleRefused,
   type SubscribeRequestSchema,
 } from '@eventmesh/proto-gen/subscriber';
 import { AsyncQueue, fromFailure, openStream, type Transport } from '@eventmesh/rpc';
-import { startToProto, subscriptionInputToProto } from '@eventmesh/wire';
+import { int64, startToProto, subscriptionInputToProto, uint32 } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CreditRenewal, creditToProto } from './credit.ts';
-import { decodeStreamMessage, type WireDelivery } from './decode-deliveries.ts';
+import {
+  decodeStreamMessage,
+  type OtherMessage,
+  type StreamMessage,
+  type WireDelivery,
+} from './decode-deliveries.ts';
 import { delivered, type Delivery, type Settling } from './delivery.ts';
 
 export interface SubscribeOptions {
@@ -32,6 +38,11 @@ export interface SubscribeOptions {
   readonly replay?: ReplayInput;
   /** Told of positions that are no longer in the store. */
   readonly onGap?: (gap: Gap) => void;
+  /**
+   * Told of the ids of deliveries that were settled in vain, as when an accept came after the
+   * acknowledgement time: such an event is delivered again. Also while the loop is being left.
+   */
+  readonly onRefused?: (refused: SettleRefused) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -43,17 +54,17 @@ export interface ReplayInput {
   readonly from: Start;
   /** Up to events stored before this, ms since the epoch. Default: what is stored now. */
   readonly toMs?: number;
-  /** Events a second at most. Default: as fast as they are settled. */
+  /** Events a second at most, 1 to 1,000,000. Default: as fast as they are settled. */
   readonly rateMax?: number;
   /** Deliver events whose life has ended, too. Default false: they are skipped and counted. */
   readonly expired?: boolean;
 }
 
-/** A replay in its gRPC form. */
-export const replayToProto = ({ from, toMs = 0, rateMax = 0, expired = false }: ReplayInput) => ({
+/** A replay in its gRPC form. @throws MeshError InvalidArgument for what is no whole number. */
+export const replayToProto = ({ from, toMs, rateMax, expired = false }: ReplayInput) => ({
   from: startToProto(from),
-  toMs: BigInt(toMs),
-  rateMax,
+  toMs: int64('replay.toMs', toMs),
+  rateMax: uint32('replay.rateMax', rateMax),
   expired,
 });
 
@@ -66,13 +77,20 @@ const LEAVE_MS = 2000;
  * The consumer has left its loop: the server has to take its last settles before the call is cut, or
  * they come again. It ends the stream when it has; what it still sends is released.
  */
-async function untilEnded(responses: AsyncIterator<unknown>): Promise<void> {
+async function untilEnded(
+  responses: AsyncIterator<StreamMessage>,
+  tell: (message: OtherMessage | undefined) => void,
+): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, LEAVE_MS);
   });
   const ended = (async () => {
-    while ((await responses.next()).done !== true);
+    for (;;) {
+      const next = await responses.next();
+      if (next.done === true) return;
+      if ('other' in next.value) tell(next.value.other);
+    }
   })();
   // However the stream ended: nobody waits for anything of it any more.
   await Promise.race([ended.catch(() => undefined), late]);
@@ -83,6 +101,7 @@ async function untilEnded(responses: AsyncIterator<unknown>): Promise<void> {
 export class Subscriber implements AsyncIterable<Delivery> {
   readonly #transport: Transport;
   readonly #options: SubscribeOptions;
+  readonly #first: Request;
   readonly #requests = new AsyncQueue<Request>();
   readonly #credit: CreditRenewal;
   readonly #settling: Settling = {
@@ -99,7 +118,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
   /** Resolves when the subscription is attached, with what the mesh made of it. */
   readonly opened: Promise<Opened>;
 
-  /** @throws MeshError InvalidArgument for a bound in bytes that is none. */
+  /** @throws MeshError InvalidArgument for an option that is out of its bounds. */
   constructor(transport: Transport, options: SubscribeOptions) {
     this.#transport = transport;
     this.#options = options;
@@ -108,6 +127,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
       events: credit,
       ...(creditBytes === undefined ? {} : { bytes: creditBytes }),
     });
+    this.#first = { message: { case: 'open', value: this.#open() } };
     this.opened = new Promise((resolve, reject) => {
       this.#opened = resolve;
       this.#failed = reject;
@@ -129,7 +149,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
   /** The deliveries as they came, frame by frame; cheaper than one by one. */
   async *batches(): AsyncGenerator<Delivery[]> {
     const { signal } = this.#options;
-    this.#requests.push({ message: { case: 'open', value: this.#open() } });
+    this.#requests.push(this.#first);
     const responses = openStream(
       SubscriberService.method.subscribe,
       this.#transport,
@@ -148,15 +168,15 @@ export class Subscriber implements AsyncIterable<Delivery> {
           continue;
         }
         const { other } = next.value;
-        if (other?.case === 'opened') this.#opened(other.value);
-        else if (other?.case === 'gap') this.#options.onGap?.(other.value);
-        else if (other?.case === 'ended') {
-          const { reason } = other.value;
-          if (reason?.status === 0) return;
-          throw reason === undefined
-            ? new MeshError('Unavailable', 'the subscription ended')
-            : fromFailure(reason);
+        if (other?.case !== 'ended') {
+          this.#tell(other);
+          continue;
         }
+        const { reason } = other.value;
+        if (reason?.status === 0) return;
+        throw reason === undefined
+          ? new MeshError('Unavailable', 'the subscription ended')
+          : fromFailure(reason);
       }
       this.#failed(new MeshError('Unavailable', 'the stream ended before it opened'));
     } catch (error) {
@@ -164,7 +184,7 @@ export class Subscriber implements AsyncIterable<Delivery> {
       throw error;
     } finally {
       this.close();
-      if (consuming) await untilEnded(responses);
+      if (consuming) await untilEnded(responses, (message) => this.#tell(message));
       await responses.return?.(undefined);
     }
   }
@@ -175,15 +195,21 @@ export class Subscriber implements AsyncIterable<Delivery> {
     this.#schedule();
   }
 
+  #tell(message: OtherMessage | undefined): void {
+    if (message?.case === 'opened') this.#opened(message.value);
+    else if (message?.case === 'gap') this.#options.onGap?.(message.value);
+    else if (message?.case === 'settleRefused') this.#options.onRefused?.(message.value);
+  }
+
   #open() {
-    const { subscription, consumer = '', convergeMs = 0, replay } = this.#options;
+    const { subscription, consumer = '', convergeMs, replay } = this.#options;
     return {
       subscription:
         typeof subscription === 'string'
           ? { case: 'name' as const, value: subscription }
           : { case: 'spec' as const, value: subscriptionInputToProto(subscription) },
       consumer,
-      convergeMs: BigInt(convergeMs),
+      convergeMs: int64('convergeMs', convergeMs),
       credit: creditToProto(this.#credit.first),
       ...(replay === undefined ? {} : { replay: replayToProto(replay) }),
     };
@@ -194,9 +220,10 @@ export class Subscriber implements AsyncIterable<Delivery> {
     return delivered(wire, this.#settling);
   }
 
-  #settle(id: bigint, outcome: Settle_Outcome, delayMs = 0, reason = ''): void {
+  #settle(id: bigint, outcome: Settle_Outcome, delay?: number, reason = ''): void {
+    const delayMs = int64('delayMs', delay);
     this.#requests.push({
-      message: { case: 'settle', value: { ids: [id], outcome, delayMs: BigInt(delayMs), reason } },
+      message: { case: 'settle', value: { ids: [id], outcome, delayMs, reason } },
     });
     if (outcome !== Settle_Outcome.RENEW) this.#replenish([id]);
   }

@@ -1,9 +1,13 @@
 export { filterFromProto, filterToProto } from './filter.ts';
 export {
+  changeFromProto,
+  changeToProto,
+  partToProto,
   startFromProto,
   startToProto,
   subscriptionFromProto,
   subscriptionInputToProto,
   subscriptionToProto,
 } from './subscription.ts';
-export { storedFromProto } from './stored.ts';
+export { partFromProto, storedFromProto } from './stored.ts';
+export { int64, uint32 } from './whole.ts';

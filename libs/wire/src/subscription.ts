@@ -1,5 +1,12 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { RetryPolicy, Start, Subscription, SubscriptionInput } from '@eventmesh/delivery';
+import type {
+  BroadcastPart,
+  RetryPolicy,
+  Start,
+  Subscription,
+  SubscriptionChange,
+  SubscriptionInput,
+} from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import {
@@ -10,8 +17,10 @@ import {
   type Start as ProtoStart,
   type Subscription as ProtoSubscription,
   type SubscriptionSchema,
+  type UpdateSubscriptionRequestSchema,
 } from '@eventmesh/proto-gen/subscriber';
 import { filterToProto, filtersFromProto } from './filter.ts';
+import { int64, uint32 } from './whole.ts';
 
 const MODES = {
   [Subscription_Mode.SHARED]: 'shared',
@@ -30,8 +39,8 @@ const RETRIES = {
 } as const;
 
 /**
- * What a caller may set of a subscription, from its gRPC form. Unset fields (zero) take the
- * defaults; what the mesh sets itself is ignored.
+ * What a caller may set of a subscription, from its gRPC form. What is not set is left out; what the
+ * mesh sets itself is ignored.
  *
  * @throws MeshError InvalidArgument for enum values that are not known.
  */
@@ -48,19 +57,44 @@ export function subscriptionFromProto(proto: ProtoSubscription): SubscriptionInp
     ...(proto.start?.from.case === undefined ? {} : { start: startFromProto(proto.start) }),
     retry: {
       ...(retryKind === undefined ? {} : { kind: retryKind }),
-      ...set('delayMs', Number(proto.retry?.delayMs ?? 0n)),
-      ...set('delayMaxMs', Number(proto.retry?.delayMaxMs ?? 0n)),
+      ...mapped('delayMs', proto.retry?.delayMs, Number),
+      ...mapped('delayMaxMs', proto.retry?.delayMaxMs, Number),
       ...set('attemptsMax', proto.retry?.attemptsMax ?? 0),
       delaysMs: (proto.retry?.delaysMs ?? []).map(Number),
-      ageMaxMs: Number(proto.retry?.ageMaxMs ?? 0n),
+      ...mapped('ageMaxMs', proto.retry?.ageMaxMs, Number),
     },
-    deadLetter: proto.deadLetter?.disabled !== true,
-    deadLetterExpired: proto.deadLetter?.expired === true,
+    ...mapped('deadLetter', proto.deadLetter?.disabled, (disabled) => !disabled),
+    ...given('deadLetterExpired', proto.deadLetter?.expired),
     ...set('ackTimeoutMs', Number(proto.ackTimeoutMs)),
-    ephemeral: proto.ephemeral,
+    ...given('ephemeral', proto.ephemeral),
     ...set('inFlightMax', proto.inFlightMax),
-    ordered: proto.ordered,
-    paused: proto.paused,
+    ...given('ordered', proto.ordered),
+    ...given('paused', proto.paused),
+  };
+}
+
+/**
+ * What a caller wants to change of a subscription. Lists that are empty are left out.
+ *
+ * @param clearFilters it is to have no filters any more
+ * @throws MeshError InvalidArgument for enum values that are not known, and for filters to be cleared
+ *   and set.
+ */
+export function changeFromProto(
+  proto: ProtoSubscription,
+  clearFilters: boolean,
+): SubscriptionChange {
+  const { topicFilters, filters = [], retry = {}, ...rest } = subscriptionFromProto(proto);
+  const { delaysMs = [], ...policy } = retry;
+  if (clearFilters && filters.length > 0) {
+    throw invalid('clear_filters', 'is true, and there are filters; give one of the two');
+  }
+  return {
+    ...rest,
+    ...some('topicFilters', topicFilters),
+    ...(clearFilters ? { filters: [] } : some('filters', filters)),
+    retry: { ...policy, ...some('delaysMs', delaysMs) },
+    ...set('revision', Number(proto.revision)),
   };
 }
 
@@ -109,17 +143,40 @@ export function subscriptionToProto(
     createdMs: BigInt(subscription.createdMs),
     revision: BigInt(subscription.revision),
     broadcastOf: subscription.broadcastOf,
+    ...(subscription.part === undefined ? {} : { part: ownToProto(subscription.part) }),
   };
 }
+
+/** A part of a broadcast as the registry keeps it: without anything that the whole has. */
+export function partToProto(kept: BroadcastPart): MessageInitShape<typeof SubscriptionSchema> {
+  return {
+    name: kept.name,
+    tenant: kept.tenant,
+    start: startToProto(kept.start),
+    ephemeral: kept.ephemeral,
+    owner: kept.owner,
+    site: kept.site,
+    createdMs: BigInt(kept.createdMs),
+    broadcastOf: kept.broadcastOf,
+    // Its revision is the registry's to tell.
+    part: ownToProto({ ...kept.part, revision: 0 }),
+  };
+}
+
+const ownToProto = ({ wholeCreatedMs, paused, revision }: BroadcastPart['part']) => ({
+  wholeCreatedMs: BigInt(wholeCreatedMs),
+  paused,
+  revision: BigInt(revision),
+});
 
 function retryToProto(retry: Partial<RetryPolicy>): MessageInitShape<typeof RetryPolicySchema> {
   return {
     kind: keyOf(RETRIES, retry.kind ?? '') as RetryPolicy_Kind,
-    delayMs: BigInt(retry.delayMs ?? 0),
-    delayMaxMs: BigInt(retry.delayMaxMs ?? 0),
-    attemptsMax: retry.attemptsMax ?? 0,
-    delaysMs: (retry.delaysMs ?? []).map(BigInt),
-    ageMaxMs: BigInt(retry.ageMaxMs ?? 0),
+    ...mapped('delayMs', retry.delayMs, (ms) => int64('retry.delayMs', ms)),
+    ...mapped('delayMaxMs', retry.delayMaxMs, (ms) => int64('retry.delayMaxMs', ms)),
+    attemptsMax: uint32('retry.attemptsMax', retry.attemptsMax),
+    delaysMs: (retry.delaysMs ?? []).map((ms, index) => int64(`retry.delaysMs[${index}]`, ms)),
+    ...mapped('ageMaxMs', retry.ageMaxMs, (ms) => int64('retry.ageMaxMs', ms)),
   };
 }
 
@@ -130,17 +187,34 @@ export function startToProto(start: Start): MessageInitShape<typeof StartSchema>
     case 'earliest':
       return { from: { case: 'earliest' as const, value: {} } };
     case 'time':
-      return { from: { case: 'timeMs' as const, value: BigInt(start.timeMs) } };
+      return { from: { case: 'timeMs' as const, value: int64('start.timeMs', start.timeMs) } };
     case 'position':
       return {
         from: {
           case: 'position' as const,
-          value: { partition: start.partition, position: BigInt(start.position) },
+          value: {
+            partition: uint32('start.partition', start.partition),
+            position: int64('start.position', start.position),
+          },
         },
       };
     case 'after':
       return { from: { case: 'after' as const, value: { source: start.source, id: start.id } } };
   }
+}
+
+function given<K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]?: T });
+}
+
+const mapped = <K extends string, V, T>(
+  key: K,
+  value: V | undefined,
+  as: (value: V) => T,
+): { [P in K]?: T } => given(key, value === undefined ? undefined : as(value));
+
+function some<K extends string, T>(key: K, list: readonly T[]): { [P in K]?: readonly T[] } {
+  return list.length === 0 ? {} : ({ [key]: list } as { [P in K]?: readonly T[] });
 }
 
 function set<K extends string>(key: K, value: number): { [P in K]?: number } {
@@ -175,13 +249,27 @@ export function subscriptionInputToProto(
     ...(input.start === undefined ? {} : { start: startToProto(input.start) }),
     retry: retryToProto(input.retry ?? {}),
     deadLetter: {
-      disabled: input.deadLetter === false,
-      expired: input.deadLetterExpired === true,
+      ...mapped('disabled', input.deadLetter, (kept) => !kept),
+      ...given('expired', input.deadLetterExpired),
     },
-    ackTimeoutMs: BigInt(input.ackTimeoutMs ?? 0),
-    ephemeral: input.ephemeral ?? false,
-    inFlightMax: input.inFlightMax ?? 0,
-    ordered: input.ordered ?? false,
-    paused: input.paused ?? false,
+    ackTimeoutMs: int64('ackTimeoutMs', input.ackTimeoutMs),
+    ...given('ephemeral', input.ephemeral),
+    inFlightMax: uint32('inFlightMax', input.inFlightMax),
+    ...given('ordered', input.ordered),
+    ...given('paused', input.paused),
+  };
+}
+
+/** What is to change of a subscription, in its gRPC form. */
+export function changeToProto(
+  change: SubscriptionChange,
+): MessageInitShape<typeof UpdateSubscriptionRequestSchema> {
+  const { revision = 0, topicFilters = [], filters, ...rest } = change;
+  return {
+    subscription: {
+      ...subscriptionInputToProto({ ...rest, topicFilters, filters: filters ?? [] }),
+      revision: BigInt(revision),
+    },
+    clearFilters: filters?.length === 0,
   };
 }

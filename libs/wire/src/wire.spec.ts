@@ -1,10 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { checkSubscription, type Start, type Subscription } from '@eventmesh/delivery';
+import {
+  checkSubscription,
+  type Start,
+  type Subscription,
+  type SubscriptionChange,
+} from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { FilterSpec } from '@eventmesh/filter';
-import { SubscriptionSchema } from '@eventmesh/proto-gen/subscriber';
 import {
+  SubscriptionSchema,
+  UpdateSubscriptionRequestSchema,
+} from '@eventmesh/proto-gen/subscriber';
+import {
+  changeFromProto,
+  changeToProto,
+  partFromProto,
+  partToProto,
   storedFromProto,
   subscriptionFromProto,
   subscriptionInputToProto,
@@ -91,6 +103,47 @@ describe('a subscription over gRPC', () => {
     const input = { name: 'n', topicFilters: ['#'] };
     const proto = create(SubscriptionSchema, subscriptionInputToProto(input));
     expect(checkSubscription(subscriptionFromProto(proto))).toEqual(checkSubscription(input));
+  });
+
+  const updateOverTheWire = (change: SubscriptionChange) => {
+    const request = create(UpdateSubscriptionRequestSchema, changeToProto(change));
+    const { subscription, clearFilters } = fromBinary(
+      UpdateSubscriptionRequestSchema,
+      toBinary(UpdateSubscriptionRequestSchema, request),
+    );
+    return changeFromProto(subscription ?? create(SubscriptionSchema), clearFilters);
+  };
+
+  it.each<Omit<SubscriptionChange, 'name'>>([
+    {},
+    { topicFilters: ['a'], revision: 7 },
+    { filters: [] },
+    { filters: [{ sql: 'TRUE' }] },
+    { ordered: false, paused: false, ephemeral: false, deadLetter: true, deadLetterExpired: false },
+    { ordered: true, paused: true, deadLetter: false, ackTimeoutMs: 5000, inFlightMax: 3 },
+    { retry: { attemptsMax: 4 } },
+    { retry: { kind: 'list', delayMs: 0, delayMaxMs: 0, ageMaxMs: 0, delaysMs: [0, 1] } },
+  ])('says what is to change, %j, and nothing else', (change) => {
+    expect(updateOverTheWire({ name: 'n', ...change })).toEqual({
+      name: 'n',
+      retry: {},
+      ...change,
+    });
+  });
+
+  it('is of a part of a broadcast whole for another emesher, and its own for the registry', () => {
+    const part = { wholeCreatedMs: 7, paused: true, revision: 9 };
+    const whole: Subscription = { ...full, name: 'all:c', part };
+    expect(storedFromProto(overTheWire(whole))).toEqual(whole);
+    const kept = create(SubscriptionSchema, partToProto({ ...whole, part }));
+    expect([kept.topicFilters, kept.filters, kept.retry]).toEqual([[], [], undefined]);
+    // The registry tells the revision.
+    kept.revision = 12n;
+    const { tenant, name, owner, site, start, ephemeral, createdMs, broadcastOf } = whole;
+    expect(partFromProto(kept)).toMatchObject({
+      ...{ tenant, name, owner, site, start, ephemeral, createdMs, broadcastOf },
+      part: { ...part, revision: 12 },
+    });
   });
 
   it.each([

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { MeshError, invalid } from '@eventmesh/errors';
-import type { EventLike, PublishOptions, Receipt } from '@eventmesh/sdk';
+import { invalid } from '@eventmesh/errors';
+import { parseTimestamp } from '@eventmesh/event';
+import type { EventLike, PublishOptions } from '@eventmesh/sdk';
 import {
   action,
   collect,
@@ -16,6 +17,7 @@ import {
 } from '../cli/cli.ts';
 import { printRows, toJson } from '../cli/output.ts';
 import { utf8 } from './event-json.ts';
+import { publishMany, type Published } from './pub-many.ts';
 
 export interface PubOptions {
   readonly file?: string;
@@ -33,12 +35,6 @@ export interface PubOptions {
   readonly after?: number;
   readonly late?: 'fire' | 'skip' | 'dead-letter';
   readonly count: number;
-}
-
-interface Published {
-  readonly id: string;
-  readonly topic: string;
-  readonly receipt: Receipt;
 }
 
 export function pubCommand(world: World): Command {
@@ -103,38 +99,34 @@ async function publish(
     return;
   }
   if (options.id !== undefined) throw invalid('--id', 'several events cannot share an id');
-  const stream = client.publisher();
-  const published: Promise<Published>[] = [];
-  let refusing = false;
-  for await (const bytes of eachData(options, data)) {
-    const event = toEvent(options, bytes);
-    const receipt = stream.publish(topic, event, publishing);
-    published.push(receipt.then((got) => ({ id: event.id, topic, receipt: got })));
-    // Which one it was is looked at below.
-    published.at(-1)?.catch(() => {
-      refusing = true;
-    });
-    // Bounded memory: wait for the oldest before sending more.
-    if (stream.pending > 4096) await Promise.allSettled([published.at(-4096)]);
-    if (refusing || cli.world.interrupted.aborted) break;
-  }
-  const results = await Promise.allSettled(published);
-  await stream.close();
-  const done = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  if (output.json) for (const one of done) output.write(`${toJson(one)}\n`);
-  else output.write(`${publishedText(done.length, results.length)} to ${topic}\n`);
-  const refused = results.find((result) => result.status === 'rejected');
-  if (refused !== undefined) throw MeshError.from(refused.reason);
+  const stop = new AbortController();
+  const interrupt = () => stop.abort();
+  cli.world.interrupted.addEventListener('abort', interrupt, { once: true });
+  if (cli.world.interrupted.aborted) interrupt();
+  const { published, sent, refused } = await publishMany(
+    client.publisher(),
+    topic,
+    eachEvent(options, data, stop.signal),
+    publishing,
+    (one) => {
+      if (output.json) output.write(`${toJson(one)}\n`);
+    },
+    stop,
+  );
+  if (!output.json) output.write(`${publishedText(published, sent)} to ${topic}\n`);
+  if (refused !== undefined) throw refused;
 }
 
 const publishedText = (done: number, asked: number): string =>
   done === asked ? `${done} events published` : `${done} of ${asked} events published`;
 
-/** RFC 3339, or a date and time that the clock of this machine is meant for. */
 function timeOf(text: string): Date {
-  const time = new Date(text);
-  if (/^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(time.getTime())) return time;
-  throw new InvalidArgumentError('write it in RFC 3339, as in 2027-01-01T08:00:00Z.');
+  try {
+    const { seconds, nanos } = parseTimestamp(text, '--at');
+    return new Date(seconds * 1000 + Math.floor(nanos / 1_000_000));
+  } catch {
+    throw new InvalidArgumentError('write it in RFC 3339, as in 2027-01-01T08:00:00Z.');
+  }
 }
 
 export async function dataOf(options: PubOptions, data: string | undefined): Promise<Uint8Array> {
@@ -157,16 +149,20 @@ function readData(path: string): Uint8Array {
   }
 }
 
-async function* eachData(
+/** The events of the data, one after the other, until the signal says that no more are wanted. */
+async function* eachEvent(
   options: PubOptions,
   data: string | undefined,
-): AsyncGenerator<Uint8Array> {
+  signal: AbortSignal,
+): AsyncGenerator<EventLike> {
   if (options.lines === true) {
-    for await (const line of createInterface({ input: process.stdin })) yield Buffer.from(line);
+    for await (const line of createInterface({ input: process.stdin, signal })) {
+      yield toEvent(options, Buffer.from(line));
+    }
     return;
   }
   const bytes = await dataOf(options, data);
-  for (let n = 0; n < options.count; n++) yield bytes;
+  for (let n = 0; n < options.count; n++) yield toEvent(options, bytes);
 }
 
 const ATTRIBUTE = /^([a-z0-9]{1,20})=(.*)$/s;

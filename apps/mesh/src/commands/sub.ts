@@ -87,6 +87,8 @@ async function consume(cli: Cli<SubOptions>, topicFilters: readonly string[]): P
     convergeMs: options.converge,
     onGap: ({ partition, fromPosition, toPosition, reason }) =>
       output.note(`gap: partition ${partition}, ${fromPosition} to ${toPosition}: ${reason}\n`),
+    onRefused: ({ ids, reason }) =>
+      output.note(`${ids.length} settled in vain, they come again: ${reason}\n`),
   });
   const stop = () => subscriber.close();
   for (const signal of [world.interrupted, timeout]) signal?.addEventListener('abort', stop);
