@@ -118,6 +118,33 @@ describe('an idempotent producer', () => {
     expect(await stored('gaps')).toEqual(['g-1', 'g-3']);
   });
 
+  it('has an event for later published once, though it is sent again when that was done', async () => {
+    const { publisherService } = site.client('publisher');
+    const deliverAtMs = BigInt(Date.now() + 500);
+    const batch = async (sequence: bigint, id: string) => {
+      const about = { id, source: '/producer', type: 't', specVersion: '1.0' };
+      const { outcomes } = await publisherService.publishBatch({
+        events: [{ topic: 'later', sequence, deliverAtMs, event: about }],
+        producer: { id: 'later', epoch: 1n },
+      });
+      const [first] = outcomes;
+      return first?.outcome.case === 'receipt' ? first.outcome.value.duplicate : first?.outcome;
+    };
+    const pending = () => site.metric('eventmesh_timers_pending');
+    expect(await batch(1n, 'l-1')).toBe(false);
+    await eventually(async () => {
+      expect(Date.now()).toBeGreaterThan(Number(deliverAtMs));
+      expect(await pending()).toBe(0);
+    });
+    expect(await batch(1n, 'l-1')).toBe(true);
+    // One that comes late for the first time is published at once.
+    expect(await batch(2n, 'l-2')).toBe(false);
+    expect(await batch(2n, 'l-2')).toBe(true);
+    const fired = () => site.metric('eventmesh_timers_total', { outcome: 'fire' });
+    await eventually(async () => expect(await fired()).toBe(2));
+    expect(await stored('later')).toEqual(['l-1', 'l-2']);
+  });
+
   it('is the tenant’s own and has a name, an epoch and numbers that are checked', async () => {
     const { publisherService } = site.client('publisher');
     const item = { topic: 'bad', sequence: 1n };

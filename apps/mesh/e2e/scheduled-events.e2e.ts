@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { EventView, MeshClient } from '@eventmesh/sdk';
+import { MeshError, type EventView, type MeshClient } from '@eventmesh/sdk';
 import { eventually, tempDir } from '@eventmesh/testing';
 import { OneSite } from './one-site.ts';
 import { Workspace } from './run-mesh.ts';
 
 const TEST_MS = 120_000;
 const HOUR_MS = 3_600_000;
+/** Many wait in one of the tests. */
+const MANY = 100_000;
+/** And some in others. */
+const PENDING_MAX = MANY + 5000;
 
 const dir = tempDir('scheduled');
 let site: OneSite;
@@ -42,7 +46,9 @@ let consuming: Promise<void>;
 
 beforeAll(async () => {
   // A late event is one of a second, so that a restart makes some.
-  site = await OneSite.start(dir.path, { timers: { lateTolerance: '1s' } });
+  site = await OneSite.start(dir.path, {
+    timers: { lateTolerance: '1s', pendingMax: PENDING_MAX },
+  });
   publisher = site.client('publisher');
   consuming = consume();
 }, TEST_MS);
@@ -106,10 +112,30 @@ describe('an event that is published for later', () => {
     await eventually(() => expect(ids('http-')).toEqual(['http-1', 'http-2']));
   });
 
+  it('ends when its expirytime says, also in 1970, and cannot end before it is due', async () => {
+    const post = async (id: string, query: string, end?: string) => {
+      const headers = {
+        authorization: site.authorization('publisher'),
+        'ce-id': id,
+        'ce-source': '/s',
+        'ce-type': 't',
+        'ce-specversion': '1.0',
+        ...(end === undefined ? {} : { 'ce-expirytime': end }),
+      };
+      const url = `${site.http}/v1/topics/a/ended${query}`;
+      return (await fetch(url, { method: 'POST', body: 'x', headers })).status;
+    };
+    expect(await post('ended-1', '', '1970-01-01T00:00:00Z')).toBe(200);
+    expect(await post('ended-2', '', '1969-12-31T23:59:59Z')).toBe(200);
+    expect(await post('ended-3', '?deliverAfterMs=1000', '1970-01-01T00:00:00Z')).toBe(400);
+    expect(await post('ended-last', '')).toBe(200);
+    await eventually(() => expect(ids('ended-')).toEqual(['ended-last']));
+  });
+
   it.each([
     ['a year and a day', { deliverAfterMs: 367 * 24 * HOUR_MS }, 'deliver_after_ms'],
     ['two times', { deliverAfterMs: 1000, deliverAt: Date.now() + HOUR_MS }, 'deliver_after_ms'],
-    ['a time before now, negative', { deliverAt: -1 }, 'deliver_at_ms'],
+    ['a time before now, negative', { deliverAt: -1 }, 'deliverAt'],
   ])('is refused for %s', async (_, options, field) => {
     const refused = publisher.publish('a/later', event('refused'), options);
     await expect(refused).rejects.toMatchObject({ code: 'InvalidArgument', details: { field } });
@@ -131,6 +157,65 @@ describe('an event that is published for later', () => {
     const deleted = await fetch(url, { method: 'DELETE', headers });
     expect(await deleted.json()).toEqual({ cancelled: 1 });
     await eventually(async () => expect(await pending()).toBe(0));
+  });
+
+  it('can be scheduled again when it was taken back, and is then published', async () => {
+    const first = await publisher.publish('a/later', event('again-1'), { deliverAfterMs: HOUR_MS });
+    expect(first.duplicate).toBe(false);
+    expect((await site.scheduled.cancelScheduledEvent({ id: 'again-1' })).cancelled).toBe(1n);
+    const deliverAt = Date.now() + 700;
+    const second = await publisher.publish('a/later', event('again-1'), { deliverAt });
+    expect(second).toMatchObject({ duplicate: false, deliverAtMs: deliverAt });
+    const { events } = await site.scheduled.listScheduledEvents({});
+    expect(events).toMatchObject([{ id: 'again-1', deliverAtMs: BigInt(deliverAt) }]);
+    await eventually(() => expect(ids('again-')).toEqual(['again-1']));
+    // It was published once, and is not published again.
+    await eventually(async () => expect(await pending()).toBe(0));
+    const third = await publisher.publish('a/later', event('again-1'), { deliverAfterMs: 1 });
+    expect(third).toMatchObject({ duplicate: true });
+    expect(third.deliverAtMs).toBeUndefined();
+  });
+
+  it('is taken back of one source only, which has to be named when there are several', async () => {
+    const options = { deliverAfterMs: HOUR_MS };
+    await publisher.publish('a/later', event('same-1'), options);
+    await publisher.publish('a/later', { ...event('same-1'), source: '/other' }, options);
+    const refused = site.scheduled.cancelScheduledEvent({ id: 'same-1' });
+    await expect(refused).rejects.toMatchObject({
+      code: 'InvalidArgument',
+      details: { field: 'source' },
+      message: expect.stringMatching(/"\/scheduled", "\/other"/),
+    });
+    for (const source of ['/other', '/scheduled']) {
+      const { cancelled } = await site.scheduled.cancelScheduledEvent({ id: 'same-1', source });
+      expect(cancelled).toBe(1n);
+    }
+  });
+
+  it('is taken back and listed while others are being published', async () => {
+    const deliverAt = Date.now() + 300;
+    const stream = publisher.publisher();
+    const entries = Array.from({ length: 3000 }, (_, n) => ({
+      topic: 'busy',
+      event: event(`busy-${n}`),
+      deliverAt: deliverAt + n,
+    }));
+    const far = Array.from({ length: 20 }, (_, n) => ({
+      topic: 'busy',
+      event: event(`far-${n}`),
+      deliverAfterMs: HOUR_MS,
+    }));
+    await stream.publishMany([...far, ...entries]);
+    await stream.close();
+    await eventually(() => expect(ids('busy-').length).toBeGreaterThan(0));
+    for (const {
+      event: { id },
+    } of far) {
+      await site.scheduled.listScheduledEvents({ pageSize: 1000 });
+      expect((await site.scheduled.cancelScheduledEvent({ id })).cancelled).toBe(1n);
+    }
+    await eventually(() => expect(ids('busy-')).toHaveLength(3000), { timeoutMs: 30_000 });
+    expect(ids('far-')).toEqual([]);
   });
 
   it('becomes a dead letter when its publisher may not publish any more', async () => {
@@ -186,6 +271,13 @@ describe('events that wait while the site is killed', () => {
       expect(ids('crash-').toSorted()).toEqual(['crash-fire', 'crash-in-time']);
       const { groups } = await site.deadLetters.groups({ selection: { cause: 'late' } });
       expect(groups).toMatchObject([{ cause: 'late', count: 1n }]);
+      // What was skipped or died was not published, and may be once more.
+      for (const id of ['crash-fire', 'crash-skip', 'crash-dead-letter']) {
+        await publisher.publish('a/later', event(id), { deliverAfterMs: 500 });
+      }
+      await eventually(async () => expect(await pending()).toBe(0));
+      const all = ['crash-dead-letter', 'crash-fire', 'crash-in-time', 'crash-skip'];
+      await eventually(() => expect(ids('crash-').toSorted()).toEqual(all));
     },
     TEST_MS,
   );
@@ -193,7 +285,7 @@ describe('events that wait while the site is killed', () => {
   it(
     'are all there again, 100,000 of them, within seconds',
     async () => {
-      const count = 100_000;
+      const count = MANY;
       const stream = publisher.publisher();
       for (let from = 0; from < count; from += 5000) {
         const entries = Array.from({ length: 5000 }, (_, n) => ({
@@ -218,6 +310,27 @@ describe('events that wait while the site is killed', () => {
       expect(cancelled).toBe(1n);
       await eventually(async () => expect(await pending()).toBe(count - 1));
       expect(ids('bulk-')).toEqual([]);
+      // One call may fill what room there is, and no more.
+      const crowd = publisher.publisher();
+      const outcomes = await crowd.publishMany(
+        Array.from({ length: 8000 }, (_, n) => ({
+          topic: 'crowd',
+          event: event(`crowd-${n}`),
+          deliverAfterMs: HOUR_MS,
+        })),
+      );
+      await crowd.close();
+      const refused = outcomes.filter((outcome) => outcome instanceof MeshError);
+      expect(new Set(refused.map(({ reason }) => reason))).toEqual(new Set(['TIMERS_FULL']));
+      expect(outcomes.length - refused.length).toBeGreaterThan(0);
+      await eventually(async () => {
+        expect(await pending()).toBe(count - 1 + outcomes.length - refused.length);
+      });
+      expect(await pending()).toBeLessThanOrEqual(PENDING_MAX);
+      for (let n = 0; n < 5; n++) {
+        await site.scheduled.cancelScheduledEvent({ id: `crowd-${n}` });
+      }
+      await publisher.publish('crowd', event('crowd-again'), { deliverAfterMs: HOUR_MS });
     },
     TEST_MS,
   );
@@ -326,4 +439,16 @@ describe('the command line', () => {
     expect(soonest).toMatchObject({ id: 'cli-1', topic: 'a/cli', principal: 'user:admin' });
     expect(await mesh('schedules', 'cancel', 'cli-1')).toMatchObject({ cancelled: 1 });
   });
+
+  it.each(['2027-02-29T00:00:00Z', '2027-01-01T08:00:00', '2027-01-01'])(
+    'refuses %s, which is no moment',
+    async (at) => {
+      const asked = workspace.run('pub', 'a/cli', 'x', '--at', at, ...site.flags('admin'));
+      const { code, err } = await asked;
+      expect({ code, err }).toMatchObject({
+        code: 64,
+        err: expect.stringContaining('RFC 3339'),
+      });
+    },
+  );
 });

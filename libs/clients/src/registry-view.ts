@@ -5,6 +5,7 @@ import {
   MemberSchema,
   type AwaitConvergenceResponse,
   type GetOwnerResponse,
+  type GetSubscriptionResponse,
   type GetTopologyResponse,
   type Member,
   type PutSubscriptionResponse,
@@ -212,6 +213,11 @@ export class RegistryView {
   ): Promise<PutSubscriptionResponse> {
     const leaseId = subscription.ephemeral === true ? this.#lease.id : '';
     return this.#change(this.#client.putSubscription({ subscription, expectedRevision, leaseId }));
+  }
+
+  /** As the registry has it now, though this view may not have heard of it yet. @throws NotFound */
+  subscription(tenant: string, name: string): Promise<GetSubscriptionResponse> {
+    return this.#change(this.#client.getSubscription({ tenant, name }));
   }
 
   async deleteSubscription(tenant: string, name: string): Promise<void> {

@@ -42,9 +42,15 @@ export interface AdmitDeps {
  * The gate: is it an event, is the topic one, may the caller publish there, within its quotas, and
  * does the data satisfy the schema of its type.
  *
+ * @param numbered by a producer
  * @throws MeshError that names the field and the limit.
  */
-export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem): Admitted {
+export function admit(
+  deps: AdmitDeps,
+  session: CallerSession,
+  item: PublishItem,
+  numbered = false,
+): Admitted {
   const event = checkEvent(item.event, deps.limits());
   const resolved = deps.resolver.resolve(session, item.topic);
   if (!resolved.allowed) throw denied('publish', item.topic);
@@ -56,7 +62,7 @@ export function admit(deps: AdmitDeps, session: CallerSession, item: PublishItem
   const direct = deliveryClass === 'direct';
   if (!direct && policy !== undefined) checkDurability(deps, policy, item.topic);
   const nowMs = deps.now();
-  const deliverAtMs = dueTime(event, item, nowMs);
+  const deliverAtMs = dueTime(event, item, nowMs, numbered && !direct);
   if (direct && deliverAtMs !== 0) {
     throw invalid('deliverAtMs', 'an event of the direct class cannot wait; publish it as durable');
   }

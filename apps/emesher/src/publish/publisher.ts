@@ -20,7 +20,10 @@ export interface PublisherDeps extends AdmitDeps {
   readonly site: string;
   readonly store: EventStore;
   readonly logs: Logs;
-  readonly timers: () => Pick<Timers, 'name' | 'ready' | 'ensure' | 'checkRoom'>;
+  readonly timers: () => Pick<
+    Timers,
+    'name' | 'ready' | 'ensure' | 'takePlace' | 'room' | 'append'
+  >;
   readonly direct: DirectPublisher;
   readonly ledger: Ledger;
   readonly journal: Journal;
@@ -34,6 +37,8 @@ export interface PublisherDeps extends AdmitDeps {
 interface Group {
   readonly log: string;
   readonly partition: number;
+  /** Where those go that are for later, when they are due; empty for others. */
+  readonly homes: number[];
   /** Until they are handed over. */
   records: AppendRecord[];
   readonly events: Sent[];
@@ -118,12 +123,19 @@ export class Publisher {
     let place = 0;
     for (const item of items) this.#gate(call, place++, item, atomic);
     const problem = atomic ? this.#atomicProblem(call) : undefined;
-    if (problem !== undefined) return Promise.resolve(items.map(() => problem));
-    return this.#store(call);
+    if (problem === undefined) return this.#store(call);
+    this.#giveBack(call, call.groups.get(TIMERS)?.homes.length ?? 0);
+    return Promise.resolve(items.map(() => problem));
   }
 
   async #store(call: Call): Promise<(Receipt | MeshError)[]> {
-    await Promise.all([...call.groups.values()].map((group) => this.#append(call, group)));
+    const appends: Promise<void>[] = [];
+    for (const group of call.groups.values()) {
+      // None when there was no room for those that were for later.
+      if (group.records.length > 0) appends.push(this.#append(call, group));
+      else for (const span of group.spans) span.end();
+    }
+    await Promise.all(appends);
     return call.outcomes;
   }
 
@@ -131,7 +143,7 @@ export class Publisher {
   #gate(call: Call, place: number, item: PublishItem, atomic: boolean): void {
     const { session, outcomes, producer } = call;
     try {
-      const admitted = admit(this.#deps, session, item);
+      const admitted = admit(this.#deps, session, item, producer !== undefined);
       if (admitted.direct) {
         if (atomic) throw invalid('atomic', 'events of the direct class are not stored');
         outcomes[place] = this.#deps.direct.publish(session, admitted, call.timeUs);
@@ -139,7 +151,12 @@ export class Publisher {
       }
       if (producer !== undefined) checkSequence(item.sequence ?? 0);
       const group = this.#group(call, admitted);
-      group.records.push(this.#record(call, admitted, group.spans));
+      const record = this.#record(call, admitted, group.spans);
+      if (admitted.deliverAtMs !== 0) {
+        this.#deps.timers().takePlace(session.principal.tenant);
+        group.homes.push(partitionOf(admitted.resolved.topic, admitted.key, call.partitions));
+      }
+      group.records.push(record);
       const { event, resolved, deliverAtMs } = admitted;
       const { id, source, bytes } = event;
       group.events.push({ place, id, source, bytes: bytes.length, resolved, deliverAtMs });
@@ -154,19 +171,22 @@ export class Publisher {
   #group({ groups, session, partitions }: Call, admitted: Admitted): Group {
     const { tenant } = session.principal;
     const later = admitted.deliverAtMs !== 0;
-    if (later) this.#deps.timers().checkRoom(tenant);
     const where = later ? TIMERS : partitionOf(admitted.resolved.topic, admitted.key, partitions);
     let group = groups.get(where);
     if (group === undefined) {
       const log = later ? this.#deps.timers().name(tenant) : this.#deps.logs.name(tenant);
-      const lists = { records: [], events: [], sequences: [], spans: [] };
+      const lists = { homes: [], records: [], events: [], sequences: [], spans: [] };
       group = { log, partition: later ? 0 : where, ...lists };
       groups.set(where, group);
     }
     return group;
   }
 
-  #record({ session, timeUs }: Call, admitted: Admitted, spans: PublishSpan[]): AppendRecord {
+  #record(
+    { session, producer, timeUs }: Call,
+    admitted: Admitted,
+    spans: PublishSpan[],
+  ): AppendRecord {
     const { site, tracing } = this.#deps;
     const { tenant } = session.principal;
     const span = tracing.enabled ? startPublishSpan(tracing, site, tenant, admitted) : undefined;
@@ -187,7 +207,10 @@ export class Publisher {
       destinations: [],
       handling: { ...resolved.handling, deliverAtMs, latePolicy },
     };
-    return { bytes: encodeRecord(head, event), dedupKey };
+    const bytes = encodeRecord(head, event);
+    // A producer's numbers alone tell what was stored before: that an event of this id waits, or was
+    // taken back, is nothing to them.
+    return producer === undefined ? { bytes, dedupKey } : { bytes };
   }
 
   #atomicProblem({ groups, outcomes }: Call): MeshError | undefined {
@@ -211,13 +234,12 @@ export class Publisher {
 
   async #append(call: Call, group: Group): Promise<void> {
     const { ledger } = this.#deps;
-    const timers = this.#deps.timers();
     const { tenant } = call.session.principal;
-    if (group.log === timers.name(tenant) && !timers.ready(tenant)) await timers.ensure(tenant);
+    if (group.homes.length > 0) await this.#ready(call, group);
     // All parts are handed over in this turn, so that the store keeps their order.
     const parts: Promise<void>[] = [];
     for (let from = 0; from < group.records.length; from += APPEND_MAX) {
-      const part = this.#appendPart(call.producer, group, from);
+      const part = this.#appendPart(call, group, from);
       parts.push(
         part.then(
           (receipt) => this.#receipts(call, group, from, receipt),
@@ -225,6 +247,7 @@ export class Publisher {
             const error = MeshError.from(thrown);
             const events = group.events.slice(from, from + APPEND_MAX);
             for (const { place } of events) call.outcomes[place] = error;
+            if (group.homes.length > 0) this.#giveBack(call, events.length);
             ledger.storeRefused(tenant, events.length, error);
           },
         ),
@@ -236,11 +259,32 @@ export class Publisher {
     ledger.publishTime('durable', (performance.now() - call.started) / 1000);
   }
 
-  #appendPart(producer: Producer | undefined, group: Group, from: number): Promise<AppendReceipt> {
+  /** The log of timers is made when the first event of a tenant is for later. */
+  async #ready(call: Call, { homes }: Group): Promise<void> {
+    const timers = this.#deps.timers();
+    const { tenant } = call.session.principal;
+    if (timers.ready(tenant)) return;
+    try {
+      await timers.ensure(tenant);
+    } catch (error) {
+      this.#giveBack(call, homes.length);
+      throw error;
+    }
+  }
+
+  #giveBack({ session }: Call, places: number): void {
+    if (places > 0) this.#deps.timers().room(session.principal.tenant).give(places);
+  }
+
+  #appendPart({ producer, session: { principal } }: Call, group: Group, from: number) {
     const { store } = this.#deps;
-    const { log, partition } = group;
+    const { log, partition, homes } = group;
     const records = group.records.slice(from, from + APPEND_MAX);
-    if (producer === undefined) return store.append({ log, partition, records });
+    if (producer === undefined) {
+      if (homes.length === 0) return store.append({ log, partition, records });
+      const timers = records.map((record, at) => ({ ...record, partition: homes[from + at] ?? 0 }));
+      return this.#deps.timers().append(principal.tenant, timers);
+    }
     const sequences = group.sequences.slice(from, from + APPEND_MAX);
     const session = { id: producer.id, epoch: producer.epoch, sequences };
     return this.#lanes.append(producer, `${log}/${partition}`, () =>
@@ -255,6 +299,7 @@ export class Publisher {
     const duplicates = receipt.duplicates.length === 0 ? undefined : new Set(receipt.duplicates);
     const timeMs = Date.now();
     let bytes = 0;
+    let last = 0;
     const { durability } = receipt;
     for (let i = 0; i < receipt.positions.length; i++) {
       const position = receipt.positions[i] as number;
@@ -269,6 +314,7 @@ export class Publisher {
       call.outcomes[event.place] = later ? { ...stored, deliverAtMs } : stored;
       if (duplicate) continue;
       bytes += event.bytes;
+      last = Math.max(last, position);
       // A scheduled event comes into the books of its topic when it is published.
       if (deliverAtMs !== 0) continue;
       const { count } = resolved;
@@ -279,5 +325,8 @@ export class Publisher {
     const count = receipt.positions.length - receipt.duplicates.length;
     ledger.accepted(tenant, 'durable', count, bytes);
     ledger.duplicates(tenant, receipt.duplicates.length);
+    if (group.homes.length === 0) return;
+    this.#giveBack(call, receipt.duplicates.length);
+    this.#deps.timers().room(tenant).landed(count, last);
   }
 }

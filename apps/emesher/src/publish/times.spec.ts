@@ -43,6 +43,15 @@ describe('when an event is due', () => {
     expect(dueTime(eventWith(attributes), item(options), NOW)).toBe(due);
   });
 
+  it.each<[string, Record<string, string | AttributeValue>, object, number]>([
+    ['when it names no time', {}, {}, 0],
+    ['in the past', {}, { deliverAtMs: 1 }, NOW],
+    ['in 1970, by its attribute', { delivertime: '1970-01-01T00:00:00Z' }, {}, NOW],
+    ['later', {}, { deliverAtMs: NOW + 5 }, NOW + 5],
+  ])('among those that wait, when a producer numbers it: %s', (_, attributes, options, due) => {
+    expect(dueTime(eventWith(attributes), item(options), NOW, true)).toBe(due);
+  });
+
   it.each<[string, Record<string, string>, object, string]>([
     ['both options', {}, { deliverAtMs: 1, deliverAfterMs: 1 }, 'deliverAfterMs'],
     ['a negative time', {}, { deliverAtMs: -1 }, 'deliverAtMs'],
@@ -68,6 +77,15 @@ describe('when an event ends', () => {
       { expiresAfterMs: 5 },
       0,
       NOW + 5,
+    ],
+    ['in 1970', { expirytime: '1970-01-01T00:00:00Z' }, {}, 0, 1],
+    ['in 1969', { expirytime: '1969-12-31T23:59:59Z' }, { expiresAfterMs: 5 }, 0, 1],
+    [
+      'in the past, when it is due at once',
+      { expirytime: '2026-01-01T00:00:00Z' },
+      {},
+      NOW,
+      Date.parse('2026-01-01T00:00:00Z'),
     ],
     ['with the retention', {}, {}, 0, NOW + 7, 7],
     ['with the retention after it is due', {}, {}, NOW + 100, NOW + 107, 7],

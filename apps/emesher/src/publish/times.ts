@@ -26,10 +26,12 @@ export function expiry(
     const limit = `1 to ${LIFE_MS_MAX} ms`;
     throw invalid('expiresAfterMs', `${relative} is out of bounds`, { limit });
   }
-  const absolute = timeOf(event, 'expirytime') ?? 0;
-  if (absolute !== 0 && absolute <= deliverAtMs) {
+  const end = timeOf(event, 'expirytime');
+  if (end !== undefined && deliverAtMs > nowMs && end <= deliverAtMs) {
     throw invalid('expirytime', 'is before the event is due');
   }
+  // 0 is never, and an event may well have ended in 1970.
+  const absolute = end === undefined ? 0 : Math.max(1, end);
   const life = earlier(relative, keptMs);
   return life === 0 ? absolute : earlier(absolute, Math.max(nowMs, deliverAtMs) + life);
 }
@@ -54,8 +56,18 @@ export function tellExpiry(event: EventView, item: PublishItem, expiryMs: number
 /** The smaller of two bounds, 0 being none. */
 const earlier = (a: number, b: number): number => (a === 0 ? b : b === 0 ? a : Math.min(a, b));
 
-/** When an event is to be published, ms since the epoch; 0 for now, as also for a time that is over. */
-export function dueTime(event: EventView, item: PublishItem, nowMs: number): number {
+/**
+ * When an event is to be published, ms since the epoch; 0 for now, as also for a time that is over.
+ *
+ * @param numbered by a producer, which may send it again when its time is over: to be known again it
+ *   has to come where it came before, among those that wait, and is due at once
+ */
+export function dueTime(
+  event: EventView,
+  item: PublishItem,
+  nowMs: number,
+  numbered = false,
+): number {
   const { deliverAtMs: at = 0, deliverAfterMs: after = 0 } = item;
   if (at !== 0 && after !== 0) {
     throw invalid('deliverAfterMs', 'cannot be together with a fixed time');
@@ -64,7 +76,8 @@ export function dueTime(event: EventView, item: PublishItem, nowMs: number): num
   checkAhead('deliverAfterMs', after);
   const attribute = at === 0 && after === 0 ? timeOf(event, 'delivertime') : undefined;
   const due = Math.ceil(attribute ?? (after === 0 ? at : nowMs + after));
-  if (due <= nowMs) return 0;
+  const named = at !== 0 || after !== 0 || attribute !== undefined;
+  if (due <= nowMs) return named && numbered ? nowMs : 0;
   if (due - nowMs <= AHEAD_MS_MAX) return due;
   const field =
     attribute === undefined ? (after === 0 ? 'deliverAtMs' : 'deliverAfterMs') : 'delivertime';

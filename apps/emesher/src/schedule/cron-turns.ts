@@ -90,9 +90,9 @@ export class CronTurns implements TurnTaker {
     const { now, logger, missedMax } = this.#deps;
     const next = times.next(sinceMs) ?? Infinity;
     if (next > now()) return { nextMs: next, missed: 0 };
-    const latest = times.latest(now(), missedMax);
+    const latest = times.latest(now(), missedMax, next);
+    const missed = latest.length;
     const [first = next] = latest;
-    const missed = latest.filter((timeMs) => timeMs >= next).length;
     if (first <= next) return { nextMs: next, missed };
     const facts = { schedule: name, fromMs: next, toMs: first };
     logger.warn(facts, `occurrences before the latest ${missedMax} are skipped`);

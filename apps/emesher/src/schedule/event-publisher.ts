@@ -5,7 +5,7 @@ import type { OpenFiring } from './timer-book.ts';
 import type { TimerDeps } from './timer-owner.ts';
 
 /** Numbers the firings in each partition of the tenant's events. */
-const PRODUCER = 'timers';
+export const FIRING_PRODUCER = 'timers';
 
 /**
  * Puts fired timers into the tenant's events, each decision once: the store keeps the number of the
@@ -28,7 +28,7 @@ export class EventPublisher {
     const published = new Map<number, number>();
     for (const { partition } of partitions) {
       const log = deps.logs.name(tenant);
-      published.set(partition, await deps.store.producerSequence(log, partition, PRODUCER));
+      published.set(partition, await deps.store.producerSequence(log, partition, FIRING_PRODUCER));
     }
     return new EventPublisher(deps, tenant, published);
   }
@@ -50,7 +50,7 @@ export class EventPublisher {
       log: logs.name(this.#tenant),
       partition,
       records: fired.map((each) => encoder.encode(each, timeUs)),
-      producer: { id: PRODUCER, previous: this.publishedUpTo(partition), last: sequence },
+      producer: { id: FIRING_PRODUCER, previous: this.publishedUpTo(partition), last: sequence },
     });
     this.#published.set(partition, sequence);
     encoder.stored(partition, fired, timeUs, receipt);

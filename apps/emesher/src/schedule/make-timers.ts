@@ -8,6 +8,7 @@ import type { DeadLetters } from '../dead/dead-letters.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { OwnerCalls } from '../peer/owner-calls.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { ownerText } from './occurrence.ts';
 import { Publishers } from './principals.ts';
@@ -20,6 +21,7 @@ export interface TimerParts {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly directory: Directory;
+  readonly owners: OwnerCalls;
   readonly authorizer: Authorizer;
   readonly policies: GovernanceView;
   readonly ledger: Ledger;
@@ -31,7 +33,7 @@ export interface TimerParts {
 
 /** Scheduled events: the log of timers, who fires them, and who looks at them. */
 export function makeTimers(parts: TimerParts) {
-  const { authorizer, publisher, dataPlane, log, site, store, ledger } = parts;
+  const { authorizer, publisher, dataPlane, log, site, store, owners } = parts;
   const now = Date.now;
   const timers = new Timers({
     ...parts,
@@ -47,7 +49,5 @@ export function makeTimers(parts: TimerParts) {
       if (outcome instanceof MeshError) throw outcome;
     },
   });
-  const cancelled = (tenant: string, events: number) =>
-    ledger.metrics.timers.inc({ tenant, outcome: 'cancelled' }, events);
-  return { timers, scheduled: timerAdmin({ site, store, now, cancelled }) };
+  return { timers, scheduled: timerAdmin({ site, store, timers, owners }) };
 }

@@ -1,11 +1,14 @@
 import { MeshError } from '@eventmesh/errors';
 import { CronTurns } from './cron-turns.ts';
 import { EventPublisher } from './event-publisher.ts';
+import { movedError } from '../deliver/hold.ts';
 import { rest } from './rest.ts';
 import { fullLog } from './timer-book.ts';
 import type { TimerBook } from './timer-book.ts';
+import { TimerLives } from './timer-lives.ts';
 import { TimerLog } from './timer-log.ts';
 import { TimerOwner, type TimerDeps } from './timer-owner.ts';
+import type { TimerStock } from './timer-room.ts';
 
 /** Longest pause between two tries to own the timers, in ms; jittered. */
 const PAUSE_MS_MAX = 2000;
@@ -16,30 +19,45 @@ const PAUSE_MS_MAX = 2000;
  */
 export class TimerKeeper {
   readonly log: TimerLog;
+  readonly lives: TimerLives;
   readonly #deps: TimerDeps;
   readonly #stop = new AbortController();
   #book: TimerBook | undefined;
-  /** Records of the log, as a stand-by last saw it. */
+  /** Records of the log, and the last one, as a stand-by last saw it. */
   #length = 0;
+  #last = 0;
   #owner: TimerOwner | undefined;
   #cron: CronTurns | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(deps: TimerDeps, tenant: string) {
     this.#deps = deps;
-    this.log = new TimerLog(deps.store, deps.site, tenant);
+    const { store, site, logs } = deps;
+    this.log = new TimerLog(store, site, tenant);
+    const book = () => this.#book;
+    this.lives = new TimerLives({ store, log: this.log, events: logs.name(tenant), book });
   }
 
   start(): void {
     this.#running = this.#keep();
   }
 
-  /** Whether no more timers are taken. The owner knows their number, a stand-by estimates it. */
-  get full(): boolean {
+  /** The owner knows the number of timers, a stand-by estimates it. */
+  get stock(): TimerStock {
     const { pendingMax } = this.#deps;
     return this.#book === undefined
-      ? this.#length > fullLog(pendingMax)
-      : this.#book.pending >= pendingMax;
+      ? { upTo: this.#last, free: fullLog(pendingMax) - this.#length }
+      : { upTo: this.#book.upTo, free: pendingMax - this.#book.pending };
+  }
+
+  /**
+   * Takes timers back that still wait, and answers how many did.
+   * @throws MeshError OWNED_ELSEWHERE; FENCED while they change hands.
+   */
+  async cancel(positions: readonly number[]): Promise<number> {
+    if (this.#owner !== undefined) return this.#owner.cancel(positions);
+    if (!this.#stop.signal.aborted) await this.#deps.directory.acquire(this.#owned);
+    throw movedError(`the scheduled events of ${this.log.tenant}`);
   }
 
   /** See `CronTurns.missed`. */
@@ -57,15 +75,18 @@ export class TimerKeeper {
     await this.#running;
   }
 
+  get #owned(): string {
+    return `timers/${this.log.tenant}`;
+  }
+
   async #keep(): Promise<void> {
     const { directory, logger, now } = this.#deps;
     const { signal } = this.#stop;
     const { tenant } = this.log;
-    const owned = `timers/${tenant}`;
     for (let attempt = 0; !signal.aborted; attempt++) {
       const started = now();
       try {
-        await directory.acquire(owned);
+        await directory.acquire(this.#owned);
         await this.#own(signal);
       } catch (thrown) {
         const error = MeshError.from(thrown);
@@ -78,7 +99,7 @@ export class TimerKeeper {
       const pauseMs = Math.min(PAUSE_MS_MAX, 100 * 2 ** Math.min(attempt, 10));
       await rest(pauseMs * (0.5 + Math.random() / 2), signal);
     }
-    await directory.release(owned);
+    await directory.release(this.#owned);
   }
 
   async #own(signal: AbortSignal): Promise<void> {
@@ -107,6 +128,7 @@ export class TimerKeeper {
     try {
       const [part] = (await store.logInfo(this.log.name))?.partitions ?? [];
       this.#length = part === undefined ? 0 : part.last - part.first + 1;
+      this.#last = part?.last ?? 0;
     } catch (error) {
       logger.debug({ err: error, log: this.log.name }, 'the length of a log is not known');
     }

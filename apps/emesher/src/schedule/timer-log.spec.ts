@@ -135,4 +135,16 @@ describe('the log of timers', () => {
     await following;
     expect(takeAll(book)).toEqual([2]);
   });
+
+  it('leaves out what was dropped meanwhile, when it may', async () => {
+    await add(...Array.from({ length: 10 }, (_, n) => 100 + n));
+    await log.decide({ sequence: 1, fire: [], drop: [1, 2, 3, 4] }, 5);
+    await log.trim(5);
+    await expect(log.timersAt([2, 6])).rejects.toMatchObject({ code: 'DataLoss' });
+    expect([...((await log.timersAt([2, 6, 4], Infinity, 'skip'))?.keys() ?? [])]).toEqual([6]);
+    expect((await log.timersAt([1, 2], Infinity, 'skip'))?.size).toBe(0);
+    await expect(log.timersAt([6, 40], Infinity, 'skip')).rejects.toMatchObject({
+      code: 'DataLoss',
+    });
+  });
 });

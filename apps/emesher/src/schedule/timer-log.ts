@@ -12,6 +12,8 @@ const DECIDER = 'decisions';
 const READ_OVER_MAX = 1000;
 const READ_AHEAD_BYTES = 512 * 1024;
 
+type WhenGone = 'throw' | 'skip';
+
 /** The log of timers of one tenant: one partition, from which only what is done with is dropped. */
 export class TimerLog {
   readonly tenant: string;
@@ -104,15 +106,17 @@ export class TimerLog {
   /**
    * Reads timers at these positions, in few sweeps through the log.
    * @param bytesMax gives up beyond so many bytes of records
+   * @param gone what to do about those that are done with and dropped from the log by now
    * @returns undefined when there would be more
    */
   async timersAt(
     positions: readonly number[],
     bytesMax = Infinity,
+    gone: WhenGone = 'throw',
   ): Promise<ReadonlyMap<number, RecordView> | undefined> {
     const found = new Map<number, RecordView>();
     let size = 0;
-    for await (const [position, bytes] of this.records(positions)) {
+    for await (const [position, bytes] of this.records(positions, gone)) {
       const entry = decodeEntry(bytes);
       if (entry.kind !== 'timer') throw this.#lost(position);
       size += entry.record.event.length;
@@ -126,21 +130,28 @@ export class TimerLog {
    * The records at these positions, in the order of the log, in few sweeps through it.
    * @throws MeshError DataLoss when one is gone.
    */
-  async *records(positions: ArrayLike<number>): AsyncGenerator<[number, Uint8Array]> {
+  async *records(
+    positions: ArrayLike<number>,
+    gone: WhenGone = 'throw',
+  ): AsyncGenerator<[number, Uint8Array]> {
     const wanted = Float64Array.from(positions).sort();
     for (let start = 0; start < wanted.length;) {
       let end = start + 1;
       while (end < wanted.length && gap(wanted, end) <= READ_OVER_MAX) end++;
-      yield* this.#sweep(wanted.subarray(start, end));
+      yield* this.#sweep(wanted.subarray(start, end), gone);
       start = end;
     }
   }
 
-  async *#sweep(wanted: Float64Array): AsyncGenerator<[number, Uint8Array]> {
+  async *#sweep(wanted: Float64Array, gone: WhenGone): AsyncGenerator<[number, Uint8Array]> {
     const from = { kind: 'position', position: wanted[0] ?? 0 } as const;
     const options = { from, stopAtEnd: true, readAheadBytes: READ_AHEAD_BYTES };
     let next = 0;
     for await (const item of this.#store.read({ log: this.name, partition: 0, ...options })) {
+      if (item.kind === 'gap' && gone === 'skip') {
+        while ((wanted[next] ?? Infinity) <= item.to) next++;
+        if (next === wanted.length) return;
+      }
       if (item.kind !== 'batch') continue;
       for (const [index, bytes] of item.records.entries()) {
         const position = item.positions[index] ?? 0;

@@ -12,6 +12,7 @@ import type { Ledger } from '../inspect/ledger.ts';
 import { partitionOf, type Logs } from '../logs.ts';
 import type { EventPublisher } from './event-publisher.ts';
 import { Burials } from './burials.ts';
+import { Cancellations } from './cancellations.ts';
 import { DueTimers, type DueTimer } from './due-timers.ts';
 import { Firings } from './firings.ts';
 import { judge, type GivenUp } from './judge.ts';
@@ -74,6 +75,7 @@ export class TimerOwner {
   readonly #book: TimerBook;
   readonly #due: DueTimers;
   readonly #burials: Burials;
+  readonly #cancellations: Cancellations;
   readonly #firings: Firings;
   readonly #events: EventPublisher;
   readonly #publishers: Publishers;
@@ -97,6 +99,7 @@ export class TimerOwner {
     this.#book = book;
     this.#due = new DueTimers(log, book);
     this.#burials = new Burials(this.wake);
+    this.#cancellations = new Cancellations(log.tenant, book);
     this.#firings = new Firings(log, book, events);
     this.#events = events;
     this.#others = others;
@@ -112,11 +115,19 @@ export class TimerOwner {
       await Promise.race([following, this.#turns(signal)]);
     } finally {
       stop.abort();
+      this.#cancellations.close();
       this.wake();
       this.#tellPending(0);
       await Promise.allSettled([this.#firings.end()]);
       await following;
     }
+  }
+
+  /** Takes timers back. See `Cancellations.add`. */
+  cancel(positions: readonly number[]): Promise<number> {
+    const cancelled = this.#cancellations.add(positions);
+    this.wake();
+    return cancelled;
   }
 
   /** Something may be due earlier than was known. */
@@ -130,6 +141,7 @@ export class TimerOwner {
     while (!signal.aborted) {
       this.#woken = false;
       await this.#endBurials();
+      await this.#cancellations.turn((positions) => this.#cancel(positions));
       let next = Infinity;
       for (const other of this.#others) next = Math.min(next, await other.turn(signal));
       const waits = this.#deps.now() < this.#notBefore;
@@ -191,7 +203,8 @@ export class TimerOwner {
       await rest(BURIAL_STEP_MS, signal);
     }
     await this.#endBurials();
-    const about = { subscription: '', partition: 0, attempts: 0, deadMs: nowMs };
+    const none = { subscription: '', subscriptionCreatedMs: 0 };
+    const about = { ...none, partition: 0, attempts: 0, deadMs: nowMs };
     const policyRevision = policies.revision;
     this.#due.setAside(dead);
     this.#burials.add(
@@ -212,6 +225,11 @@ export class TimerOwner {
       for (const { outcome } of durable) this.#count({ [outcome]: 1 });
     }
     this.#due.giveBack([...durable, ...again]);
+  }
+
+  async #cancel(positions: readonly number[]): Promise<void> {
+    await this.#store({ fire: [], drop: positions });
+    this.#count({ cancelled: positions.length });
   }
 
   /** Undefined while acl cannot tell: the event is held, not given up. */

@@ -1,13 +1,17 @@
 import { MeshError } from '@eventmesh/errors';
+import type { AppendReceipt } from '@eventmesh/store-api';
 import { TimerKeeper } from './timer-keeper.ts';
+import type { NewTimer } from './timer-lives.ts';
 import { TimerLog } from './timer-log.ts';
 import type { TimerDeps } from './timer-owner.ts';
+import { TimerRoom } from './timer-room.ts';
 
 /** The timers of all tenants: a log for each that has any, and whoever fires them. */
 export class Timers {
   readonly #deps: TimerDeps;
   readonly #keepers = new Map<string, TimerKeeper>();
   readonly #making = new Map<string, Promise<void>>();
+  readonly #rooms = new Map<string, TimerRoom>();
   #forget: (() => void) | undefined;
   #stopped = false;
 
@@ -43,15 +47,39 @@ export class Timers {
     return making;
   }
 
-  /** @throws MeshError ResourceExhausted when a tenant has as many timers as it may. */
-  checkRoom(tenant: string): void {
-    if (this.#keepers.get(tenant)?.full !== true) return;
+  /**
+   * Takes the place of one timer, which has to be given back to its room.
+   * @throws MeshError ResourceExhausted when a tenant has as many as it may.
+   */
+  takePlace(tenant: string): void {
     const { pendingMax } = this.#deps;
+    const stock = this.#keepers.get(tenant)?.stock ?? { upTo: 0, free: pendingMax };
+    if (this.room(tenant).take(stock)) return;
     throw new MeshError('ResourceExhausted', `${pendingMax} scheduled events wait already`, {
       reason: 'TIMERS_FULL',
       limit: `${pendingMax} scheduled events`,
       retryAfterMs: 10_000,
     });
+  }
+
+  room(tenant: string): TimerRoom {
+    let room = this.#rooms.get(tenant);
+    if (room === undefined) {
+      room = new TimerRoom();
+      this.#rooms.set(tenant, room);
+    }
+    return room;
+  }
+
+  /** At most 1,000, each with its key. See `TimerLives`. */
+  append(tenant: string, timers: readonly NewTimer[]): Promise<AppendReceipt> {
+    return this.#keeper(tenant).lives.append(timers);
+  }
+
+  /** See `TimerKeeper.cancel`. */
+  async cancel(tenant: string, positions: readonly number[]): Promise<number> {
+    await this.ensure(tenant);
+    return this.#keeper(tenant).cancel(positions);
   }
 
   /** Occurrences that the schedule which is behind the most has still to make up for. */
@@ -63,6 +91,15 @@ export class Timers {
     this.#stopped = true;
     this.#forget?.();
     await Promise.all([...this.#keepers.values()].map((keeper) => keeper.stop()));
+  }
+
+  #keeper(tenant: string): TimerKeeper {
+    const keeper = this.#keepers.get(tenant);
+    if (keeper !== undefined) return keeper;
+    throw new MeshError('Unavailable', 'this emesher is draining; reconnect', {
+      reason: 'DRAINING',
+      retryAfterMs: 100,
+    });
   }
 
   async #make(tenant: string): Promise<void> {

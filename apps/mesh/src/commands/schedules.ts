@@ -76,7 +76,7 @@ export function schedulesCommand(world: World): Command {
   command
     .command('cancel <id>')
     .description('take an event back that waits for its time')
-    .option('-s, --source <uri>', 'of this CloudEvents source only', '')
+    .option('-s, --source <uri>', 'CloudEvents source, when several have such an event', '')
     .action(
       action<{ source: string }, [string]>(world, async (cli, id) => {
         const { source } = cli.options;
