@@ -2,8 +2,7 @@ import { hasExpired } from '@eventmesh/event';
 import type { Backlog } from './backlog.ts';
 import type { Burials } from './burials.ts';
 import type { Consumer } from './consumers.ts';
-import type { Entry } from './entry.ts';
-import type { KeyQueue } from './key-queue.ts';
+import type { Entry, OnEnded } from './entry.ts';
 import type { Lease, Leases } from './leases.ts';
 import type { RetryPace } from './retry-pace.ts';
 import { RELEASE_DELAY_MS_MAX, exhausted, retryDelayMs, tooOld } from './retry.ts';
@@ -14,7 +13,9 @@ export type Settle =
   /** With a delay, of half a day at most, it is the consumer's wish; without one it is a failure. */
   | { readonly kind: 'release'; readonly delayMs?: number }
   | { readonly kind: 'reject'; readonly reason: string }
-  | { readonly kind: 'renew' };
+  | { readonly kind: 'renew' }
+  /** Nobody has looked at it: as if it had not been handed out, and the next one to go out again. */
+  | { readonly kind: 'return' };
 
 export interface SettlingParts {
   readonly spec: SubscriptionSpec;
@@ -24,12 +25,14 @@ export interface SettlingParts {
   readonly leases: Leases;
   readonly burials: Burials;
   readonly pace: RetryPace;
+  readonly onEnded: OnEnded;
 }
 
 /**
  * How a delivery ends, and what becomes of its event. Two counts: every delivery is an attempt, and
  * only a lease that ran out and a release without a delay are failures, which use up the budget. A
- * disconnect, a release with the consumer's own delay, and being recalled are none.
+ * disconnect, a release with the consumer's own delay, and being recalled are none. What is returned
+ * was no attempt either.
  */
 export class Settling {
   readonly #parts: SettlingParts;
@@ -48,8 +51,9 @@ export class Settling {
   ): number[] {
     const { leases, spec } = this.#parts;
     const refused: number[] = [];
-    // A release recalls what is behind it in its key, so of several the last one goes first.
-    const order = outcome.kind === 'release' && spec.ordered ? ids.toReversed() : ids;
+    // What comes again recalls what is behind it in its key, so of several the last one goes first.
+    const comesAgain = outcome.kind === 'release' || outcome.kind === 'return';
+    const order = comesAgain && spec.ordered ? ids.toReversed() : ids;
     for (const id of order) {
       const lease = leases.find(id);
       if (lease === undefined || lease.consumer.name !== name) refused.push(id);
@@ -64,6 +68,10 @@ export class Settling {
     switch (outcome.kind) {
       case 'renew':
         this.#parts.leases.renew(lease, now);
+        return false;
+      case 'return':
+        entry.attempts--;
+        this.#takeBackFrom(entry);
         return false;
       case 'release':
         this.#release(entry, outcome.delayMs ?? 0, now);
@@ -102,11 +110,7 @@ export class Settling {
       // Recalled with another one of its key.
       if (entry.lease !== lease) continue;
       const { key } = entry;
-      if (key !== undefined) this.#recall(key);
-      else {
-        this.#land(entry);
-        this.#parts.backlog.ready(entry);
-      }
+      this.#takeBackFrom(key?.firstOut ?? entry);
     }
   }
 
@@ -148,7 +152,7 @@ export class Settling {
     const { spec, random, pace } = this.#parts;
     entry.failures++;
     pace.failed();
-    entry.progress.failed(entry.position, entry.failures);
+    entry.progress.notes.failed(entry.position, entry.failures);
     if (this.#buryOld(entry, reason, now)) return;
     const delay = retryDelayMs(spec.retry, entry.failures, random);
     if (delay !== undefined) {
@@ -173,17 +177,15 @@ export class Settling {
   #comeAgain(entry: Entry, dueMs: number): void {
     this.#land(entry);
     entry.key?.comeBack(entry, this.#land);
-    entry.progress.delayed(entry.position, dueMs);
+    entry.progress.notes.delayed(entry.position, dueMs);
     this.#parts.backlog.wait(entry, dueMs);
   }
 
-  /** All that is out of a key becomes ready again. */
-  #recall(key: KeyQueue): void {
-    const { firstOut } = key;
-    if (firstOut === undefined) return;
-    this.#land(firstOut);
-    key.comeBack(firstOut, this.#land);
-    this.#parts.backlog.ready(firstOut);
+  /** What is out becomes ready again, and what went out behind it in its key. */
+  #takeBackFrom(entry: Entry): void {
+    this.#land(entry);
+    entry.key?.comeBack(entry, this.#land);
+    this.#parts.backlog.ready(entry);
   }
 
   /** No consumer gets it any more; it is held until its dead letter is durable. */
@@ -203,6 +205,7 @@ export class Settling {
     }
     entry.progress.counters.expired++;
     backlog.remove(entry, now);
+    this.#parts.onEnded(entry, 'expired');
   }
 
   /** Its lease is over and its id stale. */

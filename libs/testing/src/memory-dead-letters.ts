@@ -1,5 +1,6 @@
 import {
   checkChange,
+  isLetterOf,
   type DeadLetter,
   type DeadLetterGroup,
   type DeadLetterSelection,
@@ -49,6 +50,7 @@ export class MemoryDeadLetters implements DeadLettersPort {
     const groups = Map.groupBy(letters, ({ subscription, cause }) => `${subscription}\0${cause}`);
     return [...groups.values()].map((group) => ({
       subscription: group[0]?.subscription ?? '',
+      subscriptionGone: false,
       cause: group[0]?.cause ?? '',
       count: group.length,
       bytes: group.reduce((sum, { event }) => sum + event.length, 0),
@@ -73,7 +75,7 @@ export class MemoryDeadLetters implements DeadLettersPort {
       forget(owner, kept);
       owner.offer(kept.record);
     }
-    return { redriven: chosen.length, missing: 0, forbidden: 0, nextToken: '' };
+    return { redriven: chosen.length, missing: 0, unmatched: 0, forbidden: 0, nextToken: '' };
   }
 
   async purge(session: Session, selection: DeadLetterSelection) {
@@ -89,7 +91,7 @@ export class MemoryDeadLetters implements DeadLettersPort {
       .flatMap((owner) =>
         owner.deadLetters.map((kept) => ({ owner, kept, letter: toLetter(owner, kept) })),
       )
-      .filter(({ letter }) => (subscription ?? letter.subscription) === letter.subscription)
+      .filter(({ letter }) => subscription === undefined || isLetterOf(letter, subscription))
       .filter(({ letter }) => (cause ?? letter.cause) === letter.cause)
       .filter(({ letter }) => ids?.includes(letter.id) ?? true)
       .sort((a, b) => a.letter.id - b.letter.id);
@@ -112,6 +114,8 @@ function toLetter({ spec }: MemorySubscription, kept: MemoryDeadLetter): DeadLet
     partition,
     position,
     subscription: spec.name,
+    subscriptionCreatedMs: spec.createdMs,
+    subscriptionGone: false,
     eventId: view.id,
     source: view.source,
     type: view.type,

@@ -2,6 +2,7 @@ import { MeshError } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
 import { atomicFault, checkEvent, checkTopic, filterCovers, topicMatches } from '@eventmesh/event';
 import {
+  changedSpec,
   checkSubscription,
   type Start,
   type Subscription,
@@ -26,6 +27,7 @@ import type {
 import { MemoryDeadLetters } from './memory-dead-letters.ts';
 import {
   badPageToken,
+  changedSince,
   checkSame,
   deleted,
   denied,
@@ -361,13 +363,15 @@ export class MemoryMesh implements MeshPort {
       },
       update: async (session, input) => {
         const found = this.#find(session, input.name);
-        const { name, start, mode } = found.spec;
-        found.spec = { ...found.spec, ...checkSubscription(input), name, start, mode };
+        const { revision = 0 } = input;
+        if (revision > 0 && revision !== found.spec.revision) throw changedSince(found.spec.name);
+        const spec = changedSpec(found.spec, input);
+        found.spec = { ...found.spec, ...spec, revision: ++this.#revision };
         return found.spec;
       },
       pause: async (session, name, paused) => {
         const found = this.#find(session, name);
-        found.spec = { ...found.spec, paused };
+        found.spec = { ...found.spec, paused, revision: ++this.#revision };
         found.pump();
         return found.spec;
       },

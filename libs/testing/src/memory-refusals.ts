@@ -51,6 +51,15 @@ export const exclusive = (name: string): MeshError =>
 export const deleted = (name: string): MeshError =>
   new MeshError('NotFound', `subscription "${name}" was deleted`, { field: 'subscription' });
 
+export const changedSince = (name: string): MeshError =>
+  new MeshError(
+    'Aborted',
+    `revision: "${name}" was changed since; read it again and give that one`,
+    {
+      field: 'revision',
+    },
+  );
+
 export const badPageToken = (): MeshError =>
   invalid('token', 'is not one that this list gave; begin again without it', {
     reason: 'PAGE_TOKEN',

@@ -81,6 +81,7 @@ export class MemoryReplays implements ReplaysPort {
         consumer.credit(events, bytes);
         this.#endWhenThrough(own, consumer);
       },
+      drain: () => consumer.drain(),
       settle: (ids, outcome, cumulative) => {
         const settled = consumer.settle(ids, outcome, cumulative);
         // Not while the adapter is still in its call.

@@ -5,7 +5,7 @@ import type {
   ScheduledEventsPort,
   Session,
 } from '@eventmesh/adapter-api';
-import { MeshError } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView } from '@eventmesh/event';
 
 /** The timers of the memory mesh: they are kept and can be taken back, but none ever fires. */
@@ -40,6 +40,11 @@ export class MemoryScheduled implements ScheduledEventsPort {
     if (found.length === 0) {
       const text = `no event "${id}" waits to be published`;
       return Promise.reject(new MeshError('NotFound', text, { field: 'id' }));
+    }
+    const sources = new Set(found.map((event) => event.source));
+    if (sources.size > 1) {
+      const text = `events "${id}" of several sources wait: ${[...sources].join(', ')}`;
+      return Promise.reject(invalid('source', text));
     }
     for (const event of found) this.#waiting.delete(event);
     return Promise.resolve(found.length);

@@ -168,6 +168,11 @@ export class MemorySubscription {
   #settleOne(id: number, flight: InFlight, outcome: SettleOutcome): void {
     if (outcome.kind === 'renew') return;
     this.#inFlight.delete(id);
+    if (outcome.kind === 'return') {
+      const { record, attempt } = flight;
+      this.#requeue([{ record, attempt }]);
+      return;
+    }
     if (outcome.kind === 'accept') this.#books.delivered++;
     else if (outcome.kind === 'reject') this.#bury(flight, outcome.reason);
     else this.#release(flight, outcome.delayMs);
@@ -307,6 +312,13 @@ export class MemoryConsumer implements Attachment {
     if (bytes > 0) this.#bytes = (Number.isFinite(this.#bytes) ? this.#bytes : 0) + bytes;
     for (const gap of this.#owner.gaps.splice(0)) this.sink.gap(gap);
     this.#owner.pump();
+  }
+
+  /** Never synchronously, so that nobody comes to depend on it. */
+  async drain(): Promise<void> {
+    await Promise.resolve();
+    this.#events = 0;
+    this.#bytes = Number.POSITIVE_INFINITY;
   }
 
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative = false): Settled {

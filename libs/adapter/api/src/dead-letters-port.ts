@@ -7,6 +7,13 @@ export interface DeadLetter {
   readonly id: number;
   /** Empty for a scheduled event that was never published. */
   readonly subscription: string;
+  /**
+   * When the subscription was made that gave it up, ms since the epoch: tells it from others of its
+   * name. 0 for a scheduled event.
+   */
+  readonly subscriptionCreatedMs: number;
+  /** That subscription is deleted, though there may be another one of its name. */
+  readonly subscriptionGone: boolean;
   readonly topic: string;
   readonly eventId: string;
   readonly source: string;
@@ -28,6 +35,7 @@ export interface DeadLetter {
 
 /** Which dead letters; everything given must hold. */
 export interface DeadLetterSelection {
+  /** Of a broadcast: the letters of all its parts. See `isLetterOf`. */
   readonly subscription?: string;
   /** Exactly this cause. */
   readonly cause?: string;
@@ -40,6 +48,16 @@ export interface DeadLetterSelection {
 export const DEAD_LETTER_IDS_MAX = 1000;
 /** Most events a second of a redrive. */
 export const REDRIVE_RATE_MAX = 1_000_000;
+
+/**
+ * Whether a letter is one of a subscription. A broadcast gives events up through its parts, which are
+ * named `<subscription>:<consumer>`; no other name has a colon.
+ */
+export const isLetterOf = (
+  letter: Pick<DeadLetter, 'subscription'>,
+  subscription: string,
+): boolean =>
+  letter.subscription === subscription || letter.subscription.startsWith(`${subscription}:`);
 
 /**
  * Checks a selection of what is to be changed: nobody purges everything by leaving something out.
@@ -57,6 +75,8 @@ export function checkChange(selection: DeadLetterSelection): void {
 /** Dead letters of one subscription that share a cause. */
 export interface DeadLetterGroup {
   readonly subscription: string;
+  /** As of a letter; those of deleted subscriptions are not counted among those of the one there is. */
+  readonly subscriptionGone: boolean;
   readonly cause: string;
   readonly count: number;
   readonly bytes: number;
@@ -95,11 +115,16 @@ export interface RedriveOptions extends ChangeOptions {
 /** What one call did. It works for some seconds; `nextToken` is empty when all is done. */
 export interface RedriveResult {
   readonly redriven: number;
-  /** Stay where they are, for their subscription is gone. */
-  readonly missing: number;
   /**
-   * Stay where they are: scheduled events whose publisher, or the caller, may not publish to their
-   * topic.
+   * Stay where they are, for their subscription is gone, and there is no other of its name that is
+   * durable and can be given events (a broadcast has parts for that).
+   */
+  readonly missing: number;
+  /** Stay where they are: the topic filters or filters of the subscription do not match them. */
+  readonly unmatched: number;
+  /**
+   * Stay where they are: events whose subscription's owner may not receive their topic, and scheduled
+   * ones whose publisher, or the caller, may not publish to it.
    */
   readonly forbidden: number;
   readonly nextToken: string;
@@ -127,8 +152,9 @@ export interface DeadLettersPort {
   groups(session: Session, selection: DeadLetterSelection): Promise<readonly DeadLetterGroup[]>;
   status(session: Session): Promise<DeadLetterStatus>;
   /**
-   * Gives dead letters back to the subscription that gave them up, and to no other. Those without one
-   * are published as if they came due now.
+   * Gives dead letters back to the subscription that gave them up, or to one that was made again under
+   * its name, and to no other; those that it cannot get stay, and are counted. Those without one are
+   * published as if they came due now. Errors: Unavailable, too, while acl cannot tell who may have them.
    */
   redrive(
     session: Session,

@@ -44,6 +44,7 @@ export {
   DEAD_LETTER_IDS_MAX,
   REDRIVE_RATE_MAX,
   checkChange,
+  isLetterOf,
   type DeadLetter,
   type DeadLetterGroup,
   type DeadLetterSelection,
@@ -54,5 +55,6 @@ export {
   type RedriveOptions,
   type RedriveResult,
 } from './dead-letters-port.ts';
+export { REJECT_REASON_MAX, rejection } from './rejection.ts';
 export type { ReplayOptions, ReplayPreview, ReplayStatus, ReplaysPort } from './replays-port.ts';
 export type { ScheduledEvent, ScheduledEventsPort } from './scheduled-events-port.ts';

@@ -49,7 +49,10 @@ export interface LedgerLine {
   readonly deadLettered: number;
   readonly dropped: number;
   readonly held: number;
-  /** When this line began to count, ms since the epoch; 0: with the subscription's start. */
+  /**
+   * When this line began to count, ms since the epoch; 0: with the subscription's start. That of a
+   * direct subscription counts since the emeshers run; this is when the one began that is asked.
+   */
   readonly sinceMs: number;
 }
 

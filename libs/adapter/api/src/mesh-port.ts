@@ -1,5 +1,11 @@
 import type { MeshError } from '@eventmesh/errors';
-import type { DeliveryClass, Subscription, SubscriptionInput, Start } from '@eventmesh/delivery';
+import type {
+  DeliveryClass,
+  Start,
+  Subscription,
+  SubscriptionChange,
+  SubscriptionInput,
+} from '@eventmesh/delivery';
 import type { DeadLettersPort } from './dead-letters-port.ts';
 import type { InspectPort } from './inspect-port.ts';
 import type { ReplayOptions, ReplaysPort } from './replays-port.ts';
@@ -109,7 +115,9 @@ export type SettleOutcome =
   /** With a delay the consumer's wish is honoured and no failure counted. */
   | { readonly kind: 'release'; readonly delayMs?: number }
   | { readonly kind: 'reject'; readonly reason: string }
-  | { readonly kind: 'renew' };
+  | { readonly kind: 'renew' }
+  /** Nobody has looked at it: no failure and no attempt, and it comes next. Not of the direct class. */
+  | { readonly kind: 'return' };
 
 /**
  * Where the mesh hands deliveries to an adapter. Called synchronously, never more than the credit
@@ -160,6 +168,11 @@ export interface Attachment {
   readonly replayId?: string;
   /** Adds to what may be delivered. `bytes` 0: bounded by events alone. */
   credit(events: number, bytes?: number): void;
+  /**
+   * Delivers what is there now, as far as credit goes, and takes the rest of the credit back, also
+   * what is given meanwhile. Resolves when nothing more of it will be delivered. Never rejects.
+   */
+  drain(): Promise<void>;
   /** Settles deliveries; with `cumulative` all earlier ones of the consumer, too. Never throws. */
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative?: boolean): Settled;
   /** Releases what is not settled. Idempotent; resolves when nothing will be called any more. */
@@ -244,7 +257,13 @@ export interface SubscriptionsPort {
     session: Session,
     page: { readonly size: number; readonly token: string },
   ): Promise<{ readonly items: readonly SubscriptionWithStatus[]; readonly nextToken: string }>;
-  update(session: Session, spec: SubscriptionInput): Promise<Subscription>;
+  /**
+   * Changes what is given, and leaves all else.
+   * @throws InvalidArgument for another mode, delivery class or ephemeral, and for a part of a broadcast;
+   *   Aborted (`revision`) when a revision was given and is not the present one.
+   */
+  update(session: Session, change: SubscriptionChange): Promise<Subscription>;
+  /** Of a part of a broadcast: it runs while neither it nor its whole is paused. */
   pause(session: Session, name: string, paused: boolean): Promise<Subscription>;
   seek(session: Session, name: string, start: Start): Promise<Subscription>;
   delete(session: Session, name: string): Promise<void>;

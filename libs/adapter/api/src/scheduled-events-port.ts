@@ -25,9 +25,11 @@ export interface ScheduledEventsPort {
     size: number,
   ): Promise<{ readonly events: readonly ScheduledEvent[]; readonly pending: number }>;
   /**
-   * Takes back what has this id and, unless it is empty, this source.
+   * Takes back what has this id and this source. An empty source will do when only one has events with
+   * this id that wait.
    * @returns how many events will not be published now
-   * @throws Aborted while the timers change too fast.
+   * @throws InvalidArgument that names the sources when there are several; Aborted while the timers
+   *   change too fast.
    */
   cancel(session: Session, id: string, source: string): Promise<number>;
 }

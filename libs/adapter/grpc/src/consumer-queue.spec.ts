@@ -31,6 +31,13 @@ class Mesh {
     if (bytes > 0) this.bounded = true;
   }
 
+  drain(): Promise<void> {
+    this.events = 0;
+    this.bytes = 0;
+    this.bounded = false;
+    return Promise.resolve();
+  }
+
   settle(ids: readonly number[]): Settled {
     return { refused: ids, count: 0 };
   }
@@ -131,6 +138,25 @@ describe('what waits for a gRPC consumer', () => {
         },
       ),
     );
+  });
+
+  it('is what comes before its credit is taken back, and what it asks for after that', async () => {
+    const { queue, mesh, messages } = rig();
+    const next = async () => {
+      const { value } = (await messages.next()) as { value: { message?: { case: string } } };
+      return value.message?.case ?? 'deliveries';
+    };
+    // More than may be granted at once, of which one event is used.
+    queue.credit(1000, 10 * BYTES_MAX);
+    mesh.deliver(queue, BYTES_MAX + 1);
+    queue.drain();
+    const read: string[] = [];
+    for (let n = 0; n < 3; n++) read.push(await next());
+    expect(read).toEqual(['opened', 'deliveries', 'drained']);
+    // Neither what was overdrawn nor what had not been granted is left.
+    expect([mesh.ready, mesh.bytes]).toEqual([false, 0]);
+    queue.credit(2, 100);
+    expect([mesh.events, mesh.bytes]).toEqual([2, 100]);
   });
 
   it('is ended when it is told without end what it does not read, and lets go of its events', async () => {

@@ -16,7 +16,7 @@ interface Waiting {
 }
 
 /** Where credit and settles of the consumer go. */
-type Holder = Pick<Attachment, 'credit' | 'settle' | 'detach'>;
+type Holder = Pick<Attachment, 'credit' | 'drain' | 'settle' | 'detach'>;
 
 /** What a frame takes in memory beside its events. */
 const FRAME_BYTES = 256;
@@ -38,8 +38,10 @@ export class ConsumerQueue implements DeliverySink {
   #waitingMessages = 0;
   /** Bytes that the mesh may still deliver; below 0 by the event that used up the last of them. */
   #grantedBytes = 0;
-  /** Bytes that the consumer is ready for and that were not granted yet. */
-  #askedBytes = Infinity;
+  /** Bytes that the consumer is ready for and that were not granted yet; any number: Infinity. */
+  #askedBytes = 0;
+  /** It has given no credit, or none since it was taken back. */
+  #fresh = true;
 
   constructor(limits: ConsumerLimits) {
     this.#limits = limits;
@@ -70,9 +72,22 @@ export class ConsumerQueue implements DeliverySink {
 
   /** @param bytes 0: none, or any number of them when there never were any. */
   credit(events: number, bytes: number): void {
+    if (events === 0 && bytes === 0) return;
     if (bytes > 0)
       this.#askedBytes = bytes + (this.#askedBytes === Infinity ? 0 : this.#askedBytes);
+    else if (this.#fresh) this.#askedBytes = Infinity;
+    this.#fresh = false;
     this.#grant(events);
+  }
+
+  /** Takes back what is left of the credit, also what was not granted yet; then says so. */
+  drain(): void {
+    void this.#holder?.drain().then(() => {
+      this.#grantedBytes = 0;
+      this.#askedBytes = 0;
+      this.#fresh = true;
+      this.#tell('drained', {});
+    });
   }
 
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): void {
@@ -92,10 +107,10 @@ export class ConsumerQueue implements DeliverySink {
     this.#tell('gap', gapToProto(gap));
   }
 
-  refused(ids: readonly number[]): void {
+  refused(ids: readonly (number | bigint)[]): void {
     this.#tell('settleRefused', {
       ids: ids.map(BigInt),
-      reason: 'settled before, its lease ran out, or from an older owner',
+      reason: 'unknown, settled before, its lease ran out, or from an older owner',
     });
   }
 

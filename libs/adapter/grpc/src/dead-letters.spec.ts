@@ -70,6 +70,9 @@ describe('DeadLetterService', () => {
       { id: 1n, subscription: 'work', cause: 'bad', attempts: 1, eventId: 'e1', position: 1n },
       { id: 2n },
     ]);
+    const [first] = page.deadLetters;
+    expect(first?.subscriptionCreatedMs).toBeGreaterThan(0n);
+    expect(first?.subscriptionGone).toBe(false);
     expect(Buffer.from(page.deadLetters[0]?.event ?? []).equals(event('e1'))).toBe(true);
     const rest = await client().list({ pageToken: page.nextPageToken });
     expect(rest).toMatchObject({ deadLetters: [{ id: 3n }], nextPageToken: '' });
@@ -83,6 +86,8 @@ describe('DeadLetterService', () => {
     expect(await client().redrive({ selection: { ids: [1n] }, rateMax: 9 })).toMatchObject({
       redriven: 1n,
       missing: 0n,
+      unmatched: 0n,
+      forbidden: 0n,
       nextPageToken: '',
     });
     expect(await client().purge({ selection: { all: true } })).toMatchObject({ purged: 2n });

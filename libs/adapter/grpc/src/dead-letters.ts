@@ -27,8 +27,9 @@ export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLette
     async groups({ selection }, ctx) {
       const groups = await deadLetters.groups(await session(ctx), fromSelection(selection));
       return {
-        groups: groups.map(({ subscription, cause, ...counts }) => ({
+        groups: groups.map(({ subscription, subscriptionGone, cause, ...counts }) => ({
           subscription,
+          subscriptionGone,
           cause,
           count: BigInt(counts.count),
           bytes: BigInt(counts.bytes),
@@ -64,11 +65,12 @@ export function deadLettersService(port: MeshPort): ServiceImpl<typeof DeadLette
   };
 }
 
-export const fromRedrive = ({ redriven, missing, forbidden, nextToken }: RedriveResult) => ({
-  redriven: BigInt(redriven),
-  missing: BigInt(missing),
-  forbidden: BigInt(forbidden),
-  nextPageToken: nextToken,
+export const fromRedrive = (result: RedriveResult) => ({
+  redriven: BigInt(result.redriven),
+  missing: BigInt(result.missing),
+  unmatched: BigInt(result.unmatched),
+  forbidden: BigInt(result.forbidden),
+  nextPageToken: result.nextToken,
 });
 
 export const fromPurge = ({ purged, nextToken }: PurgeResult) => ({
@@ -91,6 +93,7 @@ function toWire(letter: DeadLetter) {
   return {
     ...letter,
     id: BigInt(letter.id),
+    subscriptionCreatedMs: BigInt(letter.subscriptionCreatedMs),
     deadMs: BigInt(letter.deadMs),
     position: BigInt(letter.position),
     policyRevision: BigInt(letter.policyRevision),

@@ -1,4 +1,10 @@
-import type { AttachOptions, Attachment, MeshPort, SettleOutcome } from '@eventmesh/adapter-api';
+import {
+  rejection,
+  type AttachOptions,
+  type Attachment,
+  type MeshPort,
+  type SettleOutcome,
+} from '@eventmesh/adapter-api';
 import { invalid } from '@eventmesh/errors';
 import {
   Settle_Outcome,
@@ -59,7 +65,7 @@ interface ConsumerInput {
 /** Hands on credit and settles until the consumer closes its side. */
 export async function takeInputs(
   inputs: AsyncIterator<ConsumerInput>,
-  queue: Pick<ConsumerQueue, 'credit' | 'settle'>,
+  queue: Pick<ConsumerQueue, 'credit' | 'drain' | 'settle' | 'refused'>,
 ): Promise<void> {
   for (;;) {
     const next = await inputs.next();
@@ -67,6 +73,7 @@ export async function takeInputs(
     const { message } = next.value;
     if (message.case === 'credit') {
       queue.credit(message.value.events, Number(message.value.bytes));
+      if (message.value.drain) queue.drain();
     } else if (message.case === 'settle') {
       settle(queue, message.value);
     } else {
@@ -89,12 +96,22 @@ function milliseconds(field: string, value: bigint, max: number): number {
   return Number(value);
 }
 
-function settle(queue: Pick<ConsumerQueue, 'settle'>, request: Settle): void {
+function settle(queue: Pick<ConsumerQueue, 'settle' | 'refused'>, request: Settle): void {
   const { length } = request.ids;
   if (length < 1 || length > SETTLE_IDS_MAX) {
     throw invalid('ids', `there are ${length}`, { limit: `1 to ${SETTLE_IDS_MAX} ids` });
   }
-  queue.settle(request.ids.map(Number), toOutcome(request), request.cumulative);
+  const outcome = toOutcome(request);
+  const ids: number[] = [];
+  const unknown: bigint[] = [];
+  for (const id of request.ids) {
+    const known = Number(id);
+    if (Number.isSafeInteger(known)) ids.push(known);
+    else unknown.push(id);
+  }
+  if (ids.length > 0) queue.settle(ids, outcome, request.cumulative);
+  // No delivery ever has such an id: unknown like any other, and told as it came.
+  if (unknown.length > 0) queue.refused(unknown);
 }
 
 function toOutcome(request: Settle): SettleOutcome {
@@ -107,9 +124,11 @@ function toOutcome(request: Settle): SettleOutcome {
         delayMs: milliseconds('delay_ms', request.delayMs, RELEASE_DELAY_MS_MAX),
       };
     case Settle_Outcome.REJECT:
-      return { kind: 'reject', reason: request.reason };
+      return rejection(request.reason);
     case Settle_Outcome.RENEW:
       return { kind: 'renew' };
+    case Settle_Outcome.RETURN:
+      return { kind: 'return' };
     default:
       throw invalid('outcome', `${request.outcome} is not an outcome`);
   }

@@ -3,7 +3,7 @@ import { checkStart } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import type { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext, ServiceImpl } from '@eventmesh/rpc';
-import { startFromProto } from '@eventmesh/wire';
+import { changeFromProto, startFromProto } from '@eventmesh/wire';
 import { paged, pageRequest } from './page-request.ts';
 import { fromPreview, fromReplayStatus, toReplayOptions } from './replay-wire.ts';
 import { sessionOf } from './session-of.ts';
@@ -49,8 +49,9 @@ export function subscriptionsService(port: MeshPort): Unary {
       return { subscriptions: items.map(withStatus), nextPageToken: nextToken };
     },
     async updateSubscription(request, ctx) {
-      const input = toSubscriptionInput(needed('subscription', request.subscription));
-      const updated = await port.subscriptions.update(await session(ctx), input);
+      const given = needed('subscription', request.subscription);
+      const change = changeFromProto(given, request.clearFilters);
+      const updated = await port.subscriptions.update(await session(ctx), change);
       return { subscription: fromSubscription(updated) };
     },
     async pauseSubscription({ name, paused }, ctx) {

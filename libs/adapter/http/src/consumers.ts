@@ -1,7 +1,7 @@
 import type { Attachment, Principal } from '@eventmesh/adapter-api';
 import { invalid } from '@eventmesh/errors';
 import { notHere } from './context.ts';
-import type { PullConsumer } from './pull-consumer.ts';
+import { PullConsumer } from './pull-consumer.ts';
 import type { SseStream } from './sse-stream.ts';
 
 /** A consumer that this adapter holds, found again by later requests of its principal. */
@@ -67,6 +67,7 @@ export class Consumers {
         'subscription',
       );
     }
+    for (const one of found) if (one instanceof PullConsumer) one.lastUsedMs = Date.now();
     return found;
   }
 

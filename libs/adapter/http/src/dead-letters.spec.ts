@@ -116,7 +116,7 @@ describe('/v1/dead-letters', () => {
     await fill(['bad', 'worse', 'bad']);
     expect(await api('POST', '/v1/dead-letters/redrive', { cause: 'worse', rateMax: 5 })).toEqual([
       200,
-      { redriven: 1, missing: 0, forbidden: 0, nextToken: '' },
+      { redriven: 1, missing: 0, unmatched: 0, forbidden: 0, nextToken: '' },
     ]);
     expect(mesh.subscription('work').status().held).toBe(1);
     expect(await api('POST', '/v1/dead-letters/purge', { ids: [1] })).toEqual([

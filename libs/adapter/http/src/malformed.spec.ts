@@ -304,7 +304,7 @@ const CASES: readonly (readonly [string, Call, number, string])[] = [
   ['a fraction of an id', settle({ outcome: 'accept', ids: [1.5] }), 400, 'ids[0]'],
   ['a forged id', settle({ outcome: 'accept', ids: ['1:2'] }), 400, 'ids[0]'],
   ['an unknown outcome', settle({ outcome: 'maybe', ids: [1] }), 400, 'outcome'],
-  ['a reject without a reason', settle({ outcome: 'reject', ids: [1] }), 400, 'reason'],
+  ['a reason that is no text', settle({ outcome: 'reject', ids: [1], reason: 7 }), 400, 'reason'],
   ['an accept with a delay', settle({ outcome: 'accept', ids: [1], delayMs: 1 }), 400, 'delayMs'],
   [
     'a delay of a year',

@@ -57,6 +57,25 @@ describe('/v1/subscriptions', () => {
     expect(await api('GET', '/v1/subscriptions/work')).toMatchObject([404, { field: 'name' }]);
   });
 
+  it('changes what is given, and only while a revision that is given is the present one', async () => {
+    const retry = { kind: 'linear', delayMs: 700, attemptsMax: 5 };
+    await api('POST', '/v1/subscriptions', { ...spec, ordered: true, retry });
+    const put = (body: unknown) => api('PUT', '/v1/subscriptions/work', body);
+    const [, updated] = await put({ retry: { attemptsMax: 4 } });
+    const wanted = { ...spec, ordered: true, retry: { ...retry, attemptsMax: 4 } };
+    expect(updated).toMatchObject(wanted);
+    const { revision } = updated as { readonly revision: number };
+    await api('POST', '/v1/subscriptions/work/pause', { paused: true });
+    expect(await put({ ordered: false, revision })).toMatchObject([409, { field: 'revision' }]);
+    expect(await put({ ordered: false, revision: revision + 1 })).toMatchObject([
+      200,
+      { ...wanted, ordered: false, paused: true },
+    ]);
+    for (const wrong of [-1, 1.5, '7']) {
+      expect(await put({ revision: wrong })).toMatchObject([400, { field: 'revision' }]);
+    }
+  });
+
   it('lists in pages', async () => {
     for (const name of ['a', 'b', 'c']) await api('POST', '/v1/subscriptions', { ...spec, name });
     const [, first] = await api('GET', '/v1/subscriptions?size=2');

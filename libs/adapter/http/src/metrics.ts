@@ -27,7 +27,7 @@ export const HTTP_METRICS = Object.freeze({
   ),
   pullBytes: queueGauge(
     'eventmesh_http_pull_bytes',
-    'Bytes of events that wait for the pull of the slowest pull consumer.',
+    'Bytes of events in the largest answer to a pull that is being put together.',
   ),
   pullMessages: queueGauge(
     'eventmesh_http_pull_messages',

@@ -2,7 +2,7 @@ import { flag, integer, schema, text, type Shape } from './openapi.ts';
 
 const tag = 'dead-letters';
 const cause = text('Exactly this cause.');
-const subscription = text('Of this subscription.');
+const subscription = text('Of this subscription; of a broadcast, those of all its parts.');
 const query = {
   subscription,
   cause,
@@ -20,14 +20,25 @@ const piecewise =
 
 /** What the OpenAPI document says of `/v1/dead-letters`. */
 export const deadLetterSchemas = {
-  list: schema(tag, 'List dead letters', 'In pages, which may be short or empty before the last.', {
-    query: {
-      ...query,
-      size: integer('Default 100.', 1, 1000),
-      token: text('nextToken of the last page.'),
+  list: schema(
+    tag,
+    'List dead letters',
+    'In pages, which may be short or empty before the last. subscriptionGone: the subscription that ' +
+      'gave it up is deleted, though there may be another one of its name.',
+    {
+      query: {
+        ...query,
+        size: integer('Default 100.', 1, 1000),
+        token: text('nextToken of the last page.'),
+      },
     },
-  }),
-  groups: schema(tag, 'Group dead letters by cause', 'The most frequent first.', { query }),
+  ),
+  groups: schema(
+    tag,
+    'Group dead letters by cause',
+    'The most frequent first; those of deleted subscriptions (subscriptionGone) apart.',
+    { query },
+  ),
   status: schema(
     tag,
     'Dead letters of the tenant',
@@ -39,9 +50,12 @@ export const deadLetterSchemas = {
   redrive: schema(
     tag,
     'Redrive dead letters',
-    'Gives events back to the subscription that gave them up, and to no other. Scheduled events that ' +
-      'were never published are published now, to everybody, if their publisher may still; those that ' +
-      `may not are counted as forbidden, and stay. ${piecewise}`,
+    'Gives events back to the subscription that gave them up, or to one made again under its name, and ' +
+      'to no other. Those that it cannot get now stay, and are counted: missing (it is gone, or of ' +
+      'another class), unmatched (its topic filters or filters say no), forbidden (its owner may not ' +
+      'receive their topic). Scheduled events that were never published are published now, to ' +
+      'everybody, if their publisher may still; those that may not are counted as forbidden, and stay. ' +
+      piecewise,
     {
       body: {
         type: 'object',

@@ -158,31 +158,37 @@ export const eventsSchema = schema(
   },
 );
 
+const pullParameters = {
+  max: integer('Most deliveries. Default 100.', 1, 1000),
+  maxBytes: integer(
+    'Most bytes of events as they are published; the first comes however large it is, and of the ' +
+      'direct class one event more may. At most, and by default, http.streamBytesMax, or one event of ' +
+      'the largest size if that is more.',
+    1,
+    BYTES_MAX,
+  ),
+  waitMs: integer(
+    'Longest wait. Default 0: only what is there already. To the first one that consumes a ' +
+      'subscription nothing is, since it is read from the store only then.',
+    0,
+    30_000,
+  ),
+  consumer: text(
+    'Name of this consumer, to settle by. Default: one for all pulls of the caller, which take turns.',
+  ),
+};
+
 export const pullSchema = schema(
   'subscribe',
   'Pull deliveries (long poll)',
-  'Waits for at least one delivery and returns up to max; settle them by id. Ids in "refused" were ' +
-    'settled too late or at another owner: those events come again. The consumer lives between ' +
-    'pulls on this emesher, and is detached when it is idle.',
+  'Waits for at least one delivery and returns up to max; settle them by id. Parameters are given in ' +
+    'the query or in a JSON body, each in one of them. The time to acknowledge begins with the answer. ' +
+    'Ids in "refused" were settled too late or at another owner: those events come again. The consumer ' +
+    'lives between pulls on this emesher, with what is unsettled, and is detached when it is idle.',
   {
     params: { name },
-    query: {
-      max: integer('Most deliveries. Default 100.', 1, 1000),
-      maxBytes: integer(
-        'Most bytes of events as they are published; the first comes however large it is. At most, ' +
-          'and by default, http.streamBytesMax, or one event of the largest size if that is more.',
-        1,
-        BYTES_MAX,
-      ),
-      waitMs: integer(
-        'Longest wait. Default 0: only what has come already, and to the first pull of a consumer nothing has.',
-        0,
-        30_000,
-      ),
-      consumer: text(
-        'Name of this consumer, to settle by. Default: one for all pulls of the caller.',
-      ),
-    },
+    query: pullParameters,
+    body: { type: 'object', properties: pullParameters },
   },
 );
 
@@ -210,7 +216,9 @@ export const settleSchema = schema(
           0,
           RELEASE_DELAY_MS_MAX,
         ),
-        reason: text('Reject: why; kept with the dead letter.'),
+        reason: text(
+          'Reject: why. Default: rejected. 256 characters are kept with the dead letter.',
+        ),
         cumulative: flag('Every earlier delivery of the consumer, too.'),
         consumer,
       },
@@ -218,34 +226,46 @@ export const settleSchema = schema(
   },
 );
 
+const settings = {
+  name,
+  topicFilters: { type: 'array', items: { type: 'string' }, minItems: 1, maxItems: 64 },
+  filters: filtersSchema,
+  deliveryClass: choice('Default durable.', 'durable', 'direct'),
+  mode: choice('Default shared.', 'shared', 'exclusive', 'broadcast'),
+  start: {
+    type: 'object',
+    description:
+      '{kind: latest | earliest}, {kind: time, timeMs}, {kind: position, partition, position}, ' +
+      'or {kind: after, source, id}',
+  },
+  retry: {
+    type: 'object',
+    description:
+      '{kind: none | linear | exponential | list, delayMs, delayMaxMs, attemptsMax, delaysMs, ' +
+      'ageMaxMs}; of a new one, what is left out has its default',
+  },
+  deadLetter: flag('Keep what cannot be delivered. Default true.'),
+  deadLetterExpired: flag('Keep what expired before it could be delivered, too. Default false.'),
+  ackTimeoutMs: integer('Default 30000.', 1000, 43_200_000),
+  inFlightMax: integer('Default 1024.', 1, 65_536),
+  ephemeral: flag('Vanishes with its last consumer. Default false.'),
+  ordered: flag('Events of one key one after the other.'),
+  paused: flag('Deliver nothing for now.'),
+};
 const subscription: Shape = {
   type: 'object',
-  required: ['topicFilters'],
+  required: ['name', 'topicFilters'],
+  properties: settings,
+};
+const change: Shape = {
+  type: 'object',
   properties: {
-    name,
-    topicFilters: { type: 'array', items: { type: 'string' }, minItems: 1, maxItems: 64 },
-    filters: filtersSchema,
-    deliveryClass: choice('Default durable.', 'durable', 'direct'),
-    mode: choice('Default shared.', 'shared', 'exclusive', 'broadcast'),
-    start: {
-      type: 'object',
-      description:
-        '{kind: latest | earliest}, {kind: time, timeMs}, {kind: position, partition, position}, ' +
-        'or {kind: after, source, id}',
-    },
-    retry: {
-      type: 'object',
-      description:
-        '{kind: none | linear | exponential | list, delayMs, delayMaxMs, attemptsMax, delaysMs, ' +
-        'ageMaxMs}; what is left out has its default',
-    },
-    deadLetter: flag('Keep what cannot be delivered. Default true.'),
-    deadLetterExpired: flag('Keep what expired before it could be delivered, too. Default false.'),
-    ackTimeoutMs: integer('Default 30000.', 1000, 43_200_000),
-    inFlightMax: integer('Default 1024.', 1, 65_536),
-    ephemeral: flag('Vanishes with its last consumer. Default false.'),
-    ordered: flag('Events of one key one after the other.'),
-    paused: flag('Deliver nothing for now.'),
+    ...settings,
+    revision: integer(
+      'Change it only while this is its revision. Default 0: whatever it is.',
+      0,
+      Number.MAX_SAFE_INTEGER,
+    ),
   },
 };
 
@@ -262,10 +282,12 @@ export const manageSchemas = {
   update: schema(
     tag,
     'Update a subscription',
-    'All but name and start; mode, deliveryClass and ephemeral stay as they were made.',
+    'Changes what is given; what is left out stays as it is, in retry field by field. Name, start, mode, ' +
+      'deliveryClass and ephemeral stay as they were made. 409 when a revision was given and is not the ' +
+      'present one: read it again, and give that one.',
     {
       params,
-      body: subscription,
+      body: change,
     },
   ),
   delete: schema(tag, 'Delete a subscription', 'With its cursor; unsettled events are dropped.', {

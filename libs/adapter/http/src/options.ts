@@ -30,7 +30,7 @@ export const httpAdapterConfig = section('The HTTP adapter: publish, SSE, pull a
     max: 4096,
     default: 64,
   }),
-  streamBytesMax: size('Bytes on their way to one SSE or pull consumer.', {
+  streamBytesMax: size('Bytes on their way to one SSE consumer, and of the answer to one pull.', {
     default: '2MiB',
     min: '64KiB',
     max: '64MiB',

@@ -1,5 +1,6 @@
 import type { Attachment, Delivery, DeliverySink, Gap, Principal } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
+import { PullTurn, type PullSize } from './pull-turn.ts';
 
 /** What a pull answers. */
 export interface Pulled {
@@ -9,37 +10,27 @@ export interface Pulled {
   readonly refused: readonly number[];
 }
 
-/** How much one pull takes. */
-export interface PullSize {
-  /** Deliveries, at least 1. */
-  readonly max: number;
-  /** Bytes of events; the first delivery comes however large it is. */
-  readonly maxBytes: number;
-}
-
+/** Gaps, and ids of refused settles, that may wait for a pull. */
 export interface PullLimits {
-  /** Bytes of deliveries that wait for a pull. */
-  readonly bytesMax: number;
-  /** Ids of refused settles that wait for a pull, and gaps that do. */
   readonly messagesMax: number;
 }
 
 /**
- * A consumer that lives between pull requests. What was delivered waits here, bounded by the credit
- * that pulls gave; what was handed out waits for a settle call or its acknowledgement timeout.
+ * A consumer that lives between pull requests, to keep what was handed out until it is settled. It
+ * has credit only while a pull waits, for what that one takes: no event waits here for a pull, with
+ * its time to acknowledge running. Pulls at a time take turns.
  */
 export class PullConsumer implements DeliverySink {
   readonly principal: Principal;
   readonly #limits: PullLimits;
   #attachment: Attachment | undefined;
-  #queue: Delivery[] = [];
-  /** Given and not yet used. */
-  #creditEvents = 0;
-  #creditBytes = 0;
+  /** The first one has its turn. */
+  #line: PullTurn[] = [];
+  /** The one whose turn it is was told that nothing is there, and waits for what comes. */
+  #dry = false;
   #gaps: Gap[] = [];
   #refused: number[] = [];
   #ended: MeshError | undefined;
-  #wake: (() => void)[] = [];
   #attaching: Promise<Attachment> | undefined;
   readonly #gone: () => void;
   lastUsedMs = Date.now();
@@ -72,26 +63,24 @@ export class PullConsumer implements DeliverySink {
   }
 
   get waiting(): boolean {
-    return this.#wake.length > 0;
+    return this.#line.length > 0;
   }
 
-  /** Bytes that wait for a pull. */
+  /** Bytes of the answer that is being put together. */
   get bytes(): number {
-    return this.#queue.reduce((sum, { event }) => sum + event.length, 0);
+    return this.#line[0]?.bytes ?? 0;
   }
 
-  /** Refused settles and gaps that do. */
+  /** Refused settles and gaps that wait for a pull. */
   get messages(): number {
     return Math.max(this.#refused.length, this.#gaps.length);
   }
 
   deliver(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) {
-      this.#queue.push(delivery);
-      this.#creditEvents--;
-      this.#creditBytes -= delivery.event.length;
-    }
-    this.#wakeAll();
+    const [turn] = this.#line;
+    if (turn === undefined) this.#giveBack(deliveries);
+    // What is direct was done with when it was handed over: it cannot go back, and is not lost.
+    else turn.take(deliveries, this.attachment.subscription.deliveryClass === 'durable');
   }
 
   gap(gap: Gap): void {
@@ -100,63 +89,89 @@ export class PullConsumer implements DeliverySink {
       return;
     }
     this.#gaps.push({ ...gap });
-    this.#wakeAll();
+    this.#line[0]?.wake();
   }
 
   /** Told with the next pull; of a consumer that never pulls again the newest. */
   refused(ids: readonly number[]): void {
     for (const id of ids) this.#refused.push(id);
     this.#refused.splice(0, this.#refused.length - this.#limits.messagesMax);
-    this.#wakeAll();
+    this.#line[0]?.wake();
   }
 
   ended(reason = new MeshError('Cancelled', 'the attachment is through')): void {
     if (this.#ended === undefined) this.#gone();
     this.#ended ??= reason;
-    this.#wakeAll();
+    for (const turn of this.#line) turn.wake();
   }
 
   /**
-   * Waits for at least one delivery and takes as many as fit; the rest waits for the next pull.
+   * Answers what is there, as much as fits; waits for it when nothing is.
    *
-   * @param signal Aborts when the client goes away; nothing is taken then.
-   * @throws the reason when the mesh has ended the attachment and nothing is left.
+   * @param signal Aborts when the client goes away; what came for it goes back then.
+   * @throws the reason when the mesh has ended the attachment: what it had is released.
    */
   async pull(size: PullSize, waitMs: number, signal: AbortSignal): Promise<Pulled> {
     this.lastUsedMs = Date.now();
-    await this.#attaching;
-    this.#giveCredit(size.max);
-    if (this.#nothing) await this.#wait(waitMs, signal);
-    this.lastUsedMs = Date.now();
-    if (signal.aborted) return { deliveries: [], gaps: [], refused: [] };
-    if (this.#queue.length === 0 && this.#ended !== undefined) throw this.#ended;
-    return {
-      deliveries: this.#queue.splice(0, this.#fitting(size)),
-      gaps: this.#gaps.splice(0),
-      refused: this.#refused.splice(0),
-    };
+    const turn = new PullTurn(size, waitMs, signal);
+    try {
+      await this.#attaching;
+      if (await this.#begin(turn)) await this.#fill(turn);
+      return this.#answer(turn);
+    } finally {
+      this.lastUsedMs = Date.now();
+      turn.end();
+      this.#line = this.#line.filter((other) => other !== turn);
+      this.#line[0]?.wake();
+    }
   }
 
-  /** How many of those that wait go into one pull. */
-  #fitting({ max, maxBytes }: PullSize): number {
-    let bytes = 0;
-    const over = this.#queue.findIndex(({ event }) => (bytes += event.length) > maxBytes);
-    return Math.min(max, over === -1 ? this.#queue.length : Math.max(1, over));
+  /** Whether it has its turn; not when it is over and the one before it waits in vain. */
+  async #begin(turn: PullTurn): Promise<boolean> {
+    this.#line.push(turn);
+    while (this.#line[0] !== turn) {
+      if (turn.isGone || (turn.isOver && this.#dry)) return false;
+      await turn.change();
+    }
+    return true;
   }
 
-  get #nothing(): boolean {
+  async #fill(turn: PullTurn): Promise<void> {
+    const { max, maxBytes } = turn.size;
+    const { attachment } = this;
+    if (this.#ended !== undefined || turn.isGone) return;
+    attachment.credit(max, maxBytes);
+    await attachment.drain();
+    if (turn.isOver || !this.#hasNothing(turn)) return;
+    this.#dry = true;
+    for (const behind of this.#line) behind.wake();
+    attachment.credit(max, maxBytes);
+    while (!turn.isOver && this.#hasNothing(turn)) await turn.change();
+    this.#dry = false;
+    await attachment.drain();
+  }
+
+  #answer(turn: PullTurn): Pulled {
+    if (this.#ended !== undefined) throw this.#ended;
+    if (turn.isGone) {
+      this.#giveBack([...turn.deliveries, ...turn.surplus]);
+      return { deliveries: [], gaps: [], refused: [] };
+    }
+    this.#giveBack(turn.surplus);
+    const { deliveries } = turn;
+    return { deliveries, gaps: this.#gaps.splice(0), refused: this.#refused.splice(0) };
+  }
+
+  #hasNothing({ deliveries }: PullTurn): boolean {
     const told = this.#gaps.length + this.#refused.length;
-    return this.#queue.length + told === 0 && this.#ended === undefined;
+    return deliveries.length + told === 0 && this.#ended === undefined;
   }
 
-  #giveCredit(max: number): void {
-    const events = max - this.#queue.length - this.#creditEvents;
-    const bytes = this.#limits.bytesMax - this.bytes - this.#creditBytes;
-    // A credit of no bytes would mean any number of them.
-    if (events <= 0 || bytes <= 0 || this.#ended !== undefined) return;
-    this.#creditEvents += events;
-    this.#creditBytes += bytes;
-    this.attachment.credit(events, bytes);
+  /** Nobody was given them, so nothing of them has failed. */
+  #giveBack(deliveries: readonly Delivery[]): void {
+    if (deliveries.length === 0) return;
+    const ids = deliveries.map(({ id }) => id);
+    this.#attachment?.settle(ids, { kind: 'return' });
   }
 
   /** No gap is left out in silence: the consumer goes, and the next pull makes another one. */
@@ -171,22 +186,7 @@ export class PullConsumer implements DeliverySink {
     void this.#attachment?.detach();
   }
 
-  async #wait(waitMs: number, signal: AbortSignal): Promise<void> {
-    if (waitMs === 0 || signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#wake.push(resolve);
-    const timer = setTimeout(resolve, waitMs);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    await promise;
-    clearTimeout(timer);
-    this.#wake = this.#wake.filter((other) => other !== resolve);
-  }
-
-  #wakeAll(): void {
-    for (const wake of this.#wake.splice(0)) wake();
-  }
-
-  /** Answers who waits with what there is, and releases everything. */
+  /** Tells who waits, and releases everything. */
   async close(): Promise<void> {
     this.ended(new MeshError('Unavailable', 'the consumer was detached; pull again'));
     await this.#attachment?.detach();

@@ -378,10 +378,11 @@ describe('POST /v1/subscriptions/{name}/pull', () => {
     expect(await pull('?waitMs=5000')).toHaveLength(1);
   });
 
-  it('keeps for the next pull what comes after a client has left', async () => {
+  it('leaves with the mesh what comes between two pulls', async () => {
     await createWork();
     await pull('?max=5&waitMs=1');
     for (const id of ['1', '2']) await publish(id);
+    expect(mesh.subscription('work').unsettled).toEqual([]);
     expect((await pull('?max=5')).map(({ event }) => event.id)).toEqual(['1', '2']);
   });
 
@@ -393,6 +394,25 @@ describe('POST /v1/subscriptions/{name}/pull', () => {
     expect(await pull('?waitMs=5000')).toHaveLength(1);
     await eventually(() => expect(mesh.subscription('work').consumers).toHaveLength(0));
     expect(await pull('?waitMs=5000')).toMatchObject([{ attempt: 2 }]);
+  });
+
+  it.each([
+    [{ max: 0 }, 'max', 'is not an integer within bounds'],
+    [{ max: 1.5 }, 'max', 'is not an integer within bounds'],
+    [{ max: '3' }, 'max', 'must be a number'],
+    [{ waitMs: null }, 'waitMs', 'must be a number'],
+    [{ consumer: 3 }, 'consumer', 'must be a string'],
+    [{ timeoutMs: 1 }, 'timeoutMs', 'known are max, maxBytes, waitMs, consumer'],
+    [{ maxBytes: 1 }, 'maxBytes', 'is in the query, too; give it once'],
+    [[], 'body', 'must be a JSON object'],
+  ])('refuses the body %j', async (body, field, message) => {
+    await createWork();
+    const path = '/v1/subscriptions/work/pull?maxBytes=1';
+    const answer = await call(address, { path, body: JSON.stringify(body) });
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      400,
+      expect.objectContaining({ field, detail: expect.stringContaining(message) }),
+    ]);
   });
 
   it('tells who waits that the subscription is gone', async () => {

@@ -1,4 +1,4 @@
-import type { Start, SubscriptionInput } from '@eventmesh/delivery';
+import type { Start, SubscriptionChange, SubscriptionInput } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 
 type Given = Readonly<Record<string, unknown>>;
@@ -45,19 +45,31 @@ const START_FIELDS: Readonly<Record<Start['kind'], Readonly<Record<string, 'numb
  * A subscription from its JSON form. Only the shape is checked here, so that nothing of another type
  * reaches the mesh; values are the mesh's to judge.
  *
+ * @throws MeshError InvalidArgument that names the field.
+ */
+export function readSubscription(body: Given): SubscriptionInput {
+  checkFields(body, FIELDS, '', 'subscription');
+  for (const field of ['name', 'topicFilters']) {
+    if (body[field] === undefined) throw invalid(field, 'is missing');
+  }
+  return body as unknown as SubscriptionInput;
+}
+
+/**
+ * What is to change of a subscription, from its JSON form; what is left out stays.
+ *
  * @param name From the path; the body may leave it out or repeat it.
  * @throws MeshError InvalidArgument that names the field.
  */
-export function readSubscription(body: Given, name?: string): SubscriptionInput {
-  checkFields(body, FIELDS, '', 'subscription');
-  const given = name === undefined ? body : { name, ...body };
-  if (name !== undefined && given['name'] !== name) {
-    throw invalid('name', `is not "${name}" as in the path`);
+export function readChange(body: Given, name: string): SubscriptionChange {
+  checkFields(body, { ...FIELDS, revision: 'number' }, '', 'a change of a subscription');
+  const given = { name, ...body };
+  if (given.name !== name) throw invalid('name', `is not "${name}" as in the path`);
+  const { revision } = body;
+  if (revision !== undefined && (!Number.isSafeInteger(revision) || Number(revision) < 0)) {
+    throw invalid('revision', 'must be a whole number from 0');
   }
-  for (const field of ['name', 'topicFilters']) {
-    if (given[field] === undefined) throw invalid(field, 'is missing');
-  }
-  return given as unknown as SubscriptionInput;
+  return given;
 }
 
 /** Where a subscription is to begin. */

@@ -4,7 +4,7 @@ import { guarded, jsonBody, pathParameter, sendJson, type HttpContext } from '..
 import { manageSchemas as schemas } from '../openapi.ts';
 import { SERVER_LIMITS } from '../options.ts';
 import { Query } from '../query.ts';
-import { readStart, readSubscription } from '../subscription-json.ts';
+import { readChange, readStart, readSubscription } from '../subscription-json.ts';
 
 const bodyLimit = SERVER_LIMITS.managementBytesMax;
 
@@ -42,8 +42,8 @@ export function registerSubscriptions(app: FastifyInstance, context: HttpContext
     one,
     { schema: schemas.update, bodyLimit },
     guarded(context, 'subscriptions', async (request, reply, session) => {
-      const spec = readSubscription(jsonBody(request), pathParameter(request, 'name'));
-      sendJson(reply, 200, await subscriptions.update(session, spec));
+      const change = readChange(jsonBody(request), pathParameter(request, 'name'));
+      sendJson(reply, 200, await subscriptions.update(session, change));
     }),
   );
   app.delete(

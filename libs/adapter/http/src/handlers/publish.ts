@@ -124,7 +124,7 @@ function sendReceipt(reply: FastifyReply, status: number, receipt: Receipt, id: 
 }
 
 /**
- * A batch answers 200 when every event was accepted (202 for direct) and 207 when some were not, with
+ * A batch answers 200 when every event was accepted (202 when nothing of it was stored) and 207 when some were not, with
  * one outcome per event, in order. An atomic batch is accepted as a whole or refused as a whole.
  */
 async function publishBatch(
@@ -153,8 +153,9 @@ async function publishBatch(
     return problemOf(outcome === event ? outcome : inBatch(outcome, index));
   });
   if (atomic && refused > 0) throw cause(outcomes);
-  const status = refused > 0 ? 207 : common.deliveryClass === 'direct' ? 202 : 200;
-  sendJson(reply, status, { outcomes: lines });
+  // The class may come from the catalogue, so the receipts tell.
+  const direct = lines.length > 0 && lines.every(({ status }) => status === 202);
+  sendJson(reply, refused > 0 ? 207 : direct ? 202 : 200, { outcomes: lines });
 }
 
 /** Of an atomic batch that was refused: all have the cause, with the place of the event at fault. */

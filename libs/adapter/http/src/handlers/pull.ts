@@ -1,19 +1,20 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Session } from '@eventmesh/adapter-api';
-import { guarded, pathParameter, type HttpContext } from '../context.ts';
+import { invalid } from '@eventmesh/errors';
+import { guarded, jsonBody, pathParameter, type HttpContext } from '../context.ts';
 import { envelopeJson } from '../delivery-json.ts';
 import { pullSchema } from '../openapi.ts';
 import { SERVER_LIMITS } from '../options.ts';
 import { PullConsumer, type Pulled } from '../pull-consumer.ts';
 import { Query } from '../query.ts';
 
-/** `POST /v1/subscriptions/{name}/pull`: long poll; what it returns is settled explicitly. */
+/** `POST /v1/subscriptions/{name}/pull`: long poll; what it answers is settled explicitly. */
 export function registerPull(app: FastifyInstance, context: HttpContext): void {
   app.post(
     '/v1/subscriptions/:name/pull',
     { schema: pullSchema, bodyLimit: SERVER_LIMITS.managementBytesMax },
     guarded(context, 'pull', async (request, reply, session) => {
-      const query = new Query(request.query, ['max', 'maxBytes', 'waitMs', 'consumer']);
+      const query = parameters(request);
       const max = query.integer('max', 1, 1000, 100);
       const bytesMax = pullBytesMax(context);
       const maxBytes = query.integer('maxBytes', 1, bytesMax, bytesMax);
@@ -28,6 +29,23 @@ export function registerPull(app: FastifyInstance, context: HttpContext): void {
   );
 }
 
+const PARAMETERS = ['max', 'maxBytes', 'waitMs', 'consumer'];
+
+/** From the query, a JSON body, or some from each. */
+function parameters(request: FastifyRequest): Query {
+  const { body, query } = request;
+  if (!Buffer.isBuffer(body) || body.length === 0) return new Query(query, PARAMETERS);
+  const asked = Object.entries(query ?? {});
+  const given = Object.entries(jsonBody(request)).map(([key, value]) => {
+    const type = key === 'consumer' ? 'string' : 'number';
+    if (PARAMETERS.includes(key) && typeof value !== type) throw invalid(key, `must be a ${type}`);
+    const twice = asked.some(([other]) => other === key);
+    if (twice) throw invalid(key, 'is in the query, too; give it once');
+    return [key, String(value)];
+  });
+  return new Query(Object.fromEntries([...asked, ...given]), PARAMETERS);
+}
+
 function send(reply: FastifyReply, { deliveries, gaps, refused }: Pulled): void {
   const parts = deliveries
     .map(envelopeJson)
@@ -39,7 +57,7 @@ function send(reply: FastifyReply, { deliveries, gaps, refused }: Pulled): void 
 
 const COMMA = Buffer.from(',');
 
-/** Bytes that may wait for a pull; one event always may. */
+/** Bytes of one answer; one event always may be in it. */
 const pullBytesMax = ({ options, port }: HttpContext): number =>
   Math.max(options.streamBytesMax, port.eventBytesMax);
 
@@ -54,17 +72,10 @@ async function consumerOf(
   const key = JSON.stringify([tenant, kind, name, subscription, consumer]);
   const found = consumers.pull(key);
   if (found !== undefined) return found;
-  const made = new PullConsumer(
-    session.principal,
-    {
-      bytesMax: pullBytesMax(context),
-      messagesMax: options.pullMessagesMax,
-    },
-    () => {
-      consumers.removePull(key, made);
-      metrics.streams('pull', -1);
-    },
-  );
+  const made = new PullConsumer(session.principal, { messagesMax: options.pullMessagesMax }, () => {
+    consumers.removePull(key, made);
+    metrics.streams('pull', -1);
+  });
   // Held at once, so that two first pulls at a time share one consumer.
   consumers.addPull(key, made);
   metrics.streams('pull', 1);

@@ -12,10 +12,10 @@ const LIST = schema(
 const CANCEL = schema(
   'publish',
   'Take a scheduled event back',
-  '404: no such event waits, as when it has been published. 409: the timers changed meanwhile.',
+  '404: no such event waits, as when it has been published. 400: several sources have such an event, and none is named. 409: the timers changed meanwhile.',
   {
     params: { id: text('CloudEvents id.') },
-    query: { source: text('CloudEvents source. Default: any.') },
+    query: { source: text('CloudEvents source. Needed when several have an event with this id.') },
   },
 );
 

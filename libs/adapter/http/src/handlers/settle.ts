@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { SettleOutcome } from '@eventmesh/adapter-api';
+import { rejection, type SettleOutcome } from '@eventmesh/adapter-api';
 import { RELEASE_DELAY_MS_MAX } from '@eventmesh/delivery';
 import { invalid } from '@eventmesh/errors';
 import { Consumers } from '../consumers.ts';
@@ -93,10 +93,10 @@ function readOutcome(body: Readonly<Record<string, unknown>>): SettleOutcome {
       }
       return { kind: outcome, delayMs: delayMs as number };
     case 'reject':
-      if (typeof reason !== 'string' || reason === '' || reason.length > 1024) {
-        throw invalid('reason', 'a reject needs one', { limit: '1 to 1024 characters' });
+      if (reason !== undefined && typeof reason !== 'string') {
+        throw invalid('reason', 'must be a text that says why');
       }
-      return { kind: outcome, reason };
+      return rejection(reason);
     default:
       throw invalid('outcome', 'is not one of accept, release, reject, renew');
   }
