@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SubscriptionStatus } from '@eventmesh/adapter-api';
 import type { SubscriptionInput } from '@eventmesh/delivery';
-import type { Delivery, MeshClient } from '@eventmesh/sdk';
+import type { Delivery, MeshClient, SubscribeOptions } from '@eventmesh/sdk';
 import { eventually } from '@eventmesh/testing';
 import { OneSite } from './one-site.ts';
 import { Workspace } from './run-mesh.ts';
@@ -17,6 +17,7 @@ interface Shown {
   readonly cause: string;
   readonly attempts: number;
   readonly redrives: number;
+  readonly subscriptionGone: boolean;
   readonly eventId: string;
   readonly event: Readonly<Record<string, unknown>>;
 }
@@ -39,10 +40,14 @@ class Consumer {
   readonly ended: Promise<void>;
   readonly opened: Promise<unknown>;
 
-  constructor(subscription: SubscriptionInput, settle: (delivery: Delivery) => void) {
+  constructor(
+    subscription: SubscriptionInput,
+    settle: (delivery: Delivery) => void,
+    more: Pick<SubscribeOptions, 'consumer'> = {},
+  ) {
     this.#client = site.client('subscriber');
     const { signal } = this.#leave;
-    const stream = this.#client.subscribe({ subscription, signal });
+    const stream = this.#client.subscribe({ subscription, signal, ...more });
     this.opened = stream.opened;
     this.ended = (async () => {
       for await (const delivery of stream) {
@@ -64,11 +69,12 @@ class Consumer {
 const consume = async (
   subscription: SubscriptionInput,
   settle: (delivery: Delivery) => void,
+  more: Pick<SubscribeOptions, 'consumer'> = {},
 ): Promise<Consumer> => {
   // The lease of an owner that was killed has to run out first.
   return eventually(
     async () => {
-      const consumer = new Consumer(subscription, settle);
+      const consumer = new Consumer(subscription, settle, more);
       await consumer.opened;
       return consumer;
     },
@@ -291,6 +297,134 @@ describe('the quota of dead letters', () => {
       const refused = await quota('put', '--bytes', '1000');
       expect(refused.code).not.toBe(0);
       await mesh('dlq', 'purge', '--subscription', 'governed');
+    },
+    TEST_MS,
+  );
+});
+
+describe('the dead letters of a subscription that was changed, or deleted and made again', () => {
+  const subscriptions = async (...args: string[]) => {
+    const done = await workspace.run('subscriptions', ...args, ...site.flags('admin'));
+    expect(done).toMatchObject({ code: 0 });
+  };
+  const redrive = (name: string) => mesh('dlq', 'redrive', '--subscription', name);
+  const reject = async (spec: SubscriptionInput, reason: string, ids: readonly string[] = []) => {
+    const consumer = await consume(spec, (delivery) => delivery.reject(reason));
+    for (const id of ids) await publish(spec.topicFilters[0] ?? '', id);
+    return consumer;
+  };
+  const open = async (name: string) => (await letters({ subscription: name })).length;
+
+  it(
+    'stay, and are told apart, until there is one that can get them',
+    async () => {
+      const name = 'reused';
+      const spec = { name, topicFilters: ['reused/x'] };
+      const first = await reject(spec, 'no such customer', ['r1', 'r2']);
+      await eventually(async () => expect(await open(name)).toBe(2));
+      await first.leave();
+
+      await subscriptions('update', name, 'reused/y');
+      expect(await redrive(name)).toEqual({ redriven: 0, unmatched: 2 });
+      await subscriptions('delete', name);
+      expect(await redrive(name)).toEqual({ redriven: 0, missing: 2 });
+      await subscriptions('create', name, 'reused/x', '--direct');
+      expect(await redrive(name)).toEqual({ redriven: 0, missing: 2 });
+      await subscriptions('delete', name);
+      await subscriptions('create', name, 'reused/#', '--filter', 'exact:id=r2');
+      expect(await redrive(name)).toEqual({ redriven: 1, unmatched: 1 });
+      expect(await letters({ subscription: name })).toMatchObject([
+        { eventId: 'r1', cause: 'no such customer', subscriptionGone: true },
+      ]);
+      const again = await consume(
+        { name, topicFilters: ['reused/#'], filters: [{ exact: { id: 'r2' } }] },
+        (delivery) => delivery.accept(),
+      );
+      await eventually(() => expect(again.got).toEqual(['r2']));
+      const { out } = await workspace.run(
+        ...['dlq', 'list', '--subscription', name, ...site.flags('admin')],
+      );
+      expect(out).toContain('reused (gone)');
+      await mesh('dlq', 'purge', '--subscription', name);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'are apart from those of the new one, which gives up the same event',
+    async () => {
+      const name = 'lives';
+      const spec = { name, topicFilters: ['lives/x'], start: { kind: 'earliest' } as const };
+      const first = await reject(spec, 'no such customer', ['l1']);
+      await eventually(async () => expect(await open(name)).toBe(1));
+      await first.leave();
+      await subscriptions('delete', name);
+      await reject(spec, 'database down');
+      await eventually(async () => expect(await status(name)).toMatchObject({ deadLettered: 1 }));
+      expect(await letters({ subscription: name })).toMatchObject([
+        { eventId: 'l1', cause: 'no such customer', subscriptionGone: true },
+        { eventId: 'l1', cause: 'database down', subscriptionGone: false },
+      ]);
+      await mesh('dlq', 'purge', '--subscription', name);
+    },
+    TEST_MS,
+  );
+
+  it(
+    'stay while its owner may not receive their topic',
+    async () => {
+      const policy = (verb: string) =>
+        workspace.run(
+          ...['policies', verb, 'user:subscriber', 'subscribe', 'secret/#', '--deny'],
+          ...site.flags('admin'),
+        );
+      const spec = { name: 'secret', topicFilters: ['secret/x'] };
+      const first = await reject(spec, 'not now', ['s1']);
+      await eventually(async () => expect(await open('secret')).toBe(1));
+      await first.leave();
+      expect(await policy('put')).toMatchObject({ code: 0 });
+      // The emesher knows it when its owner may not subscribe any more.
+      const probe = ['subscriptions', 'create', 'probe', 'secret/x', ...site.flags('subscriber')];
+      await eventually(async () => expect((await workspace.run(...probe)).code).not.toBe(0));
+      expect(await redrive('secret')).toEqual({ redriven: 0, forbidden: 1 });
+      expect(await open('secret')).toBe(1);
+      expect(await policy('delete')).toMatchObject({ code: 0 });
+      await eventually(async () => expect(await redrive('secret')).toEqual({ redriven: 1 }));
+      const again = await consume(spec, (delivery) => delivery.accept());
+      await eventually(() => expect(again.got).toEqual(['s1']));
+    },
+    TEST_MS,
+  );
+});
+
+describe('the dead letters of a broadcast', () => {
+  it(
+    'are found by its name, under the parts of its consumers',
+    async () => {
+      const spec = { name: 'news', topicFilters: ['news/x'], mode: 'broadcast' } as const;
+      let broken = true;
+      const takers = await Promise.all(
+        ['one', 'two'].map((consumer) =>
+          consume(spec, (d) => (broken ? d.reject(`no, ${consumer}`) : d.accept()), { consumer }),
+        ),
+      );
+      await publish('news/x', 'n1');
+      const found = () => mesh<Shown[]>('dlq', 'list', '--subscription', 'news');
+      await eventually(async () => expect(await found()).toHaveLength(2));
+      expect((await found()).map(({ subscription }) => subscription).sort()).toEqual([
+        'news:one',
+        'news:two',
+      ]);
+      expect(await letters({ subscription: 'news:two' })).toHaveLength(1);
+      expect(await mesh('dlq', 'groups', '--subscription', 'news')).toHaveLength(2);
+      broken = false;
+      expect(await mesh('dlq', 'redrive', '--subscription', 'news')).toEqual({ redriven: 2 });
+      for (const taker of takers) await eventually(() => expect(taker.got).toEqual(['n1', 'n1']));
+      expect(await found()).toEqual([]);
+      broken = true;
+      await publish('news/x', 'n2');
+      await eventually(async () => expect(await found()).toHaveLength(2));
+      expect(await mesh('dlq', 'purge', '--subscription', 'news')).toEqual({ purged: 2 });
     },
     TEST_MS,
   );

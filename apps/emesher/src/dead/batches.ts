@@ -1,8 +1,8 @@
 import { invalid } from '@eventmesh/errors';
-import type { DeadLetter, DeadLetterSelection } from '@eventmesh/adapter-api';
+import type { DeadLetterSelection } from '@eventmesh/adapter-api';
 import { readPageToken, writePageToken } from '@eventmesh/rpc';
 import type { DeadLog, ReadLetters } from './dead-log.ts';
-import type { StoredLetter } from './letter.ts';
+import type { Letter, StoredLetter } from './letter.ts';
 
 /** Chosen letters, and how far the log was read for them. */
 export interface Batch {
@@ -23,7 +23,7 @@ export async function* batches(
   log: DeadLog,
   tenant: string,
   read: ReadLetters,
-  choose: (letter: DeadLetter) => boolean,
+  choose: (letter: Letter) => boolean,
   limits: BatchLimits,
 ): AsyncGenerator<Batch> {
   let letters: StoredLetter[] = [];

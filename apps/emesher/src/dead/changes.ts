@@ -11,7 +11,6 @@ import {
 import type { GovernanceView } from '@eventmesh/clients';
 import { invalid } from '@eventmesh/errors';
 import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { Directory } from '../control/directory.ts';
 import type { emesherMetrics } from '../metrics.ts';
 import type { DeadTimers } from '../schedule/dead-timers.ts';
 import { auditPrincipal, type CallerSession } from '../session.ts';
@@ -19,13 +18,13 @@ import { batches, readOf, readToken, writeToken, type BatchLimits } from './batc
 import type { DeadLog } from './dead-log.ts';
 import { recordBefore, type StoredLetter } from './letter.ts';
 import type { DeadOwnership } from './ownership.ts';
-import { chooser, mayPublishAgain } from './rights.ts';
+import { Redrivable, type RedrivableDeps } from './redrivable.ts';
+import { chooser } from './rights.ts';
 import { checked } from './selection.ts';
 
-export interface DeadChangesDeps {
+export interface DeadChangesDeps extends RedrivableDeps {
   readonly log: DeadLog;
   readonly ownership: DeadOwnership;
-  readonly directory: Pick<Directory, 'subscriptions'>;
   readonly policies: Pick<GovernanceView, 'audit'>;
   readonly metrics: LiveMetrics<typeof emesherMetrics>;
   readonly now: () => number;
@@ -77,7 +76,7 @@ export class DeadChanges {
     }
     const { giveBack, timers, metrics } = this.#deps;
     const { tenant } = caller.principal;
-    const stay = { missing: 0, forbidden: 0 };
+    const redrivable = new Redrivable(this.#deps, caller);
     const letters = rateMax === 0 ? BATCH.letters : Math.ceil(rateMax / 4);
     const { done, nextToken } = await this.#change(caller, 'redrive', {
       selection,
@@ -86,7 +85,7 @@ export class DeadChanges {
       deadlineMs,
       limits: { ...BATCH, letters: Math.min(BATCH.letters, letters) },
       pauseMs: (count) => (rateMax === 0 ? 0 : (count * 1000) / rateMax),
-      can: (stored) => this.#canRedrive(caller, stored, stay),
+      can: (stored) => redrivable.has(stored),
       async act(batch) {
         const { own = [], timed = [] } = Object.groupBy(batch, ({ letter }) =>
           letter.subscription === '' ? 'timed' : 'own',
@@ -96,7 +95,7 @@ export class DeadChanges {
       },
     });
     metrics.deadLettersRedriven.inc({ tenant }, done);
-    return { redriven: done, ...stay, nextToken };
+    return { redriven: done, ...redrivable.staying, nextToken };
   }
 
   async purge(
@@ -118,24 +117,6 @@ export class DeadChanges {
     });
     this.#deps.metrics.deadLettersPurged.inc({ tenant }, done);
     return { purged: done, nextToken };
-  }
-
-  /** Counts those that stay, and why. */
-  async #canRedrive(
-    caller: CallerSession,
-    { letter, record }: StoredLetter,
-    stay: { missing: number; forbidden: number },
-  ): Promise<boolean> {
-    const { directory, timers } = this.#deps;
-    const { subscription } = letter;
-    if (subscription !== '') {
-      const there = directory.subscriptions.has(`${record.tenant}/${subscription}`);
-      if (!there) stay.missing++;
-      return there;
-    }
-    const allowed = mayPublishAgain(caller, letter) && (await timers.mayPublish(record));
-    if (!allowed) stay.forbidden++;
-    return allowed;
   }
 
   async #change(

@@ -66,12 +66,13 @@ export class DeadLetters {
    * @param signal Gives the waiting up, with an error: the events are not settled.
    */
   async write(
-    { tenant, name }: Pick<Subscription, 'tenant' | 'name'>,
+    { tenant, name, createdMs }: Pick<Subscription, 'tenant' | 'name' | 'createdMs'>,
     entries: readonly Pick<Entry, 'partition' | 'position' | 'record' | 'attempts' | 'reason'>[],
     signal?: AbortSignal,
   ): Promise<void> {
     const { now, policyRevision } = this.#deps;
-    const about = { subscription: name, policyRevision: policyRevision(), deadMs: now() };
+    const from = { subscription: name, subscriptionCreatedMs: createdMs };
+    const about = { ...from, policyRevision: policyRevision(), deadMs: now() };
     const letters = entries.map(({ partition, position, record, attempts, reason }) => {
       return { ...about, partition, position, record, attempts, cause: reason };
     });
@@ -232,9 +233,13 @@ const NO_BYTES = new Uint8Array(0);
 const givenUp = (): MeshError =>
   new MeshError('Cancelled', 'the wait for the dead letters was given up');
 
-/** A crash between the letter and the cursor must not make two of one event. */
-const keyOf = ({ subscription, partition, position }: Dead): string =>
-  `${subscription}/${partition}/${position}`;
+/**
+ * A crash between the letter and the cursor must not make two of one event. One that a later
+ * subscription of the same name gives up is another: it died of something else, at another time. When
+ * a subscription was made stays through all its changes.
+ */
+const keyOf = ({ subscription, subscriptionCreatedMs, partition, position }: Dead): string =>
+  `${subscription}/${subscriptionCreatedMs}/${partition}/${position}`;
 
 /**
  * Letters that were there before and have been redriven or purged since: the event died once more,

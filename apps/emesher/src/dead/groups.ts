@@ -5,13 +5,14 @@ type Open = { -readonly [K in keyof DeadLetterGroup]: DeadLetterGroup[K] };
 /** Groups that are told apart: causes are the consumers' words, and may all differ. */
 const GROUPS_MAX = 1000;
 
-/** Counts letters by subscription and cause. */
+/** Counts letters by subscription and cause, those of a deleted subscription apart. */
 export class GroupBook {
   readonly #groups = new Map<string, Open>();
   #rest: Open | undefined;
 
-  add({ subscription, cause, event, deadMs }: DeadLetter): void {
-    const group = this.#of(subscription, cause, deadMs);
+  add(letter: DeadLetter): void {
+    const { event, deadMs } = letter;
+    const group = this.#of(letter);
     group.count++;
     group.bytes += event.length;
     group.oldestMs = Math.min(group.oldestMs, deadMs);
@@ -24,13 +25,14 @@ export class GroupBook {
     return this.#rest === undefined ? sorted : [...sorted, this.#rest];
   }
 
-  #of(subscription: string, cause: string, deadMs: number): Open {
-    const key = `${subscription}\0${cause}`;
+  #of({ subscription, subscriptionGone, cause, deadMs }: DeadLetter): Open {
+    const key = `${subscription}\0${subscriptionGone}\0${cause}`;
     const found = this.#groups.get(key);
     if (found !== undefined) return found;
-    const made = { subscription, cause, count: 0, bytes: 0, oldestMs: deadMs, newestMs: deadMs };
+    const about = { subscription, subscriptionGone, cause };
+    const made = { ...about, count: 0, bytes: 0, oldestMs: deadMs, newestMs: deadMs };
     if (this.#groups.size < GROUPS_MAX - 1) this.#groups.set(key, made);
-    else this.#rest ??= { ...made, subscription: '', cause: '' };
+    else this.#rest ??= { ...made, subscription: '', subscriptionGone: false, cause: '' };
     return this.#groups.get(key) ?? this.#rest ?? made;
   }
 }

@@ -4,6 +4,7 @@ import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { DataPlaneConfig } from '../config.ts';
 import type { Directory } from '../control/directory.ts';
+import { ownerSession } from '../deliver/owner-session.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
@@ -56,6 +57,7 @@ export function createDeadParts(deps: DeadDeps): DeadParts {
   const changes = new DeadChanges({
     log,
     directory,
+    ownerSession: ownerSession(deps.authorizer),
     policies,
     metrics,
     now,

@@ -49,6 +49,7 @@ function dead(bytes: Uint8Array, more: Partial<Dead> = {}): Dead {
   };
   return {
     subscription: 'billing',
+    subscriptionCreatedMs: 1_690_000_000_007,
     cause: 'no such customer',
     attempts: 16,
     partition: 2,
@@ -69,6 +70,7 @@ describe('a dead letter', () => {
         expect(letter).toMatchObject({
           id: 7,
           subscription: 'billing',
+          subscriptionCreatedMs: 1_690_000_000_007,
           cause: 'no such customer',
           attempts: 16,
           partition: 2,

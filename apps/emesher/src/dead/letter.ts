@@ -13,6 +13,7 @@ const NAMES = {
   cause: 'meshdeadcause',
   attempts: 'meshdeadattempts',
   subscription: 'meshdeadsubscription',
+  created: 'meshdeadsubscribed',
   place: 'meshdeadposition',
   policy: 'meshdeadpolicy',
   time: 'meshdeadtime',
@@ -30,6 +31,8 @@ const CAUSE_LENGTH_MAX = 256;
 export interface Dead {
   /** Empty when none was to have it yet, as for a scheduled event that is too late. */
   readonly subscription: string;
+  /** When that was made, ms since the epoch: a deleted one and another of its name are two. */
+  readonly subscriptionCreatedMs: number;
   readonly cause: string;
   readonly attempts: number;
   /** Where the event lies in the site's log. */
@@ -40,9 +43,12 @@ export interface Dead {
   readonly deadMs: number;
 }
 
+/** What a letter says by itself. */
+export type Letter = Omit<DeadLetter, 'subscriptionGone'>;
+
 /** A dead letter as it is stored. */
 export interface StoredLetter {
-  readonly letter: DeadLetter;
+  readonly letter: Letter;
   readonly record: RecordView;
   /** Bytes of the stored record. */
   readonly size: number;
@@ -68,8 +74,11 @@ export function encodeLetter(site: string, dead: Dead): Buffer {
     [NAMES.time, timestamp(dead.deadMs)],
     [NAMES.redrives, integer(redrives)],
   ];
-  const { subscription } = dead;
-  if (subscription !== '') attributes.push([NAMES.subscription, text(subscription)]);
+  const { subscription, subscriptionCreatedMs } = dead;
+  if (subscription !== '') {
+    attributes.push([NAMES.subscription, text(subscription)]);
+    attributes.push([NAMES.created, timestamp(subscriptionCreatedMs)]);
+  }
   const entries = attributes.map(([name, value]) => encodeAttribute(name, value));
   return encodeRecord({ ...record, destinations: [] }, Buffer.concat([event, ...entries]));
 }
@@ -81,17 +90,17 @@ export function decodeLetter(id: number, bytes: Uint8Array): StoredLetter {
   const of = (name: string) => view.text(name) ?? '';
   const place = of(NAMES.place).split('/');
   const length = Number(view.text(NAMES.bytes) ?? record.event.length);
-  const time = view.attributes.get(NAMES.time);
-  const letter: DeadLetter = {
+  const letter: Letter = {
     id,
     subscription: of(NAMES.subscription),
+    subscriptionCreatedMs: msOf(view.attributes.get(NAMES.created)),
     topic: record.topic,
     eventId: view.id,
     source: view.source,
     type: view.type,
     cause: of(NAMES.cause),
     attempts: Number(of(NAMES.attempts)),
-    deadMs: time?.kind === 'timestamp' ? time.seconds * 1000 + Math.floor(time.nanos / 1e6) : 0,
+    deadMs: msOf(view.attributes.get(NAMES.time)),
     partition: Number(place.at(-2) ?? 0),
     position: Number(place.at(-1) ?? 0),
     policyRevision: Number(of(NAMES.policy)),
@@ -133,6 +142,9 @@ const timestamp = (ms: number): AttributeValue => ({
   seconds: Math.floor(ms / 1000),
   nanos: (ms % 1000) * 1e6,
 });
+
+const msOf = (time: AttributeValue | undefined): number =>
+  time?.kind === 'timestamp' ? time.seconds * 1000 + Math.floor(time.nanos / 1e6) : 0;
 
 // CloudEvents 1.0, String: no control characters, no noncharacters.
 const FORBIDDEN = /[\p{Cc}\p{Noncharacter_Code_Point}]/gu;

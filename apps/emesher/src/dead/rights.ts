@@ -1,8 +1,9 @@
-import type { DeadLetter, DeadLetterSelection } from '@eventmesh/adapter-api';
+import { isLetterOf, type DeadLetter, type DeadLetterSelection } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { Action } from '@eventmesh/proto-gen/acl';
 import { mayManage } from '../deliver/subscription-admin.ts';
 import { denied, type CallerSession } from '../session.ts';
+import type { Letter } from './letter.ts';
 
 /** Who administers subscriptions sees every letter of its tenant. */
 const administers = (caller: CallerSession): boolean =>
@@ -43,11 +44,11 @@ export function chooser(
   caller: CallerSession,
   selection: DeadLetterSelection,
   find: (name: string) => Subscription | undefined,
-): (letter: DeadLetter) => boolean {
+): (letter: Letter) => boolean {
   const { subscription, cause, ids } = selection;
   const wanted = ids === undefined ? undefined : new Set(ids);
   return (letter) =>
-    (subscription === undefined || letter.subscription === subscription) &&
+    (subscription === undefined || isLetterOf(letter, subscription)) &&
     (cause === undefined || letter.cause === cause) &&
     (wanted === undefined || wanted.has(letter.id)) &&
     mayHandle(caller, letter, find(letter.subscription));

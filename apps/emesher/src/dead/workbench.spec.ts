@@ -149,6 +149,7 @@ describe('redriving', () => {
     expect(await parts.port.redrive(admin, { subscription: 'billing' }, fast)).toEqual({
       redriven: 2,
       missing: 0,
+      unmatched: 0,
       forbidden: 0,
       nextToken: '',
     });
@@ -173,7 +174,7 @@ describe('redriving', () => {
     await fill(4);
     site.subscriptions.delete(`${TENANT}/audit`);
     const result = await parts.port.redrive(admin, whole, fast);
-    expect(result).toEqual({ redriven: 2, missing: 2, forbidden: 0, nextToken: '' });
+    expect(result).toEqual({ redriven: 2, missing: 2, unmatched: 0, forbidden: 0, nextToken: '' });
     expect(await ids()).toEqual([2, 4]);
   });
 
@@ -211,7 +212,7 @@ describe('redriving', () => {
     expect(first).toMatchObject({ redriven: 2 });
     await parts.letters.bury(TENANT, [dying(50)]);
     const rest = await parts.port.redrive(admin, whole, { rateMax: 0, token: nextToken });
-    expect(rest).toEqual({ redriven: 4, missing: 0, forbidden: 0, nextToken: '' });
+    expect(rest).toEqual({ redriven: 4, missing: 0, unmatched: 0, forbidden: 0, nextToken: '' });
     expect(await ids()).toEqual([7]);
   });
 
@@ -266,7 +267,7 @@ describe('redriving scheduled events that were never published', () => {
     await timers();
     const originals = (await parts.port.list(admin, {}, { size: 9, token: '' })).items;
     const result = await parts.port.redrive(admin, whole, fast);
-    expect(result).toEqual({ redriven: 3, missing: 0, forbidden: 0, nextToken: '' });
+    expect(result).toEqual({ redriven: 3, missing: 0, unmatched: 0, forbidden: 0, nextToken: '' });
     const stored = await events();
     expect(stored.map(({ event }) => event)).toEqual(originals.map(({ event }) => event));
     expect(stored.map(({ principal }) => principal)).toEqual(['ada', 'shop', 'ada']);
@@ -281,7 +282,7 @@ describe('redriving scheduled events that were never published', () => {
     site.publishers.set('ada', ['invoices/#']);
     await timers();
     const result = await parts.port.redrive(admin, whole, fast);
-    expect(result).toEqual({ redriven: 0, missing: 0, forbidden: 3, nextToken: '' });
+    expect(result).toEqual({ redriven: 0, missing: 0, unmatched: 0, forbidden: 3, nextToken: '' });
     expect(await events()).toEqual([]);
     expect(await ids()).toEqual([1, 2, 3]);
   });

@@ -18,7 +18,9 @@ import type { DeadChanges } from './changes.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { DeadLog } from './dead-log.ts';
 import { GroupBook } from './groups.ts';
+import type { Letter } from './letter.ts';
 import type { DeadLimitsOf } from './limits.ts';
+import { isGone } from './lives.ts';
 import { checkStatus, chooser } from './rights.ts';
 import { checked } from './selection.ts';
 
@@ -91,9 +93,9 @@ export class Workbench implements DeadLettersPort {
     const choose = this.#chooser(caller, checked(selection));
     const read = { ...readOf(selection), from: Math.max(from, first), upTo };
     const limits = { letters: page.size, bytes: PAGE_BYTES_MAX };
-    const open = (letter: DeadLetter) => !settled.has(letter.id) && choose(letter);
+    const open = (letter: Letter) => !settled.has(letter.id) && choose(letter);
     for await (const batch of batches(log, tenant, read, open, limits)) {
-      const items = batch.letters.map(({ letter }) => letter);
+      const items = batch.letters.map(({ letter }) => this.#shown(tenant, letter));
       if (items.length === 0 && batch.upTo < Math.min(upTo, from + PAGE_SCANNED_MAX)) continue;
       return { items, nextToken: writeToken(batch.upTo, upTo) };
     }
@@ -121,7 +123,7 @@ export class Workbench implements DeadLettersPort {
     const book = new GroupBook();
     const read = { ...readOf(selection), from: first, upTo: last };
     for await (const { letter } of log.letters(tenant, read)) {
-      if (!settled.has(letter.id) && choose(letter)) book.add(letter);
+      if (!settled.has(letter.id) && choose(letter)) book.add(this.#shown(tenant, letter));
     }
     return book.groups;
   }
@@ -137,6 +139,11 @@ export class Workbench implements DeadLettersPort {
     const alarm = bytes >= alarmBytes;
     const oldestMs = await log.diedAt(tenant, first);
     return { count, bytes, bytesMax, full, alarmBytes, alarm, retentionMs, oldestMs };
+  }
+
+  #shown(tenant: string, letter: Letter): DeadLetter {
+    const current = this.#deps.directory.subscriptions.get(`${tenant}/${letter.subscription}`);
+    return { ...letter, subscriptionGone: isGone(letter, current) };
   }
 
   #chooser(caller: CallerSession, selection: DeadLetterSelection) {

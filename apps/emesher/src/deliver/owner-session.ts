@@ -14,7 +14,7 @@ const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
  * The rights that deliveries of a subscription are checked against: its owner's, asked for anew
  * when somebody else consumes it. An owner that is no longer known receives nothing.
  */
-export function ownerSession(authorizer: Authorizer) {
+export function ownerSession(authorizer: Pick<Authorizer, 'sessionFor'>) {
   return async (subscription: Subscription): Promise<CallerSession> =>
     new CallerSession(await authorizer.sessionFor(ownerOf(subscription)));
 }

@@ -18,10 +18,11 @@ export function selectionToWire(
 /** What another emesher has done. */
 export function redriveFromWire(answer: RedriveResponse | undefined): RedriveResult {
   if (answer === undefined) throw noAnswer();
-  const { redriven, missing, forbidden, nextPageToken: nextToken } = answer;
+  const { redriven, missing, unmatched, forbidden, nextPageToken: nextToken } = answer;
   return {
     redriven: Number(redriven),
     missing: Number(missing),
+    unmatched: Number(unmatched),
     forbidden: Number(forbidden),
     nextToken,
   };

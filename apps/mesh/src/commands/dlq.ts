@@ -50,7 +50,7 @@ export function dlqCommand(world: World): Command {
     command
       .command('redrive')
       .description(
-        'give events back to the subscription that gave them up, and to no other; publish scheduled ones that came too late',
+        'give events back to the subscription that gave them up, or to one made again under its name; publish scheduled ones that came too late',
       ),
   )
     .option('--rate <n>', 'events a second at most; 0 is no limit', whole(0, 1_000_000), 0)
@@ -70,7 +70,7 @@ export function dlqCommand(world: World): Command {
 
 const selecting = (command: Command): Command =>
   command
-    .option('--subscription <name>', 'of this subscription')
+    .option('--subscription <name>', 'of this subscription; of a broadcast, those of all its parts')
     .option('--cause <text>', 'of exactly this cause')
     .option('--id <id>', 'with this id; repeatable', collect);
 
@@ -94,9 +94,16 @@ function toId(text: string, field: string): bigint {
 const timeOf = (ms: bigint): string =>
   ms === 0n ? '-' : timestampText(Math.floor(Number(ms) / 1000), 0);
 
+/** There may be another one of this name, which did not give it up. */
+const nameOf = ({
+  subscription,
+  subscriptionGone,
+}: Pick<DeadLetter, 'subscription' | 'subscriptionGone'>): string =>
+  subscriptionGone ? `${subscription} (gone)` : subscription;
+
 const COLUMNS: Columns<DeadLetter> = {
   ID: ({ id }) => id,
-  SUBSCRIPTION: ({ subscription }) => subscription,
+  SUBSCRIPTION: nameOf,
   CAUSE: ({ cause }) => cause,
   TOPIC: ({ topic }) => topic,
   EVENT: ({ eventId }) => eventId,
@@ -122,16 +129,18 @@ async function get(cli: Cli<object>, id: string): Promise<void> {
 }
 
 /** Without the wire's own fields, and with the event in the CloudEvents JSON format. */
-function view({ $typeName: _, $unknown: __, event, deadMs, ...letter }: DeadLetter) {
-  return { ...letter, died: timeOf(deadMs), event: eventJson(new EventView(event)) };
+function view(letter: DeadLetter) {
+  const { $typeName: _, $unknown: __, event, deadMs, subscriptionCreatedMs, ...shown } = letter;
+  const subscriptionCreated = timeOf(subscriptionCreatedMs);
+  const times = { subscriptionCreated, died: timeOf(deadMs) };
+  return { ...shown, ...times, event: eventJson(new EventView(event)) };
 }
 
 async function groups(cli: Cli<SelectionOptions>): Promise<void> {
   const found = (await client(cli).groups({ selection: toSelection(cli.options) })).groups;
   const rows = found.map(({ $typeName: _, $unknown: __, ...group }) => group);
   const columns: Columns<Omit<Group, '$typeName' | '$unknown'>> = {
-    SUBSCRIPTION: ({ subscription, cause }) =>
-      subscription + cause === '' ? '(others)' : subscription,
+    SUBSCRIPTION: (group) => (group.subscription + group.cause === '' ? '(others)' : nameOf(group)),
     CAUSE: ({ cause }) => cause,
     COUNT: ({ count }) => count,
     BYTES: ({ bytes }) => bytes,
@@ -150,27 +159,37 @@ async function redrive(cli: Cli<SelectionOptions & { readonly rate: number }>): 
   const { rate: rateMax } = cli.options;
   const service = client(cli);
   const selection = toSelection(cli.options);
-  const total = { redriven: 0n, missing: 0n, forbidden: 0n };
+  const total = { redriven: 0n, missing: 0n, unmatched: 0n, forbidden: 0n };
   await inPieces(cli, async (pageToken) => {
     const answer = await service.redrive({ selection, rateMax, pageToken });
     total.redriven += answer.redriven;
     total.missing += answer.missing;
+    total.unmatched += answer.unmatched;
     total.forbidden += answer.forbidden;
     return { nextPageToken: answer.nextPageToken, progress: `${total.redriven} redriven` };
   });
-  const { redriven, missing, forbidden } = total;
-  printFields(cli.output, {
-    redriven,
-    ...(missing === 0n ? {} : { missing }),
-    ...(forbidden === 0n ? {} : { forbidden }),
-  });
-  if (missing > 0n) {
-    cli.output.note('missing: their subscription is gone; make it again, or purge them\n');
-  }
-  if (forbidden > 0n) {
-    cli.output.note('forbidden: their publisher, or you, may not publish to their topic\n');
-  }
+  const { redriven, ...staying } = total;
+  const some = STAYING.filter(({ why }) => staying[why] > 0n);
+  const counts = Object.fromEntries(some.map(({ why }) => [why, staying[why]]));
+  printFields(cli.output, { redriven, ...counts });
+  for (const { why, note } of some) cli.output.note(`${why}: ${note}\n`);
 }
+
+/** Why letters were not redriven, and what can be done. */
+const STAYING = [
+  {
+    why: 'missing',
+    note: 'no durable subscription of their name is there to take them; make it again, or purge them',
+  },
+  {
+    why: 'unmatched',
+    note: 'the topic filters or filters of their subscription do not match them; update it, or purge them',
+  },
+  {
+    why: 'forbidden',
+    note: "their subscription's owner may not receive their topic, or, scheduled, their publisher or you may not publish to it",
+  },
+] as const;
 
 async function purge(cli: Cli<SelectionOptions>): Promise<void> {
   const service = client(cli);

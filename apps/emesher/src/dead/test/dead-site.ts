@@ -50,6 +50,8 @@ export class DeadSite {
   readonly quotas = new Map<string, DeadLetterQuota>();
   /** Who may publish what, by name; acl does not know anybody else. */
   readonly publishers = new Map<string, string[]>();
+  /** Who may receive what, by name; owners may receive everything until a test says otherwise. */
+  readonly receivers = new Map<string, string[]>();
   aclAway = false;
   /** Why the store refuses to append to the dead letters, while it does. */
   refusal: ((batch: AppendBatch) => Error | undefined) | undefined;
@@ -114,7 +116,10 @@ export class DeadSite {
     });
   }
 
-  subscribe(name: string, owner = 'user:owner', tenant = TENANT): Subscription {
+  subscribe(name: string, owner = 'user:owner', more: Partial<Subscription> = {}): Subscription {
+    const tenant = TENANT;
+    const who = owner.replace(/^.*:/, '');
+    if (!this.receivers.has(who)) this.receivers.set(who, ['#']);
     const subscription: Subscription = {
       ...SUBSCRIPTION_DEFAULTS,
       name,
@@ -122,9 +127,10 @@ export class DeadSite {
       owner,
       topicFilters: ['orders/#'],
       site: 'west',
-      createdMs: 0,
+      createdMs: 1,
       revision: 1,
       broadcastOf: '',
+      ...more,
     };
     this.subscriptions.set(`${tenant}/${name}`, subscription);
     return subscription;
@@ -132,9 +138,12 @@ export class DeadSite {
 
   async #sessionFor({ name = '' }: Parameters<Authorizer['sessionFor']>[0]): Promise<Grants> {
     if (this.aclAway) throw new MeshError('Unavailable', 'acl is away');
-    const topics = this.publishers.get(name);
-    if (topics === undefined) throw new MeshError('Unauthenticated', `${name} is not known`);
-    return caller(name, { publish: topics }).grants;
+    const publish = this.publishers.get(name);
+    const subscribe = this.receivers.get(name);
+    if (publish === undefined && subscribe === undefined) {
+      throw new MeshError('Unauthenticated', `${name} is not known`);
+    }
+    return caller(name, { publish: publish ?? [], subscribe: subscribe ?? [] }).grants;
   }
 
   /** The real store but for the faults that a test asks for. */
@@ -197,6 +206,7 @@ export function dying(
   };
   return {
     subscription: 'billing',
+    subscriptionCreatedMs: 1,
     cause: 'bad',
     attempts: 1,
     partition: 0,

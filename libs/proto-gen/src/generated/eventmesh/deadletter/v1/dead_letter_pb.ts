@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/deadletter/v1/dead_letter.proto.
  */
 export const file_eventmesh_deadletter_v1_dead_letter: GenFile = /*@__PURE__*/
-  fileDesc("CilldmVudG1lc2gvZGVhZGxldHRlci92MS9kZWFkX2xldHRlci5wcm90bxIXZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEiSgoJU2VsZWN0aW9uEhQKDHN1YnNjcmlwdGlvbhgBIAEoCRINCgVjYXVzZRgCIAEoCRILCgNpZHMYAyADKAMSCwoDYWxsGAQgASgIIv4BCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgDEhQKDHN1YnNjcmlwdGlvbhgCIAEoCRINCgV0b3BpYxgDIAEoCRIQCghldmVudF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDAoEdHlwZRgGIAEoCRINCgVjYXVzZRgHIAEoCRIQCghhdHRlbXB0cxgIIAEoDRIPCgdkZWFkX21zGAkgASgDEhEKCXBhcnRpdGlvbhgKIAEoDRIQCghwb3NpdGlvbhgLIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDCABKAMSEAoIcmVkcml2ZXMYDSABKA0SDQoFZXZlbnQYDiABKAwiawoLTGlzdFJlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU2VsZWN0aW9uEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImIKDExpc3RSZXNwb25zZRI5CgxkZWFkX2xldHRlcnMYASADKAsyIy5ldmVudG1lc2guZGVhZGxldHRlci52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgDIkcKC0dldFJlc3BvbnNlEjgKC2RlYWRfbGV0dGVyGAEgASgLMiMuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuRGVhZExldHRlciJGCg1Hcm91cHNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbiJACg5Hcm91cHNSZXNwb25zZRIuCgZncm91cHMYASADKAsyHi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cCJwCgVHcm91cBIUCgxzdWJzY3JpcHRpb24YASABKAkSDQoFY2F1c2UYAiABKAkSDQoFY291bnQYAyABKAMSDQoFYnl0ZXMYBCABKAMSEQoJb2xkZXN0X21zGAUgASgDEhEKCW5ld2VzdF9tcxgGIAEoAyIPCg1TdGF0dXNSZXF1ZXN0IpwBCg5TdGF0dXNSZXNwb25zZRINCgVjb3VudBgBIAEoAxINCgVieXRlcxgCIAEoAxIRCglieXRlc19tYXgYAyABKAMSDAoEZnVsbBgEIAEoCBIRCglvbGRlc3RfbXMYBSABKAMSEwoLYWxhcm1fYnl0ZXMYBiABKAMSDQoFYWxhcm0YByABKAgSFAoMcmV0ZW50aW9uX21zGAggASgDIm0KDlJlZHJpdmVSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbhIQCghyYXRlX21heBgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImAKD1JlZHJpdmVSZXNwb25zZRIQCghyZWRyaXZlbhgBIAEoAxIPCgdtaXNzaW5nGAIgASgDEhEKCWZvcmJpZGRlbhgEIAEoAxIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkiWQoMUHVyZ2VSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbhISCgpwYWdlX3Rva2VuGAIgASgJIjgKDVB1cmdlUmVzcG9uc2USDgoGcHVyZ2VkGAEgASgDEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKmBAoRRGVhZExldHRlclNlcnZpY2USUwoETGlzdBIkLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkxpc3RSZXF1ZXN0GiUuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuTGlzdFJlc3BvbnNlElAKA0dldBIjLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkdldFJlcXVlc3QaJC5ldmVudG1lc2guZGVhZGxldHRlci52MS5HZXRSZXNwb25zZRJZCgZHcm91cHMSJi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cHNSZXF1ZXN0GicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuR3JvdXBzUmVzcG9uc2USWQoGU3RhdHVzEiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU3RhdHVzUmVxdWVzdBonLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlN0YXR1c1Jlc3BvbnNlElwKB1JlZHJpdmUSJy5ldmVudG1lc2guZGVhZGxldHRlci52MS5SZWRyaXZlUmVxdWVzdBooLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlJlZHJpdmVSZXNwb25zZRJWCgVQdXJnZRIlLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVxdWVzdBomLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlB1cmdlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CilldmVudG1lc2gvZGVhZGxldHRlci92MS9kZWFkX2xldHRlci5wcm90bxIXZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEiSgoJU2VsZWN0aW9uEhQKDHN1YnNjcmlwdGlvbhgBIAEoCRINCgVjYXVzZRgCIAEoCRILCgNpZHMYAyADKAMSCwoDYWxsGAQgASgIIroCCgpEZWFkTGV0dGVyEgoKAmlkGAEgASgDEhQKDHN1YnNjcmlwdGlvbhgCIAEoCRINCgV0b3BpYxgDIAEoCRIQCghldmVudF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDAoEdHlwZRgGIAEoCRINCgVjYXVzZRgHIAEoCRIQCghhdHRlbXB0cxgIIAEoDRIPCgdkZWFkX21zGAkgASgDEhEKCXBhcnRpdGlvbhgKIAEoDRIQCghwb3NpdGlvbhgLIAEoAxIXCg9wb2xpY3lfcmV2aXNpb24YDCABKAMSEAoIcmVkcml2ZXMYDSABKA0SDQoFZXZlbnQYDiABKAwSHwoXc3Vic2NyaXB0aW9uX2NyZWF0ZWRfbXMYDyABKAMSGQoRc3Vic2NyaXB0aW9uX2dvbmUYECABKAgiawoLTGlzdFJlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU2VsZWN0aW9uEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJImIKDExpc3RSZXNwb25zZRI5CgxkZWFkX2xldHRlcnMYASADKAsyIy5ldmVudG1lc2guZGVhZGxldHRlci52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIYCgpHZXRSZXF1ZXN0EgoKAmlkGAEgASgDIkcKC0dldFJlc3BvbnNlEjgKC2RlYWRfbGV0dGVyGAEgASgLMiMuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuRGVhZExldHRlciJGCg1Hcm91cHNSZXF1ZXN0EjUKCXNlbGVjdGlvbhgBIAEoCzIiLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlNlbGVjdGlvbiJACg5Hcm91cHNSZXNwb25zZRIuCgZncm91cHMYASADKAsyHi5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cCKLAQoFR3JvdXASFAoMc3Vic2NyaXB0aW9uGAEgASgJEg0KBWNhdXNlGAIgASgJEg0KBWNvdW50GAMgASgDEg0KBWJ5dGVzGAQgASgDEhEKCW9sZGVzdF9tcxgFIAEoAxIRCgluZXdlc3RfbXMYBiABKAMSGQoRc3Vic2NyaXB0aW9uX2dvbmUYByABKAgiDwoNU3RhdHVzUmVxdWVzdCKcAQoOU3RhdHVzUmVzcG9uc2USDQoFY291bnQYASABKAMSDQoFYnl0ZXMYAiABKAMSEQoJYnl0ZXNfbWF4GAMgASgDEgwKBGZ1bGwYBCABKAgSEQoJb2xkZXN0X21zGAUgASgDEhMKC2FsYXJtX2J5dGVzGAYgASgDEg0KBWFsYXJtGAcgASgIEhQKDHJldGVudGlvbl9tcxgIIAEoAyJtCg5SZWRyaXZlUmVxdWVzdBI1CglzZWxlY3Rpb24YASABKAsyIi5ldmVudG1lc2guZGVhZGxldHRlci52MS5TZWxlY3Rpb24SEAoIcmF0ZV9tYXgYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJzCg9SZWRyaXZlUmVzcG9uc2USEAoIcmVkcml2ZW4YASABKAMSDwoHbWlzc2luZxgCIAEoAxIRCgl1bm1hdGNoZWQYBSABKAMSEQoJZm9yYmlkZGVuGAQgASgDEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSJZCgxQdXJnZVJlcXVlc3QSNQoJc2VsZWN0aW9uGAEgASgLMiIuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU2VsZWN0aW9uEhIKCnBhZ2VfdG9rZW4YAiABKAkiOAoNUHVyZ2VSZXNwb25zZRIOCgZwdXJnZWQYASABKAMSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMqYEChFEZWFkTGV0dGVyU2VydmljZRJTCgRMaXN0EiQuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuTGlzdFJlcXVlc3QaJS5ldmVudG1lc2guZGVhZGxldHRlci52MS5MaXN0UmVzcG9uc2USUAoDR2V0EiMuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuR2V0UmVxdWVzdBokLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkdldFJlc3BvbnNlElkKBkdyb3VwcxImLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLkdyb3Vwc1JlcXVlc3QaJy5ldmVudG1lc2guZGVhZGxldHRlci52MS5Hcm91cHNSZXNwb25zZRJZCgZTdGF0dXMSJi5ldmVudG1lc2guZGVhZGxldHRlci52MS5TdGF0dXNSZXF1ZXN0GicuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuU3RhdHVzUmVzcG9uc2USXAoHUmVkcml2ZRInLmV2ZW50bWVzaC5kZWFkbGV0dGVyLnYxLlJlZHJpdmVSZXF1ZXN0GiguZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUmVkcml2ZVJlc3BvbnNlElYKBVB1cmdlEiUuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUHVyZ2VSZXF1ZXN0GiYuZXZlbnRtZXNoLmRlYWRsZXR0ZXIudjEuUHVyZ2VSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Which letters; everything given must hold.
@@ -22,6 +22,8 @@ export const file_eventmesh_deadletter_v1_dead_letter: GenFile = /*@__PURE__*/
  */
 export type Selection = Message<"eventmesh.deadletter.v1.Selection"> & {
   /**
+   * Of a broadcast: also those of its parts, which are named `<subscription>:<consumer>`.
+   *
    * @generated from field: string subscription = 1;
    */
   subscription: string;
@@ -146,6 +148,21 @@ export type DeadLetter = Message<"eventmesh.deadletter.v1.DeadLetter"> & {
    * @generated from field: bytes event = 14;
    */
   event: Uint8Array;
+
+  /**
+   * When the subscription was made that gave it up, milliseconds since the Unix epoch: tells it from
+   * others of its name. 0 for a scheduled event.
+   *
+   * @generated from field: int64 subscription_created_ms = 15;
+   */
+  subscriptionCreatedMs: bigint;
+
+  /**
+   * That subscription is deleted, though there may be another one of its name.
+   *
+   * @generated from field: bool subscription_gone = 16;
+   */
+  subscriptionGone: boolean;
 };
 
 /**
@@ -313,6 +330,13 @@ export type Group = Message<"eventmesh.deadletter.v1.Group"> & {
    * @generated from field: int64 newest_ms = 6;
    */
   newestMs: bigint;
+
+  /**
+   * Of a subscription that is deleted, though there may be another one of its name.
+   *
+   * @generated from field: bool subscription_gone = 7;
+   */
+  subscriptionGone: boolean;
 };
 
 /**
@@ -440,15 +464,23 @@ export type RedriveResponse = Message<"eventmesh.deadletter.v1.RedriveResponse">
   redriven: bigint;
 
   /**
-   * Stay where they are, for their subscription is gone.
+   * Stay where they are, for their subscription is gone, and there is no other of its name that is
+   * durable and can be given events (a broadcast has parts for that).
    *
    * @generated from field: int64 missing = 2;
    */
   missing: bigint;
 
   /**
-   * Stay where they are: scheduled events whose publisher, or the caller, may not publish to their
-   * topic.
+   * Stay where they are: the topic filters or filters of their subscription do not match them.
+   *
+   * @generated from field: int64 unmatched = 5;
+   */
+  unmatched: bigint;
+
+  /**
+   * Stay where they are: events whose subscription's owner may not receive their topic, and scheduled
+   * ones whose publisher, or the caller, may not publish to it.
    *
    * @generated from field: int64 forbidden = 4;
    */
@@ -546,7 +578,7 @@ export const DeadLetterService: GenService<{
     output: typeof GetResponseSchema;
   },
   /**
-   * Counts letters by subscription and cause, the most frequent first; reads them all.
+   * Counts letters by subscription and cause, those of a deleted subscription apart, the most frequent first; reads them all.
    *
    * @generated from rpc eventmesh.deadletter.v1.DeadLetterService.Groups
    */
@@ -567,9 +599,11 @@ export const DeadLetterService: GenService<{
     output: typeof StatusResponseSchema;
   },
   /**
-   * Gives letters back to the subscription that gave them up, and to no other. The event is stored
-   * again with its topic, key and time of acceptance, without an expiry, and with the attribute
-   * `meshredrives`; filters and rights are asked again at delivery. A call works for about five
+   * Gives letters back to the subscription that gave them up, or to one that was made again under its
+   * name, and to no other. One that it cannot get, as it is now, stays and is counted (missing,
+   * unmatched, forbidden). The event is stored again with its topic, key and time of acceptance,
+   * without an expiry, and with the attribute `meshredrives`; filters and rights are asked again at
+   * delivery. UNAVAILABLE while acl cannot tell who may receive them. A call works for about five
    * seconds and answers with a token while there is more; letters that come in meanwhile are not
    * among them. Letters without a subscription are scheduled events that came too late or whose
    * publisher had lost the right: they are published as if they came due now, to everybody, byte for
