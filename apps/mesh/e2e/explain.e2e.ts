@@ -5,6 +5,7 @@ import type {
   LedgerFinding,
   LedgerLine,
   StoreView,
+  Trace,
   WhyAnswer,
   WhyReport,
 } from '@eventmesh/adapter-api';
@@ -211,6 +212,101 @@ describe('mesh why', () => {
     });
   });
 
+  it('tells where an event stands that comes again, and nothing of what another subscription did', async () => {
+    await subscribe('again', 'again/#');
+    await pub('again-1', 'again/a');
+    await settle('again', await pull('again'), { outcome: 'accept' });
+    const accepted = 'accepted by pull-admin';
+    expect(await answerFor('again-1', 'again')).toMatchObject({
+      state: 'delivered',
+      reason: accepted,
+    });
+    await run('subscriptions', 'seek', 'again', 'earliest', '--site', 'west');
+    await eventually(async () => {
+      expect(await answerFor('again-1', 'again')).toMatchObject({
+        state: 'not-read',
+        reason: expect.stringMatching(new RegExp(`^not read yet: .*; earlier: ${accepted}$`)),
+      });
+    });
+    await pull('again');
+    expect(await answerFor('again-1', 'again')).toMatchObject({
+      state: 'out',
+      attempts: 1,
+      reason: expect.stringMatching(new RegExp(`; earlier: ${accepted}$`)),
+    });
+    await run('subscriptions', 'delete', 'again', '--site', 'west');
+    await subscribe('again', 'again/#', '--from', 'earliest');
+    const anew = await answerFor('again-1', 'again');
+    expect(anew.state).toBe('not-read');
+    expect(anew.reason).not.toMatch(/earlier/);
+  });
+
+  it('tells what was given up and not kept, and what expired, by what was seen', async () => {
+    await subscribe('loose', 'loose/#', '--no-dead-letter');
+    const waiting = pull('loose');
+    await pub('loose-1', 'loose/a');
+    await settle('loose', await waiting, { outcome: 'reject', reason: 'bad' });
+    await eventually(async () => {
+      expect(await answerFor('loose-1', 'loose')).toMatchObject({
+        state: 'dropped',
+        reason: 'given up, and not kept: bad',
+        consumer: 'pull-admin',
+        attempts: 1,
+      });
+    });
+    await pub('loose-2', 'loose/a', '-a', 'expirytime=2001-01-01T00:00:00Z');
+    await eventually(async () => {
+      expect(await answerFor('loose-2', 'loose')).toMatchObject({
+        state: 'expired',
+        reason: 'its life ended before it was settled',
+        timeUs: expect.any(Number),
+      });
+    });
+    const steps = async (id: string) => {
+      const { steps: all } = await api<Trace>('west', `/v1/trace/${id}`);
+      return all.filter(({ subject }) => subject === 'loose').map(({ step }) => step);
+    };
+    expect(await steps('loose-1')).toEqual(['delivered', 'settled', 'dropped']);
+    expect(await steps('loose-2')).toEqual(['expired']);
+  });
+
+  it('answers for a filter over data that are nested as deep as they like', async () => {
+    const filter = '{"data":{"path":"$.a","equals":2}}';
+    await subscribe('shallow', 'nested/#', '--filter', filter);
+    const deep = 60_000;
+    const data = `{"a":${'['.repeat(deep)}${']'.repeat(deep)}}`;
+    const status = await publishAs('publisher', {
+      topic: 'nested/a',
+      id: 'deep-1',
+      type: 'com.example.deep',
+      data,
+    });
+    expect(status).toBe(200);
+    expect(await answerFor('deep-1', 'shallow')).toMatchObject({
+      state: 'filtered',
+      reason: 'filters[0].data says no: $.a = 2, but $.a is a list',
+    });
+  });
+
+  it('tells of a broadcast by its parts, and says when it has none', async () => {
+    await subscribe('all', 'all/#', '--broadcast', '--from', 'earliest');
+    await pub('all-1', 'all/a');
+    expect(await answerFor('all-1', 'all')).toMatchObject({
+      state: 'not-read',
+      reason: 'no consumer has a part of the broadcast to get it',
+    });
+    await settle('all', await pull('all'), { outcome: 'accept' });
+    for (const more of [[], ['--subscription', 'all']]) {
+      await eventually(async () => {
+        const { answers } = await why('all-1', ...more);
+        const told = answers.filter(({ subject }) => subject.startsWith('all'));
+        expect(told.map(({ subject, state }) => [subject, state])).toEqual([
+          ['all:pull-admin', 'delivered'],
+        ]);
+      });
+    }
+  });
+
   it('tells what was refused at the gate, and by what', async () => {
     const { code } = await workspace.run(
       ...['pub', 'orders/eu/new', '{}', '--id', 'refused-1', '--user', 'subscriber'],
@@ -225,6 +321,10 @@ describe('mesh why', () => {
         reason: expect.stringMatching(/^PermissionDenied \(NO_GRANT\) to subscriber: /),
       }),
     ]);
+    const long = 'refused-'.repeat(100);
+    const event = { topic: 'orders/eu/new', id: long, type: 'x', data: '{}' };
+    expect(await publishAs('subscriber', event)).toBe(403);
+    expect(await answerFor(long, 'publish')).toMatchObject({ state: 'refused' });
   });
 
   it('tells what a quota or a schema refused, by which policies, and that they have changed', async () => {

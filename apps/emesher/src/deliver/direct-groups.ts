@@ -59,6 +59,7 @@ export class DirectGroups {
 
   discard(tenant: string, name: string): void {
     this.#direct.end({ tenant, name }, deletedError(name));
+    this.#direct.forget({ tenant, name });
   }
 
   /** Another emesher may own it by now. */

@@ -2,8 +2,9 @@ import type { Delivery, DeliverySink } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { hasExpired, type EventView, type RecordView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
-import type { Ledger } from '../inspect/ledger.ts';
+import type { DirectDrop, Ledger } from '../inspect/ledger.ts';
 import type { CallerSession } from '../session.ts';
+import type { DirectBooks, TopicsCount } from './direct-books.ts';
 
 export interface DirectLaneDeps {
   readonly ledger: Pick<Ledger, 'directDelivered' | 'directDropped' | 'directExpired'>;
@@ -12,6 +13,14 @@ export interface DirectLaneDeps {
   /** Ms since the epoch, for the life of events. */
   readonly now: () => number;
   readonly nextId: () => number;
+}
+
+/** Where a lane counts. */
+export interface LaneBooks {
+  /** Of its subscription. */
+  readonly books: DirectBooks;
+  /** Events of its topics; undefined when there are no filters that rule some of them out. */
+  readonly topics: TopicsCount | undefined;
 }
 
 /** Somebody who takes direct events, and how many more, and bytes of them, it is ready for. */
@@ -37,6 +46,12 @@ export class DirectConsumer {
     if (bytes > 0) this.#bytesBounded = true;
   }
 
+  withdraw(): void {
+    this.#events = 0;
+    this.#bytes = 0;
+    this.#bytesBounded = false;
+  }
+
   take(bytes: number): void {
     this.#events--;
     if (this.#bytesBounded) this.#bytes -= bytes;
@@ -49,16 +64,26 @@ export class DirectConsumer {
  */
 export class DirectLane {
   readonly subscription: Subscription;
+  readonly topics: TopicsCount | undefined;
   readonly #deps: DirectLaneDeps;
   readonly #predicate: Predicate;
   readonly #consumers: DirectConsumer[] = [];
   readonly #waiting: RecordView[] = [];
+  readonly #books: DirectBooks;
+  /** Events of its topics when it began. */
+  readonly #before: number;
+  #matched = 0;
   #scheduled = false;
 
-  constructor(subscription: Subscription, deps: DirectLaneDeps) {
+  constructor(subscription: Subscription, deps: DirectLaneDeps, { books, topics }: LaneBooks) {
     this.subscription = subscription;
+    this.topics = topics;
     this.#deps = deps;
-    this.#predicate = compileFilters(subscription.filters);
+    this.#books = books;
+    this.#before = topics?.events ?? 0;
+    this.#predicate = compileFilters(subscription.filters, {
+      onError: () => books.filterErrors++,
+    });
   }
 
   get consumers(): readonly DirectConsumer[] {
@@ -70,18 +95,25 @@ export class DirectLane {
     return this.#waiting.length;
   }
 
+  /** Events of its topics that its filters ruled out. */
+  get filtered(): number {
+    return this.topics === undefined ? 0 : this.topics.events - this.#before - this.#matched;
+  }
+
   /** Takes an event of its topics if the filters match it; answers whether they do. */
   offer(record: RecordView, event: EventView): boolean {
     if (!this.#predicate(event)) return false;
-    const { ledger, queueMax, now } = this.#deps;
+    const { queueMax, now } = this.#deps;
+    this.#matched++;
+    this.#books.matched++;
     if (hasExpired(record.expiryMs, now())) {
-      ledger.directExpired(this.subscription);
+      this.#expired();
       return true;
     }
     this.#waiting.push(record);
     if (this.#waiting.length > queueMax) {
       this.#waiting.shift();
-      ledger.directDropped(this.subscription, 'slow');
+      this.#dropped('slow', 1);
     }
     this.#schedule();
     return true;
@@ -96,13 +128,21 @@ export class DirectLane {
     this.#schedule();
   }
 
+  /** Takes back what is left of a consumer's credit once it has what waits. */
+  async drain(consumer: DirectConsumer): Promise<void> {
+    this.#schedule();
+    // Behind the hand-out that is scheduled now.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    consumer.withdraw();
+  }
+
   /** With the last consumer goes what waits. Answers whether this was one of it, and the last. */
   leave(consumer: DirectConsumer): boolean {
     const at = this.#consumers.indexOf(consumer);
     if (at === -1) return false;
     this.#consumers.splice(at, 1);
     if (this.#consumers.length > 0) return false;
-    this.#deps.ledger.directDropped(this.subscription, 'left', this.#waiting.length);
+    this.#dropped('left', this.#waiting.length);
     this.#waiting.length = 0;
     return true;
   }
@@ -132,17 +172,27 @@ export class DirectLane {
     }
     for (const [consumer, deliveries] of taken) {
       ledger.directDelivered(this.subscription, deliveries.length);
+      this.#books.delivered += deliveries.length;
       consumer.sink.deliver(deliveries);
     }
   }
 
   /** Counted when it may not. */
   #mayGo({ topic, expiryMs }: RecordView, { session }: DirectConsumer): boolean {
-    const { ledger, now } = this.#deps;
-    if (hasExpired(expiryMs, now())) ledger.directExpired(this.subscription);
+    if (hasExpired(expiryMs, this.#deps.now())) this.#expired();
     else if (session.mayReceive(topic) === true) return true;
-    else ledger.directDropped(this.subscription, 'forbidden');
+    else this.#dropped('forbidden', 1);
     return false;
+  }
+
+  #expired(): void {
+    this.#books.expired++;
+    this.#deps.ledger.directExpired(this.subscription);
+  }
+
+  #dropped(reason: DirectDrop, events: number): void {
+    this.#books.dropped += events;
+    this.#deps.ledger.directDropped(this.subscription, reason, events);
   }
 
   /** The next consumer with credit, which is the last in the line from now on. */

@@ -76,6 +76,15 @@ class Here {
   }
 }
 
+/** The books of a subscription here: what was looked at is what became of it. */
+function books(here: Here, name = 's') {
+  const counts = here.lanes.books({ tenant: 't', name });
+  if (counts === undefined) return undefined;
+  const { considered, delivered, filtered, expired, dropped, held } = counts;
+  expect(considered).toBe(delivered + filtered + expired + dropped + held);
+  return counts;
+}
+
 /** What is ready is handed out in the next turn. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -116,6 +125,8 @@ describe('events of the direct class at an emesher', () => {
     await turn();
     expect(slow.got).toEqual(['3', '4', '5']);
     expect([await here.counted('slow'), await here.of('dropped')]).toEqual([2, 2]);
+    const labels = { tenant: 't', subscription: 's', reason: 'slow' };
+    expect(await here.metrics.value('eventmesh_direct_dropped_total', labels)).toBe(2);
   });
 
   it('are not delivered when their life is over when they come, nor when it ends while they wait', async () => {
@@ -132,6 +143,22 @@ describe('events of the direct class at an emesher', () => {
     expect(consumer.got).toEqual(['lives']);
     expect([await here.counted('expired'), await here.of('expired')]).toEqual([2, 2]);
     expect(await here.counted('delivered')).toBe(1);
+  });
+
+  it('go out as credit allows before the rest of it is taken back', async () => {
+    const here = new Here();
+    const consumer = here.consumer();
+    here.lanes.deliver(record('1'));
+    consumer.credit(10, 1000);
+    await consumer.drain();
+    expect(consumer.got).toEqual(['1']);
+    here.lanes.deliver(record('2'));
+    await turn();
+    expect([consumer.got, here.lanes.waiting]).toEqual([['1'], 1]);
+    // Bounded by events alone now.
+    consumer.credit(1, 0);
+    await turn();
+    expect(consumer.got).toEqual(['1', '2']);
   });
 
   it('are dropped when the consumer may not receive their topic any more', async () => {
@@ -171,5 +198,77 @@ describe('events of the direct class at an emesher', () => {
     expect(here.ended).toEqual([reason, reason]);
     expect(here.lanes.consumers(subscription())).toBe(0);
     expect(here.lanes.consumers(other)).toBe(1);
+  });
+});
+
+describe('the books of a direct subscription', () => {
+  it('have every event of its topics once, while it has consumers and after that', async () => {
+    const here = new Here();
+    expect(books(here)).toBeUndefined();
+    const one = here.consumer(undefined, (topic) => topic !== 'orders/secret');
+    here.lanes.deliver(record('0', { topic: 'invoices' }));
+    here.lanes.deliver(record('1', { expiryMs: 10 }));
+    here.lanes.deliver(record('2', { topic: 'orders/secret' }));
+    for (const id of ['3', '4', '5', '6']) here.lanes.deliver(record(id));
+    const slow = { considered: 6, expired: 1, dropped: 2, delivered: 0, held: 3 };
+    expect(books(here)).toMatchObject(slow);
+    here.lanes.deliver(record('7', { topic: 'orders/secret' }));
+    one.credit(2, 0);
+    await turn();
+    expect(books(here)).toMatchObject({ considered: 7, dropped: 3, delivered: 2, held: 1 });
+    await one.detach();
+    const over = { considered: 7, dropped: 4, delivered: 2, held: 0, consumers: 0 };
+    expect(books(here)).toMatchObject(over);
+    here.lanes.deliver(record('8'));
+    const again = here.consumer();
+    again.credit(1, 0);
+    here.lanes.deliver(record('9'));
+    await turn();
+    expect(books(here)).toMatchObject({ considered: 8, delivered: 3, consumers: 1 });
+  });
+
+  it('have what its filters rule out, each event once, whatever the topic filters', async () => {
+    const here = new Here();
+    const filters = [{ exact: { type: 'big' } }];
+    const name = 'f';
+    const of = subscription({ name, filters, topicFilters: ['orders/#', 'orders/eu'] });
+    const one = here.consumer(of);
+    one.credit(10, 0);
+    here.lanes.deliver(record('1', { key: 'big' }));
+    here.lanes.deliver(record('2'));
+    here.lanes.deliver(record('3', { topic: 'invoices' }));
+    await turn();
+    const there = { considered: 2, filtered: 1, delivered: 1 };
+    expect(books(here, name)).toMatchObject(there);
+    // Another one of the same topics does not count twice, nor does what came before it.
+    const other = here.consumer(
+      subscription({ name: 'g', filters, topicFilters: of.topicFilters }),
+    );
+    here.lanes.deliver(record('4'));
+    expect(books(here, name)).toMatchObject({ considered: 3, filtered: 2 });
+    expect(books(here, 'g')).toMatchObject({ considered: 1, filtered: 1 });
+    await one.detach();
+    await other.detach();
+    here.lanes.deliver(record('5'));
+    expect(books(here, name)).toMatchObject({ considered: 3, filtered: 2 });
+  });
+
+  it('have each consumer of a broadcast, and filters that cannot be evaluated', async () => {
+    const here = new Here();
+    const filters = [{ sql: "ABS('x') > 1" }];
+    const of = subscription({ mode: 'broadcast', filters });
+    const both = [here.consumer(of), here.consumer(of)];
+    here.lanes.deliver(record('1'));
+    expect(books(here)).toMatchObject({ considered: 2, filtered: 2, filterErrors: 2 });
+    await Promise.all(both.map(({ detach }) => detach()));
+    expect(books(here)).toMatchObject({ considered: 2, filtered: 2, filterErrors: 2 });
+  });
+
+  it('are forgotten with the subscription', async () => {
+    const here = new Here();
+    here.consumer();
+    here.lanes.deliver(record('1'));
+    here.lanes.forget({ tenant: 't', name: 's' });
+    expect(books(here)).toBeUndefined();
   });
 });

@@ -7,6 +7,7 @@ import { MatchTable } from '@eventmesh/routing';
 import { isInboxTopic } from '../request/inbox-address.ts';
 import type { Inboxes } from '../request/inboxes.ts';
 import type { CallerSession } from '../session.ts';
+import { DirectBooks, TopicCounts } from './direct-books.ts';
 import { DirectConsumer, DirectLane, type DirectLaneDeps } from './direct-lane.ts';
 import type { Hold } from './hold.ts';
 import { viewOf } from './shared-view.ts';
@@ -18,6 +19,24 @@ export interface DirectLanesDeps extends Omit<DirectLaneDeps, 'nextId'> {
 
 type Named = Pick<Subscription, 'tenant' | 'name'>;
 
+/** considered = delivered + filtered + expired + dropped + held. */
+export interface DirectCounts {
+  readonly considered: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly expired: number;
+  readonly dropped: number;
+  readonly held: number;
+  readonly filterErrors: number;
+  readonly consumers: number;
+}
+
+/** Whoever takes the direct events of a tenant. */
+interface Tenant {
+  readonly table: MatchTable<RecordView, DirectLane>;
+  readonly topics: TopicCounts;
+}
+
 /**
  * The direct class: matched in memory, handed to whoever is at this emesher, never stored. A lane
  * that is too slow loses the oldest events, counted; nobody else notices.
@@ -25,10 +44,11 @@ type Named = Pick<Subscription, 'tenant' | 'name'>;
 export class DirectLanes {
   readonly #inboxes: DirectLanesDeps['inboxes'];
   readonly #laneDeps: DirectLaneDeps;
-  /** By tenant. */
-  readonly #tables = new Map<string, MatchTable<RecordView, DirectLane>>();
+  readonly #tenants = new Map<string, Tenant>();
   /** By `tenant/name` of the subscription. */
   readonly #lanes = new Map<string, Set<DirectLane>>();
+  /** The same, of all that had consumers here and are there still. */
+  readonly #books = new Map<string, DirectBooks>();
   #ids = 0;
 
   constructor({ inboxes, ...deps }: DirectLanesDeps) {
@@ -39,8 +59,11 @@ export class DirectLanes {
   /** To the consumers of this emesher; answers how many lanes it matched. */
   deliver(record: RecordView): number {
     if (isInboxTopic(record.topic)) return this.#inboxes.deliver(record) ? 1 : 0;
-    const matched = this.#tables.get(record.tenant)?.match(record, new Set());
-    if (matched === undefined || matched.size === 0) return 0;
+    const tenant = this.#tenants.get(record.tenant);
+    if (tenant === undefined) return 0;
+    tenant.topics.count(record.topic);
+    const matched = tenant.table.match(record, new Set());
+    if (matched.size === 0) return 0;
     const event = viewOf(record);
     let reached = 0;
     for (const lane of matched) if (lane.offer(record, event)) reached++;
@@ -61,6 +84,27 @@ export class DirectLanes {
     return this.#of(subscription).reduce((sum, { consumers }) => sum + consumers.length, 0);
   }
 
+  /** What became of the events of a subscription here; undefined when it never had consumers here. */
+  books(subscription: Named): DirectCounts | undefined {
+    const books = this.#books.get(keyOf(subscription));
+    if (books === undefined) return undefined;
+    const { matched, delivered, expired, dropped, filterErrors } = books;
+    let { filtered } = books;
+    let held = 0;
+    for (const lane of this.#of(subscription)) {
+      filtered += lane.filtered;
+      held += lane.waiting;
+    }
+    const considered = matched + filtered;
+    const consumers = this.consumers(subscription);
+    return { considered, delivered, filtered, expired, dropped, held, filterErrors, consumers };
+  }
+
+  /** The subscription is no more. */
+  forget(subscription: Named): void {
+    this.#books.delete(keyOf(subscription));
+  }
+
   attach(
     session: Pick<CallerSession, 'mayReceive'>,
     subscription: Subscription,
@@ -71,6 +115,7 @@ export class DirectLanes {
     lane.enter(consumer);
     return {
       credit: (events, bytes) => lane.credit(consumer, events, bytes),
+      drain: () => lane.drain(consumer),
       // There is nothing to settle: an event of the direct class was done with when it was handed over.
       settle: (ids) => ({ refused: [], count: ids.length }),
       detach: () => {
@@ -105,20 +150,35 @@ export class DirectLanes {
     const lanes = this.#lanes.get(key) ?? new Set<DirectLane>();
     const [there] = lanes;
     if (there !== undefined && mode !== 'broadcast') return there;
-    const lane = new DirectLane(subscription, this.#laneDeps);
+    const { table, topics } = this.#tenantOf(tenant);
+    const books = this.#books.get(key) ?? new DirectBooks();
+    this.#books.set(key, books);
+    const count = filters.length === 0 ? undefined : topics.take(topicFilters);
+    const lane = new DirectLane(subscription, this.#laneDeps, { books, topics: count });
     this.#lanes.set(key, lanes.add(lane));
-    const table = this.#tables.get(tenant) ?? new MatchTable<RecordView, DirectLane>(viewOf);
-    this.#tables.set(tenant, table);
     table.add(topicFilters, necessaryConditions(filters), lane);
     return lane;
+  }
+
+  #tenantOf(name: string): Tenant {
+    let tenant = this.#tenants.get(name);
+    if (tenant === undefined) {
+      tenant = { table: new MatchTable(viewOf), topics: new TopicCounts() };
+      this.#tenants.set(name, tenant);
+    }
+    return tenant;
   }
 
   /** With its last consumer a lane goes. */
   #leave(lane: DirectLane, consumer: DirectConsumer): void {
     if (!lane.leave(consumer)) return;
     const { tenant, topicFilters } = lane.subscription;
-    this.#tables.get(tenant)?.remove(topicFilters, lane);
+    const { table, topics } = this.#tenantOf(tenant);
+    table.remove(topicFilters, lane);
     const key = keyOf(lane.subscription);
+    const books = this.#books.get(key);
+    if (books !== undefined) books.filtered += lane.filtered;
+    if (lane.topics !== undefined) topics.giveBack(lane.topics);
     const lanes = this.#lanes.get(key);
     if (lanes?.delete(lane) === true && lanes.size === 0) this.#lanes.delete(key);
   }

@@ -73,7 +73,8 @@ export function createInspectPort(deps: InspectDeps): InspectPort {
         deadLettered: status.deadLettered,
         dropped: status.dropped,
         held: status.held,
-        sinceMs: 0,
+        // Those of the direct class are kept in memory.
+        sinceMs: mine[index]?.deliveryClass === 'direct' ? deps.ledger.sinceMs : 0,
       }));
       return [deps.ledger.tenantLine(tenant), ...lines];
     },

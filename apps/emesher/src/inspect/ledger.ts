@@ -46,6 +46,9 @@ export interface LedgerOptions {
   readonly now: () => number;
 }
 
+/** Why direct events are dropped: too slow, without the right, or left by the last consumer. */
+export type DirectDrop = 'slow' | 'forbidden' | 'left';
+
 interface TenantBooks {
   accepted: number;
   readonly topics: Map<string, TopicCount>;
@@ -130,14 +133,10 @@ export class Ledger {
     if (protocol !== undefined) this.metrics.protocolDelivered.inc({ protocol }, events);
   }
 
-  /** Too slow, without the right, or left by the last consumer. */
-  directDropped(
-    { tenant, name }: Subscription,
-    reason: 'slow' | 'forbidden' | 'left',
-    events = 1,
-  ): void {
+  directDropped({ tenant, name }: Subscription, reason: DirectDrop, events = 1): void {
     if (events === 0) return;
     this.metrics.direct.inc({ outcome: reason }, events);
+    this.metrics.directDropped.inc({ tenant, subscription: name, reason }, events);
     this.metrics.dropped.inc({ tenant, subscription: name }, events);
     const protocol = this.#served.of({ tenant, name });
     if (protocol !== undefined) this.metrics.protocolDropped.inc({ protocol }, events);

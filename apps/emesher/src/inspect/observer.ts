@@ -1,4 +1,5 @@
-import type { RunnerDeps } from '../deliver/runner-deps.ts';
+import type { Entry } from '@eventmesh/delivery';
+import type { Ending, RunnerDeps } from '../deliver/runner-deps.ts';
 import { nowUs } from '../clock.ts';
 import { recordSpan } from '../publish/spans.ts';
 import type { Tracing } from '@eventmesh/telemetry';
@@ -8,7 +9,7 @@ import type { Ledger } from './ledger.ts';
 export interface ObserverDeps {
   readonly site: string;
   readonly journal: Journal;
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'metrics'>;
   readonly tracing: Tracing;
 }
 
@@ -18,7 +19,7 @@ const CAUSE_CHARACTERS_MAX = 256;
 /** Notes deliveries and settles: a journal line a batch, a histogram and spans per event. */
 export function deliveryObserver(
   deps: ObserverDeps,
-): Pick<RunnerDeps, 'onDelivered' | 'onSettled' | 'onDeadLettered'> {
+): Pick<RunnerDeps, 'onDelivered' | 'onSettled' | 'onEnded'> {
   const { site, journal, ledger, tracing } = deps;
   const note = (
     tenant: string,
@@ -57,9 +58,15 @@ export function deliveryObserver(
         });
       }
     },
-    onDeadLettered({ tenant, name }, entries) {
-      const causes = Map.groupBy(entries, ({ reason }) => reason.slice(0, CAUSE_CHARACTERS_MAX));
-      for (const [cause, own] of causes) note(tenant, own, 'dead-lettered', name, cause);
+    onEnded({ tenant, name }, entries, how) {
+      const causes = Map.groupBy(entries, (entry) => causeOf(entry, how));
+      for (const [cause, own] of causes) note(tenant, own, how, name, cause);
     },
   };
+}
+
+function causeOf({ reason }: Entry, how: Ending): string {
+  if (how === 'forbidden') return '';
+  const failed = how === 'expired' && reason !== '' ? 'its last delivery failed: ' : '';
+  return `${failed}${reason}`.slice(0, CAUSE_CHARACTERS_MAX);
 }

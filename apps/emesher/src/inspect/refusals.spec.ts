@@ -48,6 +48,19 @@ describe('the refusals at the gate', () => {
   it('keep only so much of long texts', () => {
     const refusals = new Refusals(1, () => 0);
     refusals.note(ann, 't'.repeat(1000), event('i'.repeat(1000)), error, rules);
-    expect(refusals.find('t', 'i'.repeat(256))[0]?.topic).toHaveLength(256);
+    const [found] = refusals.find('t', 'i'.repeat(1000));
+    expect(found?.topic).toHaveLength(256);
+    expect(found?.id).toHaveLength(256);
+  });
+
+  it('are found by the whole of a long id and source', () => {
+    const refusals = new Refusals(10, () => 0);
+    const [id, source] = ['i'.repeat(1000), 's'.repeat(1000)];
+    refusals.note(ann, 'a', event(`${id}1`, `${source}1`), error, rules);
+    refusals.note(ann, 'b', event(`${id}2`, `${source}1`), error, rules);
+    refusals.note(ann, 'c', event(`${id}1`, `${source}2`), error, rules);
+    expect(refusals.find('t', `${id}1`).map(({ topic }) => topic)).toEqual(['a', 'c']);
+    expect(refusals.find('t', `${id}1`, `${source}2`).map(({ topic }) => topic)).toEqual(['c']);
+    expect(refusals.find('t', id.slice(0, 256))).toEqual([]);
   });
 });

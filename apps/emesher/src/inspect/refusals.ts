@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Principal } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import { EventView, type Revisions } from '@eventmesh/event';
@@ -16,6 +17,13 @@ export interface Refusal extends Revisions {
   readonly timeUs: number;
 }
 
+/** A refusal with what it is found by: names are as long as their publishers like. */
+interface Kept {
+  readonly id: string;
+  readonly source: string;
+  readonly refusal: Refusal;
+}
+
 /** Longest text that is kept of what a caller has sent. */
 const TEXT_LENGTH_MAX = 256;
 
@@ -23,7 +31,7 @@ const TEXT_LENGTH_MAX = 256;
 export class Refusals {
   readonly #max: number;
   readonly #now: () => number;
-  readonly #ring: Refusal[] = [];
+  readonly #ring: Kept[] = [];
   #next = 0;
 
   /**
@@ -44,11 +52,11 @@ export class Refusals {
   ): void {
     if (this.#max === 0) return;
     const { id, source } = namesOf(event);
-    this.#ring[this.#next] = {
+    const refusal: Refusal = {
       tenant,
       principal: name,
-      id,
-      source,
+      id: cut(id),
+      source: cut(source),
       topic: cut(topic),
       code: error.code,
       reason: error.reason ?? '',
@@ -57,6 +65,7 @@ export class Refusals {
       policyRevision,
       grantsRevision,
     };
+    this.#ring[this.#next] = { id: keyOf(id), source: keyOf(source), refusal };
     this.#next = (this.#next + 1) % this.#max;
   }
 
@@ -66,9 +75,12 @@ export class Refusals {
 
   /** Oldest first. */
   find(tenant: string, id: string, source?: string): readonly Refusal[] {
+    const key = keyOf(id);
+    const from = source === undefined ? undefined : keyOf(source);
     return this.#ring
-      .filter((refusal) => refusal.tenant === tenant && refusal.id === id)
-      .filter((refusal) => source === undefined || refusal.source === source)
+      .filter((kept) => kept.id === key && kept.source === (from ?? kept.source))
+      .map(({ refusal }) => refusal)
+      .filter((refusal) => refusal.tenant === tenant)
       .sort((a, b) => a.timeUs - b.timeUs);
   }
 }
@@ -77,11 +89,17 @@ export class Refusals {
 function namesOf(event: Uint8Array): { id: string; source: string } {
   try {
     const { id, source } = new EventView(event);
-    return { id: cut(id), source: cut(source) };
+    return { id, source };
   } catch (error) {
     if (MeshError.from(error).code !== 'InvalidArgument') throw error;
     return { id: '', source: '' };
   }
 }
+
+/** A short text itself, a digest of a long one. */
+const keyOf = (text: string): string =>
+  text.length <= TEXT_LENGTH_MAX
+    ? text
+    : `sha256 ${createHash('sha256').update(text).digest('hex')}`;
 
 const cut = (text: string): string => text.slice(0, TEXT_LENGTH_MAX);

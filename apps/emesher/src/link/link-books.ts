@@ -109,14 +109,16 @@ export class LaneBooks {
 
   /**
    * Reading begins: the neighbour has everything up to `last`, and keeps that nothing else up to
-   * `passedUpTo` goes over the link.
+   * `passedUpTo` goes over the link. Answers what it turns out to have: its word of that was lost
+   * with the last connection.
    */
-  started(last: number, passedUpTo: number): void {
-    // Its word of what it has may have been lost with the last connection.
+  started(last: number, passedUpTo: number): readonly number[] {
+    const taken = [...this.#held].filter((position) => position <= last);
     this.delivered(last);
     this.#filteredUpTo = Math.max(this.#filteredUpTo, passedUpTo);
     this.#keptUpTo = Math.max(last, passedUpTo);
     this.#readUpTo = this.#keptUpTo;
+    return taken;
   }
 
   /** The neighbour keeps, durably, that nothing else up to here goes over the link. */

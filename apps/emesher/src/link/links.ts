@@ -16,6 +16,8 @@ export class Links {
   readonly #directory: Directory;
   readonly #stop = new AbortController();
   readonly #senders = new Map<string, LinkSender>();
+  /** Neighbours whose links are this emesher's, open or not. */
+  readonly #owned = new Set<string>();
   readonly #books = new Map<string, LinkBooks>();
   readonly #running: Promise<void>[] = [];
 
@@ -32,8 +34,7 @@ export class Links {
 
   /**
    * Hands a direct record to the links behind which its destinations lie; counted where there is no
-   * way. Answers the destinations whose link is not open from here; another emesher of this site may
-   * have it.
+   * way, or the link is this emesher's and down. Answers the destinations whose link is another's.
    */
   sendDirect(record: Buffer, destinations: readonly string[]): readonly string[] {
     const { direct } = this.#deps.ledger.metrics;
@@ -51,11 +52,9 @@ export class Links {
     const left: string[] = [];
     for (const [hop, behind] of byHop) {
       const sender = this.#senders.get(hop);
-      if (sender === undefined) {
-        left.push(...behind);
-        continue;
-      }
-      sender.sendDirect(record, behind);
+      if (sender !== undefined) sender.sendDirect(record, behind);
+      else if (this.#owned.has(hop)) direct.inc({ outcome: 'link-dropped' });
+      else left.push(...behind);
     }
     return left;
   }
@@ -85,9 +84,11 @@ export class Links {
 
   /** Another emesher may own the link by now. */
   #leave(owned: string): void {
-    for (const [site, sender] of this.#senders) {
+    for (const site of this.clients.keys()) {
       if (owned !== ownershipName(site)) continue;
-      sender.leave(new MeshError('Unavailable', 'the lease that owns the link has ended'));
+      this.#owned.delete(site);
+      const error = new MeshError('Unavailable', 'the lease that owns the link has ended');
+      this.#senders.get(site)?.leave(error);
     }
   }
 
@@ -103,12 +104,16 @@ export class Links {
       let sender: LinkSender | undefined;
       try {
         const epoch = Math.max(await this.#directory.acquire(owned), epochMin);
+        this.#owned.add(site);
         sender = new LinkSender(link, this.#deps, books, epoch);
         this.#senders.set(site, sender);
         await sender.run(signal);
       } catch (thrown) {
         const error = MeshError.from(thrown);
-        if (error.reason === 'OWNED_ELSEWHERE') books.handOver();
+        if (error.reason === 'OWNED_ELSEWHERE') {
+          this.#owned.delete(site);
+          books.handOver();
+        }
         // Whoever owns the link though the neighbour knows of a later epoch is of a registry that was
         // brought back from a copy: it goes on above that, as soon as the registry has said so again.
         if (isLinkFenced(error)) {

@@ -193,7 +193,7 @@ export class LinkSender {
     const { followers, routes } = this.#deps;
     const to = this.#link.neighbour.site;
     const books = this.#books.lane(tenant, partition);
-    books.started(Number(last), kept?.upTo ?? 0);
+    this.#noteAccepted({ tenant, partition }, books.started(Number(last), kept?.upTo ?? 0));
     const upTo = readOnFrom(Number(last), kept, (site) => routes.mayBelong(site, to));
     routes.resumed(key, upTo, kept?.sites.map(({ site }) => site) ?? []);
     const tap = new RouteTap(
@@ -295,14 +295,23 @@ export class LinkSender {
   #accepted({ tenant, partition, upTo, passedUpTo }: Accepted): void {
     const lane = this.#lanes.get(`${tenant}/${partition}`);
     if (lane === undefined) return;
-    const to = this.#link.neighbour.site;
     for (const frame of lane.accepted(Number(upTo), Number(passedUpTo))) {
       this.#openBytes -= frame.bytes;
-      this.#deps.ledger.metrics.linkAccepted.inc({ to }, frame.positions.length);
-      this.#deps.journal.note(tenant, partition, frame.positions, 'link-accepted', to);
+      this.#noteAccepted(lane, frame.positions);
     }
     this.#books.tell();
     this.#schedule();
+  }
+
+  #noteAccepted(
+    { tenant, partition }: Pick<Lane, 'tenant' | 'partition'>,
+    positions: readonly number[],
+  ): void {
+    if (positions.length === 0) return;
+    const to = this.#link.neighbour.site;
+    const { ledger, journal } = this.#deps;
+    ledger.metrics.linkAccepted.inc({ to }, positions.length);
+    journal.note(tenant, partition, positions, 'link-accepted', to);
   }
 
   #close(): void {

@@ -22,12 +22,14 @@ function setUp(
     peers: { callable, all: callable ? members.map(peer) : [] },
     logger: createLogger({ level: 'silent', service: 'test', site: 'west' }),
   });
-  const ask = () =>
+  const ask = (answering: (id: string) => string = (id) => id) =>
     round.ask((client, { timeoutMs }) => {
       const { id } = client as unknown as { readonly id: string };
       asked.push(id);
       expect(timeoutMs).toBeLessThanOrEqual(1000);
-      if (!failing.includes(id)) return Promise.resolve(`answer of ${id}`);
+      if (!failing.includes(id)) {
+        return Promise.resolve({ member: answering(id), answer: `answer of ${id}` });
+      }
       return Promise.reject(new MeshError('DeadlineExceeded', 'too late'));
     });
   return { round, ask, asked };
@@ -48,6 +50,23 @@ describe('a question to the other emeshers of a site', () => {
       { site: 'west', emesher: 'm2', reason: 'it did not answer: DeadlineExceeded: too late' },
       { site: 'west', emesher: 'm3', reason: 'it has more to tell' },
     ]);
+  });
+
+  it('is not answered by another one at the address of one that has gone, which is named', async () => {
+    const { round, ask, asked } = setUp(['m1', 'm2']);
+    const answers = [['m1', 'answer of m1']];
+    expect(await ask((id) => (id === 'm2' ? 'm0' : id))).toEqual(answers);
+    expect(await ask()).toEqual(answers);
+    expect(asked).toEqual(['m1', 'm2', 'm1']);
+    expect(round.silent).toEqual([
+      { site: 'west', emesher: 'm2', reason: 'it has gone: m0 answers at its address' },
+    ]);
+  });
+
+  it('is answered by one of an older version, which does not say who it is', async () => {
+    const { round, ask } = setUp(['m1']);
+    expect(await ask(() => '')).toEqual([['m1', 'answer of m1']]);
+    expect(round.silent).toEqual([]);
   });
 
   it('says so when one leaves while it is asked', async () => {

@@ -21,6 +21,12 @@ const ASK_MS_MAX = 1000;
 /** Emeshers of the site that are asked; the others are named as not asked. */
 const PEERS_MAX = 64;
 
+/** What was answered, and by whom; an older version does not say. */
+interface Answered<T> {
+  readonly member: string;
+  readonly answer: T;
+}
+
 type Options = { readonly timeoutMs: number; readonly signal: AbortSignal };
 
 /** Questions to all other emeshers of the site; who falls silent is named, and not asked again. */
@@ -57,7 +63,7 @@ export class PeerRound {
 
   /** The answers of those that answer, with who they are. */
   async ask<T>(
-    question: (client: PeerClient, options: Options) => Promise<T>,
+    question: (client: PeerClient, options: Options) => Promise<Answered<T>>,
   ): Promise<(readonly [emesher: string, answer: T])[]> {
     const asked = this.#asked;
     const results = await Promise.allSettled(
@@ -67,10 +73,18 @@ export class PeerRound {
     const talking: Peer[] = [];
     for (const [index, peer] of asked.entries()) {
       const result = results[index];
-      if (result?.status === 'fulfilled') {
-        answers.push([peer.id, result.value]);
-        talking.push(peer);
-      } else this.#missed(peer, MeshError.from(result?.reason));
+      if (result?.status !== 'fulfilled') {
+        this.#missed(peer, MeshError.from(result?.reason));
+        continue;
+      }
+      const { member, answer } = result.value;
+      // One that has begun again answers for its former self, whose lease has not ended yet.
+      if (member !== '' && member !== peer.id) {
+        this.#silent.set(peer.id, `it has gone: ${member} answers at its address`);
+        continue;
+      }
+      answers.push([peer.id, answer]);
+      talking.push(peer);
     }
     this.#asked = talking;
     return answers;

@@ -33,9 +33,10 @@ export class SiteMemory {
   }> {
     const round = new PeerRound(this.#deps);
     const request = { inspector: inspectorToWire(inspector) };
-    const asked = round.ask(async (client, options) =>
-      booksFromWire(await client.readBooks(request, options)),
-    );
+    const asked = round.ask(async (client, options) => {
+      const response = await client.readBooks(request, options);
+      return { member: response.member, answer: booksFromWire(response) };
+    });
     const own = await this.#deps.localBooks.read(inspector.tenant);
     const told = whole(round, this.#deps.member, own, await asked);
     return { told, silent: round.silent };
@@ -62,9 +63,10 @@ class SiteInquiry implements Inquiry {
     const inspector = inspectorToWire(this.#inspector);
     const request = { inspector, eventId: id, source: source ?? '' };
     const own = this.#deps.localMemory.recall(tenant, id, source);
-    const told = await this.#round.ask(async (client, options) =>
-      recalledFromWire(tenant, await client.recallEvent(request, options)),
-    );
+    const told = await this.#round.ask(async (client, options) => {
+      const response = await client.recallEvent(request, options);
+      return { member: response.member, answer: recalledFromWire(tenant, response) };
+    });
     const all = whole(this.#round, this.#deps.member, own, told);
     return {
       places: distinct(all.flatMap(({ places }) => places)),
@@ -78,9 +80,10 @@ class SiteInquiry implements Inquiry {
     const { stepsOnly = false, subscription = '' } = scope;
     const inspector = inspectorToWire(this.#inspector);
     const request = { inspector, places: places.map(placeToWire), stepsOnly, subscription };
-    const asked = this.#round.ask(async (client, options) =>
-      locatedFromWire(await client.locateEvent(request, options)),
-    );
+    const asked = this.#round.ask(async (client, options) => {
+      const response = await client.locateEvent(request, options);
+      return { member: response.member, answer: locatedFromWire(response) };
+    });
     const own = await this.#deps.localMemory.locate(this.#inspector.tenant, places, scope);
     const all = whole(this.#round, this.#deps.member, own, await asked);
     return {

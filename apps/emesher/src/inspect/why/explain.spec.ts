@@ -4,6 +4,7 @@ import type { EventStep } from '../journal.ts';
 import { explain } from './explain.ts';
 import type { Facts, HeldEvent } from './facts.ts';
 import { nearestFilter } from './nearest-filter.ts';
+import { stepsFor } from './steps-for.ts';
 import { record, subscription } from './test/billing.ts';
 
 const facts: Facts = {
@@ -45,6 +46,7 @@ const STUCK = {
   parked: 1,
   failures: 0,
 };
+const accepted = [step('delivered', 'to c1', 3), step('settled', 'accept', 4)];
 const taken = [step('delivered', 'to c1', 3), step('settled', 'release', 4)];
 
 describe('why', () => {
@@ -68,9 +70,72 @@ describe('why', () => {
       { state: 'dead-lettered', reason: expect.stringContaining('too many attempts'), attempts: 1 },
     ],
     [
-      'it was dropped',
-      { steps: [step('dropped', 'no grant')] },
-      { state: 'dropped', reason: 'no grant' },
+      'it was given up and not kept',
+      { steps: [...taken, step('dropped', 'bad')], record: { ...record, expiryMs: 9000 } },
+      { state: 'dropped', reason: 'given up, and not kept: bad', attempts: 1, consumer: 'c1' },
+    ],
+    [
+      'it expired after a delivery',
+      { steps: [...taken, step('expired', 'its last delivery failed: bad')] },
+      {
+        state: 'expired',
+        reason: 'its life ended before it was settled; its last delivery failed: bad',
+        attempts: 1,
+        consumer: 'c1',
+      },
+    ],
+    [
+      'its owner had no right when its turn came',
+      { steps: [step('forbidden')], past: { revision: 7, received: true } },
+      {
+        state: 'forbidden',
+        reason:
+          'user:ann, its owner, had no grant to subscribe to "orders/eu" when its turn came, ' +
+          'and had one when it was admitted (grants revision 7), and has one now',
+      },
+    ],
+    [
+      'its owner had no right when its turn came, nor has it now',
+      { steps: [step('forbidden')], receives: false },
+      {
+        state: 'forbidden',
+        reason: 'user:ann, its owner, has no grant to subscribe to "orders/eu"',
+      },
+    ],
+    [
+      'it was accepted, and is to be read again since the subscription was moved back',
+      { steps: accepted, place: { kind: 'unread', lag: 3, consumers: 0 } },
+      {
+        state: 'not-read',
+        reason: 'not read yet: nobody consumes it now; earlier: accepted by c1',
+        consumer: '',
+      },
+    ],
+    [
+      'it was accepted, and is out again with somebody else',
+      {
+        steps: [...accepted, step('delivered', 'to c2', 8)],
+        place: held({ state: 'out', consumer: 'c2', attempts: 1 }),
+      },
+      {
+        state: 'out',
+        reason: 'out with c2, which has not settled it; earlier: accepted by c1',
+        consumer: 'c2',
+        timeUs: 8,
+      },
+    ],
+    [
+      'it was given up before, and waits behind its key now',
+      { steps: [step('dead-lettered', 'bad')], place: { kind: 'parked', stuck: STUCK } },
+      {
+        state: 'key',
+        reason: expect.stringMatching(/; earlier: bad; it was put among the dead letters$/),
+      },
+    ],
+    [
+      'it was accepted before the subscription was moved on behind it',
+      { steps: accepted, place: { kind: 'before-start', start: 'position 9' } },
+      { state: 'delivered' },
     ],
     [
       'it is out with a consumer since then',
@@ -229,12 +294,51 @@ describe('why', () => {
       { state: 'not-read', reason: 'not read yet: nobody consumes it now' },
     ],
     [
+      'nobody consumes the broadcast',
+      { place: { kind: 'no-part' } },
+      { state: 'not-read', reason: 'no consumer has a part of the broadcast to get it' },
+    ],
+    [
+      'nobody consumes the broadcast, which is for other topics',
+      { place: { kind: 'no-part' }, subscription: { ...subscription, topicFilters: ['x'] } },
+      { state: 'filtered' },
+    ],
+    [
       'paused before it was read',
       {
         place: { kind: 'unread', lag: 3, consumers: 0 },
         subscription: { ...subscription, paused: true },
       },
       { state: 'paused' },
+    ],
+    [
+      'its life has ended while the subscription is paused',
+      {
+        record: { ...record, expiryMs: 9000 },
+        place: { kind: 'unread', lag: 3, consumers: 0 },
+        subscription: { ...subscription, paused: true },
+      },
+      {
+        state: 'expired',
+        reason: 'paused, and 3 records behind; its life has ended meanwhile',
+        timeUs: 9_000_000,
+      },
+    ],
+    [
+      'its life has ended while it waits for credit',
+      { record: { ...record, expiryMs: 9000 }, place: held({}) },
+      {
+        state: 'expired',
+        reason: 'waits for a consumer with credit; its life has ended meanwhile',
+      },
+    ],
+    [
+      'its life has ended while a consumer has it, which may still settle it',
+      {
+        record: { ...record, expiryMs: 9000 },
+        place: held({ state: 'out', consumer: 'c1', attempts: 1 }),
+      },
+      { state: 'out' },
     ],
     [
       'it expired',
@@ -247,6 +351,11 @@ describe('why', () => {
       { state: 'expired' },
     ],
     ['how it ended is forgotten', {}, { state: 'settled' }],
+    [
+      'how it ended after a delivery is forgotten, and its life has ended since',
+      { steps: taken, record: { ...record, expiryMs: 9000 } },
+      { state: 'settled', attempts: 1 },
+    ],
   ])('%s', (_, more, expected) => {
     expect(explain({ ...facts, ...more })).toMatchObject(expected);
   });
@@ -260,5 +369,21 @@ describe('the nearest topic filter', () => {
     [['x', 'a/+/d', 'a'], 'a/b/c', 'a/+/d', 'it asks for "d" at level 3, the topic has "c"'],
   ])('of %j for %s', (filters, topic, filter, parts) => {
     expect(nearestFilter(filters, topic)).toEqual({ filter, parts });
+  });
+});
+
+describe('what is remembered of an event for a subscription', () => {
+  const name = subscription.name;
+  const more = (of: Partial<EventStep>) => ({ ...step('settled', 'accept', 5000), ...of });
+
+  it('is about what was done with it, and not about a link of the same name', () => {
+    const own = more({});
+    const steps = [own, more({ subject: 'other' }), more({ step: 'link-accepted' })];
+    expect(stepsFor({ name, createdMs: 1 }, steps)).toEqual([own]);
+  });
+
+  it('is not what an earlier subscription of its name did', () => {
+    const steps = [more({ timeUs: 1_999_999 }), more({ timeUs: 2_000_000 })];
+    expect(stepsFor({ name, createdMs: 2000 }, steps)).toEqual(steps.slice(1));
   });
 });

@@ -11,17 +11,18 @@ import type { Inquiry, Inspector, Located } from '../memory.ts';
 import type { Refusal } from '../refusals.ts';
 import { answerOf, type KnownCopy } from './answers.ts';
 import { explain } from './explain.ts';
-import type { Place } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { filterProblem } from './filter-problem.ts';
 import { linkAnswers, type LinkDeps } from './link-answers.ts';
 import { OwnerRights, type OwnerRightsDeps } from './owner-rights.ts';
 import { storedPlace, type PlaceDeps, type Stored } from './place.ts';
 import { scheduledAnswers } from './scheduled.ts';
+import { stepsFor } from './steps-for.ts';
 
 export interface ExplainerDeps extends FindDeps, PlaceDeps, LinkDeps, OwnerRightsDeps {
   readonly store: EventStore;
   readonly logs: Logs;
-  readonly directory: Pick<Directory, 'subscriptions'>;
+  readonly directory: Pick<Directory, 'subscriptions' | 'partsOf'>;
   /** Begins an inspection at all emeshers of the site. */
   readonly inquire: (inspector: Inspector) => Inquiry;
   readonly policies: Pick<GovernanceView, 'revision'>;
@@ -61,8 +62,10 @@ export class Explainer {
     const { places, refusals } = await inquiry.recall(id, source);
     const event = { tenant, id, source };
     const { copies, searches } = await findCopies(this.#deps, event, places);
-    const located = await inquiry.locate(copies, { subscription });
     const wanted = this.#subscriptions(tenant, subscription);
+    // Of a broadcast its parts are asked for, whose names are their own.
+    const only = wanted.every(({ name }) => name === subscription) ? subscription : undefined;
+    const located = await inquiry.locate(copies, { subscription: only });
     const asked = { name: subscription, rights: new OwnerRights(this.#deps) };
     const answers = subscription === undefined ? refusals.map((each) => this.#refused(each)) : [];
     // What was scheduled is published under its id when its time has come.
@@ -80,9 +83,13 @@ export class Explainer {
     return { answers, searches, copies: told, silentEmeshers: inquiry.silent };
   }
 
+  /** A broadcast is told of by its parts, which have all that becomes of its events. */
   #subscriptions(tenant: string, name: string | undefined): readonly Subscription[] {
-    return [...this.#deps.directory.subscriptions.values()]
-      .filter((each) => each.tenant === tenant && (name === undefined || each.name === name))
+    const { directory } = this.#deps;
+    return [...directory.subscriptions.values()]
+      .filter((each) => each.tenant === tenant)
+      .filter((each) => name === undefined || each.name === name || each.broadcastOf === name)
+      .filter((each) => !isWhole(each) || directory.partsOf(each).length === 0)
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -129,7 +136,7 @@ export class Explainer {
     const { site, policies } = this.#deps;
     const { name } = subscription;
     const { partition, position, source, topic, record } = copy;
-    const steps = located.steps.filter(({ subject }) => subject === name);
+    const steps = stepsFor(subscription, located.steps);
     const place = { site, subject: name, source, topic, partition, position };
     if (record === undefined) {
       const accepted = steps.some(({ step, detail }) => step === 'settled' && detail === 'accept');
@@ -169,7 +176,8 @@ export class Explainer {
     subscription: Subscription,
     stored: Omit<Stored, 'last'>,
     { standings }: Located,
-  ): Promise<Place> {
+  ): Promise<Facts['place']> {
+    if (isWhole(subscription)) return { kind: 'no-part' };
     const own = standings.filter((each) => each.subscription === subscription.name);
     const [newest] = own.sort((a, b) => b.epoch - a.epoch);
     if (newest !== undefined) return newest.place;
@@ -217,6 +225,10 @@ function inForceAt(site: string, { originSite, handling, hops }: RecordView): Re
   if (originSite === site) return handling;
   return hops.find((hop) => hop.site === site) ?? NO_REVISIONS;
 }
+
+/** A broadcast itself, beside its parts. */
+const isWhole = ({ mode, deliveryClass }: Subscription): boolean =>
+  mode === 'broadcast' && deliveryClass === 'durable';
 
 /** What is known of one copy. */
 function at({ steps, standings, links, more }: Located, copy: EventPlace): Located {

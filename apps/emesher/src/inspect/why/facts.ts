@@ -47,7 +47,8 @@ export interface Facts {
   readonly subscription: Subscription;
   readonly record: RecordView;
   readonly position: number;
-  readonly place: Place;
+  /** A broadcast that nobody consumes has no part for an event to stand at. */
+  readonly place: Place | { readonly kind: 'no-part' };
   /** What is remembered of the event and this subscription, oldest first. */
   readonly steps: readonly EventStep[];
   /** Whether its owner may receive the topic now; undefined while acl cannot tell. */

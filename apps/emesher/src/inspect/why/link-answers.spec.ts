@@ -72,6 +72,14 @@ describe('an event on the links of a site', () => {
       'sent and not accepted, for east, south; the link is down from here',
     ],
     [
+      'was sent before another emesher took the link',
+      ['forwarded'],
+      true,
+      false,
+      'on-link',
+      'sent, for east, south, and it is not known here whether it was accepted; hub can tell',
+    ],
+    [
       'waits for the window',
       [],
       true,

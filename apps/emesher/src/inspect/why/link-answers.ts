@@ -51,9 +51,15 @@ export function linkAnswers(
       });
     }
     const link = up ? 'the link is up' : 'the link is down from here';
-    if (last?.step === 'forwarded' || held) {
-      const sent = last?.step === 'forwarded' ? 'sent and not accepted' : 'waits to be sent';
+    const wasSent = last?.step === 'forwarded';
+    if (held) {
+      const sent = wasSent ? 'sent and not accepted' : 'waits to be sent';
       return answerOf({ ...more, state: 'on-link', reason: `${sent}, for ${to}; ${link}` });
+    }
+    if (wasSent) {
+      // By an emesher that had the link before.
+      const reason = `sent, for ${to}, and it is not known here whether it was accepted; ${hop} can tell`;
+      return answerOf({ ...more, state: 'on-link', reason });
     }
     const reason = up
       ? `no longer remembered here, or not read yet, for ${to}; ${link}, and ${hop} can tell`

@@ -50,6 +50,7 @@ function westProcess(store: EventStore, nextHop: (site: string) => string | unde
     followers: new Followers(store, logs, logger, 65_536),
     routes: new RouteHistory(nextHop),
     books: new LinkBooks('east', ledger.metrics),
+    journal: new Journal(100),
   };
 }
 
@@ -116,6 +117,17 @@ export class TwoEnds {
     this.#wire.marksFail = fail;
   }
 
+  /** West does not hear that east has accepted something. */
+  set deaf(deaf: boolean) {
+    this.#wire.deaf = deaf;
+  }
+
+  /** What the present process at west remembers of an event, oldest first. */
+  steps(position: number): string[] {
+    const steps = this.#process.journal.steps(TENANT, [{ partition: 0, position }]);
+    return steps.map(({ step }) => step);
+  }
+
   async close(): Promise<void> {
     await this.cut();
     await this.formerEnds(true);
@@ -180,7 +192,7 @@ export class TwoEnds {
   #connect(): void {
     const cut = new AbortController();
     this.#cut = cut;
-    const { logs, followers, ledger, routes, books, lost } = this.#process;
+    const { logs, followers, ledger, journal, routes, books, lost } = this.#process;
     const sender = new LinkSender(
       {
         neighbour: { site: 'east' },
@@ -193,7 +205,7 @@ export class TwoEnds {
         logs,
         followers,
         ledger,
-        journal: new Journal(0),
+        journal,
         logger,
         now: Date.now,
         directQueueMax: 1,

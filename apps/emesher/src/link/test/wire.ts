@@ -40,6 +40,8 @@ export class Wire {
   older: Older;
   /** East cannot write what west has passed by. */
   marksFail = false;
+  /** West does not hear that east has accepted something. */
+  deaf = false;
   #framed = 0;
   #accepted = 0;
   #writing = 0;
@@ -107,7 +109,10 @@ export class Wire {
       this.#there(requests, signal, connection),
       ctx,
     );
-    for await (const response of responses) yield this.#back(response);
+    for await (const response of responses) {
+      const back = this.#back(response);
+      if (!this.deaf || back.message.case !== 'accepted') yield back;
+    }
   }
 
   async *#there(
