@@ -123,7 +123,7 @@ function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router
   const delivering = deliverPath(base, lanes);
   const linking = linkPath(base, lanes, router, delivering);
   const { links, fanOut, inspection } = linking;
-  addPeers(base, { ...delivering, ...linking, lanes }, router);
+  addPeers(base, { ...delivering, ...linking, lanes, timers: () => timers }, router);
   const { timers, scheduled } = makeTimers({
     ...base,
     ...deps,

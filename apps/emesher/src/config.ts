@@ -40,7 +40,10 @@ export const dataPlaneConfig = {
     }),
   }),
   log: section('The log of each tenant.', {
-    partitions: integer('Partitions; may grow later. Keys move to other partitions then: what an ordered subscription has not settled yet may come after what is published later, so let it run empty before.', { min: 1, max: 64, default: 1 }),
+    partitions: integer(
+      'Partitions; may grow later. Keys move to other partitions then: what an ordered subscription has not settled yet may come after what is published later, so let it run empty before.',
+      { min: 1, max: 64, default: 1 },
+    ),
     retention: duration('Age at which events are dropped; 0ms keeps them.', { default: '24h' }),
     retentionBytes: size(
       'Bytes of a partition beyond which the oldest are dropped; 0B: no limit.',

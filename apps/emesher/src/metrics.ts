@@ -284,6 +284,11 @@ export const emesherMetrics = {
     'Events of the direct class, by what became of them: delivered; expired; dropped since a consumer was too slow (slow), had no right (forbidden) or was the last to leave (left); forwarded over a link, or not (link-dropped, no-route); handed to another emesher of the site, or not (to-emesher, emesher-dropped). Of replies: answered, or late.',
     ['outcome'],
   ),
+  directDropped: counter(
+    'eventmesh_direct_dropped_total',
+    'Events of the direct class that a subscription did not get, by reason: its consumers were too slow (slow), had no right (forbidden), or the last of them left (left).',
+    ['tenant', 'subscription', 'reason'],
+  ),
   replayLanes: gauge('eventmesh_replay_lanes', 'Replay lanes and previews at work.', ['tenant']),
   replayed: counter(
     'eventmesh_replay_events_total',

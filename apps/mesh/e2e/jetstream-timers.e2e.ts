@@ -131,6 +131,13 @@ describe('the timers of a site on JetStream', () => {
         cancelled: 1n,
       });
       await eventually(async () => expect(await pending()).toBe(0));
+      // What was taken back, skipped or given up can be scheduled again.
+      const again = ['waits', 'late-skip', 'late-dead-letter'];
+      await publish(...again.map((id) => ({ id, deliverAfterMs: 500 })));
+      await recovers(() => {
+        expect(ids('waits')).toEqual(['waits']);
+        expect(ids('late-').toSorted()).toEqual(['late-dead-letter', 'late-fire', 'late-skip']);
+      });
     },
     TEST_MS,
   );

@@ -162,6 +162,71 @@ describe('an update of a subscription', () => {
     TEST_MS,
   );
 
+  const settings = {
+    filters: [{ prefix: { type: 't' } }],
+    ordered: true,
+    retry: { kind: 'linear', delayMs: 700, attemptsMax: 5 },
+    ackTimeoutMs: 5000,
+    deadLetter: false,
+  } as const;
+
+  it('over HTTP leaves what is not given, in the retries too', async () => {
+    await create({ name: 'put', topicFilters: ['put/#'], ...settings });
+    const put = (body: object) => http('PUT', '/v1/subscriptions/put', body);
+    expect((await put({ retry: { attemptsMax: 4 } }))[0]).toBe(200);
+    const retry = { ...settings.retry, attemptsMax: 4 };
+    const topicFilters = ['put/#'];
+    expect((await show('put')).subscription).toMatchObject({ ...settings, topicFilters, retry });
+    expect((await put({ filters: [], ordered: false, retry: { delayMs: 0 } }))[0]).toBe(200);
+    const wanted = { filters: [], ordered: false, retry: { ...retry, delayMs: 0 } };
+    expect((await show('put')).subscription).toMatchObject({ ...settings, ...wanted });
+  });
+
+  it('over gRPC leaves what is not given, in the retries too', async () => {
+    await create({ name: 'grpc', topicFilters: ['grpc/#'], ...settings });
+    const client = site.client('admin');
+    const { subscriptions } = client;
+    const update = (more: object, clearFilters = false) =>
+      subscriptions.updateSubscription({ subscription: { name: 'grpc', ...more }, clearFilters });
+    await update({ topicFilters: ['grpc/b'], retry: { attemptsMax: 4 } });
+    const changed = { topicFilters: ['grpc/b'], retry: { ...settings.retry, attemptsMax: 4 } };
+    expect((await show('grpc')).subscription).toMatchObject({ ...settings, ...changed });
+    await update({ ordered: false, deadLetter: { expired: true } }, true);
+    expect((await show('grpc')).subscription).toMatchObject({
+      ...settings,
+      ...changed,
+      ...{ filters: [], ordered: false, deadLetterExpired: true },
+    });
+    const both = update({ filters: [{ dialect: { case: 'sql', value: 'TRUE' } }] }, true);
+    await expect(both).rejects.toMatchObject({ details: { field: 'clear_filters' } });
+    client.close();
+  });
+
+  it('by a revision is refused when somebody has changed it since', async () => {
+    await create({ name: 'read', topicFilters: ['read/#'] });
+    const client = site.client('admin');
+    const { subscription: read } = await client.subscriptions.getSubscription({ name: 'read' });
+    await http('POST', '/v1/subscriptions/read/pause', { paused: true });
+    const subscription = { name: 'read', paused: false, revision: read?.revision ?? 0n };
+    const revision = { details: { field: 'revision' } };
+    await expect(client.subscriptions.updateSubscription({ subscription })).rejects.toMatchObject({
+      code: 'Aborted',
+      ...revision,
+    });
+    const put = (body: object) => http('PUT', '/v1/subscriptions/read', body);
+    const old = { topicFilters: ['x'], revision: Number(read?.revision) };
+    expect(await put(old)).toEqual([409, expect.objectContaining({ field: 'revision' })]);
+    const now = (await show('read')).subscription;
+    expect(now).toMatchObject({ topicFilters: ['read/#'], paused: true });
+    const { revision: newest } = now as { readonly revision?: number };
+    expect(await put({ ...old, revision: newest })).toEqual([200, expect.anything()]);
+    expect(await put({ revision: -1 })).toEqual([
+      400,
+      expect.objectContaining({ field: 'revision' }),
+    ]);
+    client.close();
+  });
+
   it.each([
     ['deliveryClass', 'direct'],
     ['mode', 'exclusive'],
@@ -197,6 +262,18 @@ describe('a pause', () => {
     },
     TEST_MS,
   );
+});
+
+describe('the command line', () => {
+  it('shows one as it lists it, and names what it cannot read', async () => {
+    await create({ name: 'shown', topicFilters: ['shown/#'] });
+    const shown = await workspace.json<object>('subs', 'show', 'shown', ...site.flags('admin'));
+    expect(shown).toMatchObject({ subscription: { name: 'shown' }, status: { delivered: 0 } });
+    const listed = await workspace.json<object[]>('subs', 'list', ...site.flags('admin'));
+    expect(listed).toContainEqual(shown);
+    const { code, err } = await mesh('subs', 'seek', 'shown', 'bogus');
+    expect([code, err]).toEqual([64, expect.stringContaining('start: "bogus" is not latest, ')]);
+  });
 });
 
 describe('a start that is not there', () => {

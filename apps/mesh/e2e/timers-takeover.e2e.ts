@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { tempDir } from '@eventmesh/testing';
 import { SiteMesh, type Emesher } from './faults/site-mesh.ts';
+import { Workspace } from './run-mesh.ts';
 
 const TEST_MS = 180_000;
 
 const dir = tempDir('timers-takeover');
+const workspace = new Workspace();
 let mesh: SiteMesh;
 
 beforeAll(async () => {
@@ -13,6 +15,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await mesh?.stop();
+  await workspace.remove();
   dir.remove();
 }, 60_000);
 
@@ -58,6 +61,28 @@ const numbered = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
 
 describe('the timers of a site with two emeshers', () => {
+  it(
+    'are taken back and scheduled again at either of them',
+    async () => {
+      const emeshers = [mesh.emesher(0), mesh.emesher(1)];
+      const clients = emeshers.map((emesher) => mesh.client(emesher, 'publisher'));
+      const back = { id: 'back', source: '/takeover', type: 'test' };
+      for (const client of clients) {
+        for (const other of emeshers) {
+          const receipt = await client.publish('back', back, { deliverAfterMs: 3_600_000 });
+          expect(receipt.duplicate).toBe(false);
+          const again = await client.publish('back', back, { deliverAfterMs: 3_600_000 });
+          expect(again).toMatchObject({ duplicate: true, position: receipt.position });
+          const flags = mesh.flags(other, 'publisher');
+          const answer = await workspace.json('schedules', 'cancel', 'back', ...flags);
+          expect(answer).toMatchObject({ cancelled: 1 });
+        }
+      }
+      for (const client of clients) client.close();
+    },
+    TEST_MS,
+  );
+
   it(
     'fire once each, whichever of them dies while they come due',
     async () => {

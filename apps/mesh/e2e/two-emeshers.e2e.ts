@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { SubscriptionStatus } from '@eventmesh/adapter-api';
+import type { LedgerLine, SubscriptionStatus } from '@eventmesh/adapter-api';
 import { eventually, tempDir } from '@eventmesh/testing';
 import { Judge, RECOVERY_MS, REPEATS_OF_A_DEAD_OWNER } from './faults/judge.ts';
 import { CREDIT, Load, SUBSCRIPTION } from './faults/load.ts';
@@ -259,6 +259,19 @@ describe('an event of the direct class', () => {
         expect(sorted([...real(oneHere), ...real(oneThere)])).toEqual(sorted(ids)),
       );
       expect(Math.min(real(oneHere).length, real(oneThere).length)).toBeGreaterThan(0);
+      // The books are those of the site, whichever emesher is asked, also when consumers have left.
+      const booksAgree = async () => {
+        const delivered = (allHere?.taken.length ?? 0) + (allThere?.taken.length ?? 0);
+        for (const at of [first(), second()]) {
+          const { lines } = await mesh.manage(at).get<{ lines: LedgerLine[] }>('/v1/ledger');
+          const none = { filtered: 0, expired: 0, dropped: 0, held: 0 };
+          const line = lines.find(({ subscription }) => subscription === all.name);
+          expect(line).toMatchObject({ accepted: delivered, delivered, ...none });
+        }
+      };
+      await eventually(booksAgree);
+      await allThere?.leave();
+      await booksAgree();
     },
     TEST_MS,
   );

@@ -47,7 +47,7 @@ const DRAIN_MS = 5000;
 
 /** Composes a registry. Several of them may work on one `kv`: all that they share is in it. */
 export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): RegistryApp {
-  const { site } = config;
+  const { site, subscriptionsMax: countMax } = config;
   const { log, clock = systemClock } = deps;
   const metrics = deps.metrics.use(REGISTRY_METRICS);
   const kv = prefixed(deps.kv, stateRoot(site));
@@ -65,7 +65,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
   const hub = new WatchHub(parts, routing, config.watch.historyMax);
   const members = new Members(parts);
   const advertiser = new Advertiser(parts, config.interest.linger, onError);
-  const subscriptions = new Subscriptions(parts, members, advertiser, config.subscriptionsMax);
+  const subscriptions = new Subscriptions(parts, members, advertiser, { countMax, onError });
   const ownership = new Ownership(parts, prefixed(deps.kv, ownershipRoot(site)), members, onError);
   const acknowledger = new Acknowledger(parts, onError);
   const linkState = new LinkState(parts, advertiser, config.exchange.sitesMax, onError);
@@ -115,7 +115,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
       const stopping = (async () => {
         await peers.close();
         await Promise.all(
-          [linkState, acknowledger, advertiser, ownership].map((each) => each.close()),
+          [linkState, acknowledger, advertiser, ownership, subscriptions].map((one) => one.close()),
         );
         await links.close();
       })();

@@ -1,15 +1,27 @@
 import { clone, toBinary } from '@bufbuild/protobuf';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { checkTopicFilter } from '@eventmesh/event';
-import type { KvEntry } from '@eventmesh/kv-api';
-import { SubscriptionSchema, type Subscription } from '@eventmesh/proto-gen/subscriber';
+import type { KvEntry, KvWriteResult } from '@eventmesh/kv-api';
+import {
+  SubscriptionSchema,
+  Subscription_Mode,
+  type Subscription,
+} from '@eventmesh/proto-gen/subscriber';
 import { pageOf, pageSizeOf, readPageToken, writePageToken } from '@eventmesh/rpc';
 import type { Advertiser } from './advertiser.ts';
+import { Background } from './background.ts';
+import { BroadcastParts } from './broadcast-parts.ts';
 import { DECODE, key } from './keys.ts';
 import type { Members } from './members.ts';
 import { isName, type Parts } from './parts.ts';
 
 const FILTERS_MAX = 64;
+
+export interface SubscriptionsOptions {
+  /** Most subscriptions, the parts of broadcasts among them. */
+  readonly countMax: number;
+  readonly onError: (error: MeshError) => void;
+}
 
 /** The subscriptions of the site: the truth about them is here, their running is the emeshers'. */
 export class Subscriptions {
@@ -17,15 +29,30 @@ export class Subscriptions {
   readonly #members: Members;
   readonly #advertiser: Advertiser;
   readonly #countMax: number;
+  readonly #broadcastParts: BroadcastParts;
+  /** Broadcasts that are gone, however that came, and may have left parts. */
+  readonly #gone = new Map<string, Subscription>();
+  readonly #sweeps: Background;
 
-  constructor(parts: Parts, members: Members, advertiser: Advertiser, countMax: number) {
+  constructor(
+    parts: Parts,
+    members: Members,
+    advertiser: Advertiser,
+    { countMax, onError }: SubscriptionsOptions,
+  ) {
     this.#parts = parts;
     this.#members = members;
     this.#advertiser = advertiser;
     this.#countMax = countMax;
+    this.#broadcastParts = new BroadcastParts(parts.kv);
+    this.#sweeps = new Background(() => this.#sweepGone(), parts.clock, onError);
     parts.state.onChange((changes) => {
-      for (const { area, current } of changes) {
+      for (const { area, key: id, previous, current } of changes) {
         if (area !== 'subscriptions') continue;
+        if (current === undefined && previous?.mode === Subscription_Mode.BROADCAST) {
+          this.#gone.set(id, previous);
+          this.#sweeps.poke();
+        }
         const change = current === undefined ? 'deleted' : 'put';
         parts.metrics.subscriptionChanges.inc({ change });
       }
@@ -35,7 +62,8 @@ export class Subscriptions {
 
   /**
    * Creates or replaces. Returns only after the site's advertised interest covers it: an event
-   * published elsewhere once the interest has arrived there will find it.
+   * published elsewhere once the interest has arrived there will find it. A part of a broadcast has
+   * the interest of its whole, and is refused without that one.
    *
    * @param expected 0: whatever is there; -1: must not exist; else the current revision
    */
@@ -45,9 +73,9 @@ export class Subscriptions {
     leaseId: string,
     signal: AbortSignal,
   ): Promise<{ subscription: Subscription; interestVersion: bigint }> {
-    const { kv, state, site, clock } = this.#parts;
+    const { state, site, clock } = this.#parts;
     const subscription = clone(SubscriptionSchema, checkSubscription(given));
-    if (subscription.ephemeral !== (leaseId !== '')) {
+    if ((subscription.ephemeral === true) !== (leaseId !== '')) {
       throw invalid('lease_id', 'an ephemeral subscription needs its member’s lease, others none');
     }
     if (leaseId !== '') await this.#members.lease(leaseId);
@@ -61,16 +89,13 @@ export class Subscriptions {
     subscription.site = site;
     subscription.revision = 0n;
     if (subscription.createdMs === 0n) subscription.createdMs = BigInt(clock.now());
-    const result = await kv.put(
-      key('subscriptions', id),
-      toBinary(SubscriptionSchema, subscription),
-      {
-        ...(leaseId === '' ? {} : { lease: leaseId }),
-        ...(expected === 0n ? {} : { ifRevision: expected < 0n ? 0 : Number(expected) }),
-      },
-    );
+    const result = await this.#write(subscription, Number(expected), leaseId);
+    if (result === undefined) throw noSubscription(subscription.tenant, subscription.broadcastOf);
     if (!result.applied) throw changedMeanwhile(id, expected, result.current);
     subscription.revision = BigInt(result.revision);
+    if (expected < 0n && subscription.mode === Subscription_Mode.BROADCAST) {
+      await this.#broadcastParts.sweep(subscription.tenant, subscription.name);
+    }
     const interestVersion = await this.#advertiser.covers(result.revision, signal);
     return { subscription, interestVersion };
   }
@@ -107,10 +132,42 @@ export class Subscriptions {
     };
   }
 
-  /** Its interest goes later, after the linger. */
+  /** Its interest goes later, after the linger; the parts of a broadcast go with it. */
   async delete(tenant: string, name: string): Promise<void> {
     const result = await this.#parts.kv.delete(subscriptionKey(tenant, name));
     if (!result.applied) throw noSubscription(tenant, name);
+    await this.#broadcastParts.sweep(tenant, name);
+  }
+
+  close(): Promise<void> {
+    return this.#sweeps.close();
+  }
+
+  /** Such as one that went with the lease of its member. */
+  async #sweepGone(): Promise<void> {
+    for (const [id, { tenant, name }] of [...this.#gone]) {
+      await this.#broadcastParts.sweep(tenant, name);
+      this.#gone.delete(id);
+    }
+  }
+
+  /** What is changed stays on the lease that it is on, whoever changes it. */
+  async #write(
+    subscription: Subscription,
+    expected: number,
+    leaseId: string,
+  ): Promise<KvWriteResult | undefined> {
+    const { kv } = this.#parts;
+    const at = key('subscriptions', subscription.tenant, subscription.name);
+    const changed = leaseId !== '' && expected > 0;
+    const lease = (changed ? (await kv.get(at))?.lease : undefined) ?? leaseId;
+    const onLease = lease === '' ? {} : { lease };
+    const value = toBinary(SubscriptionSchema, subscription);
+    if (subscription.broadcastOf !== '') {
+      return this.#broadcastParts.put(subscription, value, expected, onLease);
+    }
+    const condition = expected === 0 ? {} : { ifRevision: Math.max(expected, 0) };
+    return kv.put(at, value, { ...onLease, ...condition });
   }
 }
 
@@ -152,11 +209,14 @@ function checkSubscription(subscription: Subscription | undefined): Subscription
     throw invalid('subscription.name', 'must be 1 to 128 letters, digits, "-", "_" or "."');
   }
   if (!isName(tenant)) throw invalid('subscription.tenant', 'is not the name of a tenant');
-  if (topicFilters.length < 1 || topicFilters.length > FILTERS_MAX) {
+  const [least, most] = broadcastOf === '' ? [1, FILTERS_MAX] : [0, 0];
+  if (topicFilters.length < least || topicFilters.length > most) {
     throw invalid(
       'subscription.topic_filters',
-      `there must be 1 to ${FILTERS_MAX}, got ${topicFilters.length}`,
-      { limit: `${FILTERS_MAX} filters` },
+      part
+        ? 'a part of a broadcast has those of its whole, and none of its own'
+        : `there must be 1 to ${FILTERS_MAX}, got ${topicFilters.length}`,
+      { limit: `${most} filters` },
     );
   }
   for (const [index, filter] of topicFilters.entries()) {

@@ -31,11 +31,23 @@ export class Consumer {
     return this.#events > 0 && (!this.#bytesBounded || this.#bytes > 0);
   }
 
+  /** It has something, or would take something. */
+  get isAtWork(): boolean {
+    return this.hasCredit || this.out.size > 0;
+  }
+
   give(events: number, bytes: number): void {
     this.#events = Math.min(CREDIT_MAX, this.#events + events);
     if (bytes <= 0) return;
     this.#bytesBounded = true;
     this.#bytes = Math.min(CREDIT_MAX, this.#bytes + bytes);
+  }
+
+  /** Takes back the credit that is left, and forgets what the last event has overdrawn. */
+  withdraw(): void {
+    this.#events = 0;
+    this.#bytes = 0;
+    this.#bytesBounded = false;
   }
 
   take(lease: Lease): void {
@@ -49,13 +61,16 @@ export class Consumer {
 /**
  * The consumers of a subscription. They take turns, one event each, and while there are several none
  * may have more than its share of `inFlightMax` out, nor of the window of retries: one that takes and
- * never settles costs the others nothing but its share.
+ * never settles costs the others nothing but its share. Half of both is shared by those at work alone,
+ * so that many who are attached and want nothing now do not leave it to nobody.
  */
 export class Consumers {
   readonly #inFlightMax: number;
   readonly #pace: RetryPace;
   readonly #byName = new Map<string, Consumer>();
   #all: readonly Consumer[] = [];
+  /** How many of them were at work when the round began. */
+  #atWork = 0;
   /** Of `inFlightMax`, for each. */
   #share: number;
   /** Whose turn it is, counted through all rounds. */
@@ -99,6 +114,9 @@ export class Consumers {
 
   /** Those that may take something, the one whose turn it is first. */
   takers(): Consumer[] {
+    this.#atWork = 0;
+    for (const { isAtWork } of this.#all) if (isAtWork) this.#atWork++;
+    this.#share = this.#shareOf(this.#inFlightMax);
     const takers: Consumer[] = [];
     const { length } = this.#all;
     for (let at = 0; at < length; at++) {
@@ -115,11 +133,11 @@ export class Consumers {
 
   #changed(): void {
     this.#all = [...this.#byName.values()];
-    this.#share = this.#shareOf(this.#inFlightMax);
   }
 
   /** Never 0, so that nobody is kept from all of it by the others. */
   #shareOf(whole: number): number {
-    return Math.ceil(whole / Math.max(1, this.#all.length));
+    const equal = Math.ceil(whole / Math.max(1, this.#all.length));
+    return Math.max(equal, Math.floor(whole / 2 / Math.max(1, this.#atWork)));
   }
 }

@@ -1,6 +1,6 @@
 import type { Backlog } from './backlog.ts';
 import type { Consumer, Consumers } from './consumers.ts';
-import type { Entry } from './entry.ts';
+import type { Entry, OnEnded } from './entry.ts';
 import type { Leases } from './leases.ts';
 import type { Settling } from './settling.ts';
 
@@ -13,6 +13,7 @@ export interface Assignment {
 export interface DispatchParts {
   readonly inFlightMax: number;
   readonly mayReceive: (topic: string) => boolean | undefined;
+  readonly onEnded: OnEnded;
   readonly backlog: Backlog;
   readonly consumers: Consumers;
   readonly leases: Leases;
@@ -100,13 +101,14 @@ export class Dispatch {
 
   /** Whether an event may go out. When nobody can tell, `blocked` is set; else a no is its end. */
   #admits(entry: Entry, now: number): boolean {
-    const { settling, mayReceive, backlog } = this.#parts;
+    const { settling, mayReceive, backlog, onEnded } = this.#parts;
     if (settling.isOver(entry, now)) return false;
     const allowed = mayReceive(entry.record.topic);
     if (allowed === undefined) this.#blocked = true;
     else if (!allowed) {
       entry.progress.counters.dropped++;
       backlog.remove(entry, now);
+      onEnded(entry, 'forbidden');
     }
     return allowed === true;
   }

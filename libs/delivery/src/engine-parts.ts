@@ -2,6 +2,7 @@ import { Backlog } from './backlog.ts';
 import { Burials } from './burials.ts';
 import { Consumers } from './consumers.ts';
 import { Dispatch } from './dispatch.ts';
+import type { OnEnded } from './entry.ts';
 import { Leases } from './leases.ts';
 import { Offers } from './offers.ts';
 import { Parking } from './parking.ts';
@@ -29,6 +30,8 @@ export interface EngineOptions {
   readonly cursorBytesMax: number;
   /** With how many events retries begin after an outage of the consumers: see `RetryPace`. */
   readonly retryWindow: number;
+  /** Hears of events that end without a consumer's word and without a dead letter. */
+  readonly onEnded?: OnEnded;
 }
 
 /** What an engine is made of; each part says what it is for. */
@@ -36,7 +39,7 @@ export type EngineParts = ReturnType<typeof engineParts>;
 
 export function engineParts(options: EngineOptions) {
   const { spec, epoch, now, random, mayReceive } = options;
-  const { parkedKeysMax: keysMax, heldMax, heldBytesMax } = options;
+  const { parkedKeysMax: keysMax, heldMax, heldBytesMax, onEnded = () => undefined } = options;
   const { inFlightMax, ordered } = spec;
   const partitions = new Partitions(options.cursorBytesMax);
   const leases = new Leases(epoch, spec.ackTimeoutMs);
@@ -45,9 +48,10 @@ export function engineParts(options: EngineOptions) {
   const backlog = new Backlog({ ordered, leases, consumers, eased: (key) => parking.eased(key) });
   const parking = new Parking({ keysMax, heldMax, heldBytesMax, backlog });
   const burials = new Burials();
-  const settling = new Settling({ spec, random, backlog, leases, burials, pace });
-  const offers = new Offers({ now, backlog, settling, parking });
-  const dispatch = new Dispatch({ inFlightMax, mayReceive, backlog, consumers, leases, settling });
+  const settling = new Settling({ spec, random, backlog, leases, burials, pace, onEnded });
+  const offers = new Offers({ now, backlog, settling, parking, onEnded });
+  const asked = { inFlightMax, mayReceive, onEnded };
+  const dispatch = new Dispatch({ ...asked, backlog, consumers, leases, settling });
   const shared = { partitions, leases, pace, backlog, parking, consumers, burials };
   return { ...shared, settling, offers, dispatch };
 }

@@ -1,6 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { decodeRecord, encodeEvent, encodeRecord, type RecordView } from '@eventmesh/event';
-import { DeliveryEngine, checkSubscription, type SubscriptionInput } from './index.ts';
+import {
+  DeliveryEngine,
+  checkSubscription,
+  type OnEnded,
+  type SubscriptionInput,
+} from './index.ts';
 
 function record(position: number, more: { key?: string; expiryMs?: number } = {}): RecordView {
   const event = encodeEvent({ id: String(position), source: '/t', type: 't' });
@@ -23,7 +28,7 @@ function record(position: number, more: { key?: string; expiryMs?: number } = {}
 
 function setUp(
   spec: Partial<SubscriptionInput> = {},
-  more: { may?: () => boolean | undefined } = {},
+  more: { may?: () => boolean | undefined; onEnded?: OnEnded } = {},
 ) {
   const clock = { now: 1000 };
   const engine = new DeliveryEngine({
@@ -37,6 +42,7 @@ function setUp(
     parkedKeysMax: 10,
     cursorBytesMax: 1000,
     retryWindow: 16,
+    ...(more.onEnded === undefined ? {} : { onEnded: more.onEnded }),
   });
   engine.openPartition(0, 1);
   const pump = (consumer = 'c') =>
@@ -324,5 +330,50 @@ describe('the books', () => {
     next.advance(0, 8, 2);
     expect(next.counters).toMatchObject({ considered: 8, delivered: 1, filtered: 5 });
     expect(next.held).toBe(2);
+  });
+});
+
+describe('events that end without the word of a consumer', () => {
+  it('are told, with how: expired unread, expired after a failure, or not allowed any more', () => {
+    const told: unknown[] = [];
+    let may = true;
+    const { clock, engine, pump } = setUp(
+      { retry: { kind: 'linear', delayMs: 500 } },
+      {
+        may: () => may,
+        onEnded: ({ position, attempts, reason }, how) =>
+          told.push([position, how, attempts, reason]),
+      },
+    );
+    engine.credit('c', 10);
+    engine.offer(0, 1, record(1, { expiryMs: 900 }));
+    engine.offer(0, 2, record(2, { expiryMs: 1400 }));
+    engine.offer(0, 3, record(3));
+    const [two, three] = pump();
+    engine.settle('c', [two?.id ?? 0], { kind: 'release' });
+    engine.settle('c', [three?.id ?? 0], { kind: 'accept' });
+    clock.now = 1500;
+    engine.tick();
+    pump();
+    may = false;
+    engine.offer(0, 4, record(4));
+    pump();
+    expect(told).toEqual([
+      [1, 'expired', 0, ''],
+      [2, 'expired', 1, 'released by the consumer'],
+      [4, 'forbidden', 0, ''],
+    ]);
+    expect(engine.counters).toMatchObject({ expired: 2, dropped: 1, delivered: 1 });
+  });
+
+  it('are not told of those whose dead letters are to be written', () => {
+    const told: unknown[] = [];
+    const { engine } = setUp(
+      { deadLetterExpired: true },
+      { onEnded: (entry) => told.push(entry.position) },
+    );
+    engine.offer(0, 1, record(1, { expiryMs: 900 }));
+    expect(engine.takeDead().map(({ position }) => position)).toEqual([1]);
+    expect(told).toEqual([]);
   });
 });

@@ -95,7 +95,8 @@ export class DeliveryEngine extends EngineView {
 
   /**
    * Records up to `upTo` were looked at; `filtered` of them did not match. What was counted before
-   * a restart is not counted again: the caller stops at the partition's `countedUpTo` once.
+   * a restart is not counted again: those up to the partition's `countedUpTo` are not among them, or
+   * told by themselves.
    */
   advance(partition: number, upTo: number, filtered: number): void {
     const progress = this.partition(partition);
@@ -125,6 +126,17 @@ export class DeliveryEngine extends EngineView {
   /** Adds to what a consumer is ready for; once it has named bytes, they bound it, too. */
   credit(name: string, events: number, bytes = 0): void {
     this.#consumers.find(name)?.give(events, bytes);
+  }
+
+  /** Whether the next round may hand something to a consumer. */
+  mayTake(name: string): boolean {
+    const consumer = this.#consumers.find(name);
+    return consumer !== undefined && this.#consumers.mayTake(consumer);
+  }
+
+  /** Takes back what is left of a consumer's credit. What is given later begins anew. */
+  withdraw(name: string): void {
+    this.#consumers.find(name)?.withdraw();
   }
 
   pause(paused: boolean): void {

@@ -11,6 +11,9 @@ import type { PartitionProgress } from './progress.ts';
  */
 export type EntryState = 'ready' | 'out' | 'later' | 'dead';
 
+/** An event is over: its life ended, or its owner may not receive it when its turn comes. */
+export type OnEnded = (entry: Entry, how: 'expired' | 'forbidden') => void;
+
 /** A matched event until it is settled. Changed by the engine alone; others read it. */
 export class Entry {
   readonly progress: PartitionProgress;

@@ -10,13 +10,15 @@ export {
   type SubscriptionMode,
   type SubscriptionSpec,
 } from './subscription.ts';
+export { isPartOf, partAs, type BroadcastPart, type OwnOfPart } from './broadcast-part.ts';
+export { changedSpec, type SubscriptionChange } from './change.ts';
 export type { Assignment } from './dispatch.ts';
 export { DeliveryEngine } from './engine.ts';
 export type { EngineOptions } from './engine-parts.ts';
 export type { Stopped, Waiting } from './engine-view.ts';
 export type { Settle } from './settling.ts';
 export { NO_COUNTS, sumCounters, type Counters } from './counters.ts';
-export type { Entry } from './entry.ts';
+export type { Entry, OnEnded } from './entry.ts';
 export type { StuckKey } from './key-order.ts';
 export { PartitionProgress } from './progress.ts';
 export { isSettledBy, type PartitionCursor, type PositionRange } from './cursor.ts';

@@ -1,6 +1,6 @@
 import type { RecordView } from '@eventmesh/event';
 import type { Backlog } from './backlog.ts';
-import { Entry } from './entry.ts';
+import { Entry, type OnEnded } from './entry.ts';
 import type { KeyQueue } from './key-queue.ts';
 import type { Parking } from './parking.ts';
 import type { PartitionProgress } from './progress.ts';
@@ -12,6 +12,7 @@ export interface OfferParts {
   readonly backlog: Backlog;
   readonly settling: Settling;
   readonly parking: Parking;
+  readonly onEnded: OnEnded;
 }
 
 /** What becomes of an event that is read: it is held, passed by, or over already. */
@@ -36,7 +37,7 @@ export class Offers {
       return;
     }
     progress.open(position);
-    this.#hold(new Entry(progress, position, record, progress.failures(position)), key);
+    this.#hold(new Entry(progress, position, record, progress.notes.failures(position)), key);
   }
 
   /** Of positions that were passed, what parked keys want back. Answers where there was no room. */
@@ -65,12 +66,12 @@ export class Offers {
 
   /** An event that is open: it waits for its turn, unless its life has ended. */
   #hold(entry: Entry, key: KeyQueue | undefined): void {
-    const { now, backlog, settling } = this.#parts;
+    const { now, backlog, settling, onEnded } = this.#parts;
     const { progress, position, record } = entry;
     const nowMs = now();
     if (record.expiryMs === 0 || record.expiryMs > nowMs) {
       backlog.hold(entry);
-      const dueMs = progress.dueMs(position, nowMs);
+      const dueMs = progress.notes.dueMs(position, nowMs);
       if (dueMs > nowMs) backlog.addLater(entry, key, dueMs, nowMs);
       else backlog.add(entry, key);
       return;
@@ -86,5 +87,6 @@ export class Offers {
     }
     progress.counters.expired++;
     progress.settle(position);
+    onEnded(entry, 'expired');
   }
 }

@@ -97,11 +97,11 @@ describe('parking', () => {
   });
 
   it('drops nothing that lies in a queue to go out next', () => {
-    const { engine, log, turn, accept } = setUp({ inFlightMax: 6, heldMax: 7 });
+    const { engine, log, turn, accept } = setUp({ inFlightMax: 4, heldMax: 7 });
     for (const name of ['a', 'b', 'c']) engine.attach(name);
     engine.credit('b', 100);
     log.push('x', 'x', 'x', 'x', 'x');
-    // Two of six are the share of b; the third one waits for it when c comes across it.
+    // Two of four are the share of b; the third one waits for it when c comes across it.
     expect(turn()).toEqual(['b 1', 'b 2']);
     engine.credit('c', 1);
     log.push('y');

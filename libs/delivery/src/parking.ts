@@ -141,7 +141,7 @@ export class Parking {
     this.#events--;
     this.#want(parked, parked.wanted - 1);
     if (!listed) progress.openAgain(position);
-    const entry = new Entry(progress, position, record, progress.failures(position));
+    const entry = new Entry(progress, position, record, progress.notes.failures(position));
     if (position <= parked.deliveredUpTo) entry.attempts = Math.max(1, entry.attempts);
     return entry;
   }

@@ -10,6 +10,7 @@ describe('a start as text', () => {
     ['1970-01-01T00:00:01Z', { kind: 'time', timeMs: 1000 }],
     ['1970-01-01T01:00:01.5+01:00', { kind: 'time', timeMs: 1500 }],
     ['1970-01-02', { kind: 'time', timeMs: 86_400_000 }],
+    ['1970-01-01 00:02Z', { kind: 'time', timeMs: 120_000 }],
     ['after:/orders 42', { kind: 'after', source: '/orders', id: '42' }],
     [
       'after:urn:a#b an id with blanks',
@@ -33,6 +34,18 @@ describe('a start as text', () => {
     expect(() => startFromText(text, 'replayFrom')).toThrow(
       /^replayFrom: .*latest, earliest, a time or partition:position/,
     );
+  });
+
+  it.each([
+    ['2026-02-30T00:00:00Z', /not an RFC 3339 timestamp/],
+    ['2026-02-30', /not an RFC 3339 timestamp/],
+    ['2026-13-01', /not an RFC 3339 timestamp/],
+    ['2026-05-01T24:00:00Z', /not an RFC 3339 timestamp/],
+    ['2026-05-01T12:00:00', /has no zone; add Z/],
+    ['2026-05-01 12:00', /has no zone; add Z/],
+  ])('refuses "%s", which is no moment', (text, message) => {
+    expect(() => startFromText(text, 'replayFrom')).toThrow(message);
+    expect(() => startFromText(text, 'replayFrom')).toThrow(/^replayFrom: /);
   });
 
   it('a time alone is no other start', () => {

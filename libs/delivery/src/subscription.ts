@@ -1,6 +1,7 @@
 import { invalid } from '@eventmesh/errors';
 import { checkTopicFilter } from '@eventmesh/event';
 import { compileFilters, type FilterSpec } from '@eventmesh/filter';
+import type { OwnOfPart } from './broadcast-part.ts';
 import { RETRY_DELAY_MS_MAX } from './retry.ts';
 
 export type DeliveryClass = 'durable' | 'direct';
@@ -66,10 +67,12 @@ export interface Subscription extends SubscriptionSpec {
   readonly site: string;
   /** Ms since the epoch. */
   readonly createdMs: number;
-  /** Compare-and-set token. */
+  /** Compare-and-set token; of a part of a broadcast it rises with each change of the whole, too. */
   readonly revision: number;
   /** The broadcast subscription that this is one consumer's part of; empty when it is none. */
   readonly broadcastOf: string;
+  /** Of such a part. */
+  readonly part?: OwnOfPart;
 }
 
 export const SUBSCRIPTION_DEFAULTS = Object.freeze({

@@ -1,16 +1,16 @@
 import { MeshError } from '@eventmesh/errors';
 import type { RegistryChange, RegistryView } from '@eventmesh/clients';
-import type { Subscription } from '@eventmesh/delivery';
+import { isPartOf, partAs, type Subscription } from '@eventmesh/delivery';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import { Member_Kind, type Member } from '@eventmesh/proto-gen/registry';
 import type { Logger } from '@eventmesh/telemetry';
-import { storedFromProto, subscriptionToProto } from '@eventmesh/wire';
-import { LocalInterest } from './local-interest.ts';
+import { partFromProto, partToProto, storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import { Ownerships } from './ownerships.ts';
-import { SubscriptionCounts } from './subscription-counts.ts';
+import { SubscriptionBook, asPart } from './subscription-book.ts';
+import type { SubscriptionCounts } from './subscription-counts.ts';
 
 export interface DirectoryListener {
-  /** A subscription was changed (not: made). */
+  /** A subscription was changed (not: made). With a broadcast its parts are, each told by itself. */
   changed?(current: Subscription): void;
   deleted?(tenant: string, name: string): void;
   /** What this emesher owned under an epoch may be another's by now. */
@@ -30,12 +30,7 @@ export class Directory {
   readonly #view: RegistryView;
   readonly #logger: Logger;
   readonly #member: string;
-  readonly #subscriptions = new Map<string, Subscription>();
-  /** Names of the parts of broadcast subscriptions, by the key of the whole. */
-  readonly #parts = new Map<string, Set<string>>();
-  readonly #interest = new LocalInterest();
-  /** Of `subscriptions`. */
-  readonly counts = new SubscriptionCounts();
+  readonly #book: SubscriptionBook;
   readonly #listeners = new Set<DirectoryListener>();
   readonly #owned: Ownerships;
   readonly #forget: () => void;
@@ -52,14 +47,27 @@ export class Directory {
       logger,
       onLost: (name, epoch) => this.#tell((listener) => listener.ownershipLost?.(name, epoch)),
     });
-    for (const proto of view.subscriptions.values()) this.#set(storedFromProto(proto));
+    this.#book = new SubscriptionBook((change) => {
+      this.#version++;
+      const { type, subscription } = change;
+      this.#tell((listener) => {
+        if (type === 'changed') listener.changed?.(subscription);
+        if (type === 'deleted') listener.deleted?.(subscription.tenant, subscription.name);
+      });
+    });
+    for (const proto of view.subscriptions.values()) this.#book.take(proto);
     this.#findSisters();
     this.#forget = view.onChange((change) => this.#follow(change));
   }
 
-  /** By `tenant/name`. */
+  /** By `tenant/name`; the parts of broadcasts as their wholes are. */
   get subscriptions(): ReadonlyMap<string, Subscription> {
-    return this.#subscriptions;
+    return this.#book.subscriptions;
+  }
+
+  /** Of `subscriptions`. */
+  get counts(): SubscriptionCounts {
+    return this.#book.counts;
   }
 
   /** Changes with interest, routes and subscriptions. */
@@ -79,10 +87,8 @@ export class Directory {
   }
 
   /** The parts of a broadcast subscription, in the order of their names. */
-  partsOf({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): Subscription[] {
-    return [...(this.#parts.get(`${tenant}/${name}`) ?? [])]
-      .sort()
-      .flatMap((part) => this.#subscriptions.get(`${tenant}/${part}`) ?? []);
+  partsOf(whole: Pick<Subscription, 'tenant' | 'name'>): Subscription[] {
+    return this.#book.partsOf(whole);
   }
 
   /**
@@ -92,7 +98,7 @@ export class Directory {
   async awaited(key: string, timeoutMs: number): Promise<Subscription | undefined> {
     const end = performance.now() + timeoutMs;
     for (;;) {
-      const there = this.#subscriptions.get(key);
+      const there = this.subscriptions.get(key);
       if (there !== undefined || performance.now() >= end) return there;
       await new Promise((resolve) => setTimeout(resolve, AWAIT_STEP_MS));
     }
@@ -105,7 +111,7 @@ export class Directory {
 
   /** Whether a subscription of this site and of a class wants a topic. */
   wanted(tenant: string, topic: string, deliveryClass: 'durable' | 'direct'): boolean {
-    return this.#interest.wants(tenant, topic, deliveryClass);
+    return this.#book.interest.wants(tenant, topic, deliveryClass);
   }
 
   nextHop = (site: string): string | undefined => this.#view.nextHop(site);
@@ -149,31 +155,55 @@ export class Directory {
     return this.#owned.release(name);
   }
 
-  /** @param expectedRevision 0: whatever is there; -1: must not exist. */
+  /**
+   * Stores a subscription; of a part of a broadcast only its own.
+   * @param expectedRevision 0: whatever is there; -1: must not exist; else the revision that it has
+   */
   async put(
     subscription: Subscription,
     expectedRevision: number,
   ): Promise<{ subscription: Subscription; interestVersion: bigint }> {
-    const answer = await this.#view.putSubscription(
-      subscriptionToProto(subscription),
-      BigInt(expectedRevision),
+    const kept = asPart(subscription);
+    const expected = kept && expectedRevision > 0 ? kept.part.revision : expectedRevision;
+    const { subscription: stored, interestVersion } = await this.#view.putSubscription(
+      kept === undefined ? subscriptionToProto(subscription) : partToProto(kept),
+      BigInt(expected),
     );
-    if (answer.subscription === undefined) {
+    if (stored === undefined) {
       throw new MeshError('Internal', 'the registry answered without the subscription');
     }
-    const stored = storedFromProto(answer.subscription);
     // The watch brings it too; whoever made it must not have to wait for that.
-    this.#set(stored);
-    return { subscription: stored, interestVersion: answer.interestVersion };
+    this.#book.take(stored);
+    if (kept === undefined) return { subscription: storedFromProto(stored), interestVersion };
+    const known = this.subscriptions.get(`${kept.tenant}/${kept.name}`);
+    return { subscription: known ?? partAs(partFromProto(stored), subscription), interestVersion };
+  }
+
+  /** Asks the registry what a subscription is now: the watch may not have brought that yet. */
+  async refresh(tenant: string, name: string): Promise<void> {
+    const { subscription } = await this.#view.subscription(tenant, name);
+    if (subscription !== undefined) this.#book.take(subscription);
   }
 
   async delete(tenant: string, name: string): Promise<void> {
     await this.#view.deleteSubscription(tenant, name);
-    this.#delete(`${tenant}/${name}`);
+    this.#book.delete(`${tenant}/${name}`);
   }
 
-  /** An ephemeral subscription goes with its last consumer, and its interest with it. */
-  async forget({ tenant, name }: Subscription): Promise<void> {
+  /**
+   * An ephemeral subscription goes with its last consumer, and its interest with it; a broadcast with
+   * its last part.
+   */
+  async forget(subscription: Subscription): Promise<void> {
+    await this.#forgetOne(subscription);
+    const kept = asPart(subscription);
+    if (kept === undefined) return;
+    const whole = this.subscriptions.get(`${kept.tenant}/${kept.broadcastOf}`);
+    if (whole?.ephemeral !== true || !isPartOf(kept, whole)) return;
+    if (this.partsOf(whole).length === 0) await this.#forgetOne(whole);
+  }
+
+  async #forgetOne({ tenant, name }: Subscription): Promise<void> {
     try {
       await this.delete(tenant, name);
     } catch (thrown) {
@@ -206,12 +236,12 @@ export class Directory {
 
   /** What another emesher has put; the watch brings it too, a moment later. */
   learn(subscription: Subscription): void {
-    this.#set(subscription);
+    this.#book.learn(subscription);
   }
 
   /** What another emesher has deleted. */
   unlearn({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): void {
-    this.#delete(`${tenant}/${name}`);
+    this.#book.delete(`${tenant}/${name}`);
   }
 
   close(): void {
@@ -222,8 +252,8 @@ export class Directory {
   #follow(change: RegistryChange): void {
     if (change.type === 'routing') this.#version++;
     else if (change.type === 'subscription') {
-      if (change.current === undefined) this.#delete(change.key);
-      else this.#set(storedFromProto(change.current));
+      if (change.current === undefined) this.#book.delete(change.key);
+      else this.#book.take(change.current);
     } else if (change.type === 'member') {
       this.#findSisters();
       if (change.current === undefined) this.#tell((listener) => listener.memberLeft?.(change.id));
@@ -239,42 +269,6 @@ export class Directory {
     this.#sisters = [...this.#view.members.values()].filter(
       ({ id, kind }) => kind === Member_Kind.EMESHER && id !== this.#member,
     );
-  }
-
-  #set(subscription: Subscription): void {
-    const { tenant, name, broadcastOf } = subscription;
-    const key = `${tenant}/${name}`;
-    const there = this.#subscriptions.get(key);
-    if (there !== undefined && there.revision >= subscription.revision) return;
-    if (there !== undefined) this.#remove(there);
-    this.#subscriptions.set(key, subscription);
-    this.#interest.add(subscription);
-    this.counts.add(subscription);
-    if (broadcastOf !== '') {
-      const whole = `${tenant}/${broadcastOf}`;
-      this.#parts.set(whole, (this.#parts.get(whole) ?? new Set()).add(name));
-    }
-    this.#version++;
-    if (there !== undefined) this.#tell((listener) => listener.changed?.(subscription));
-  }
-
-  #delete(key: string): void {
-    const there = this.#subscriptions.get(key);
-    if (there === undefined) return;
-    const { tenant, name, broadcastOf } = there;
-    this.#subscriptions.delete(key);
-    this.#remove(there);
-    const parts = this.#parts.get(`${tenant}/${broadcastOf}`);
-    if (parts?.delete(name) === true && parts.size === 0) {
-      this.#parts.delete(`${tenant}/${broadcastOf}`);
-    }
-    this.#version++;
-    this.#tell((listener) => listener.deleted?.(tenant, name));
-  }
-
-  #remove(subscription: Subscription): void {
-    this.#interest.remove(subscription);
-    this.counts.remove(subscription);
   }
 
   #tell(what: (listener: DirectoryListener) => void): void {

@@ -9,6 +9,7 @@ import { relay, type RelayOptions } from '../peer/relay.ts';
 import { Roaming } from '../peer/roaming.ts';
 import { sitePause } from '../peer/site-pause.ts';
 import { checkGrants, wirePrincipal, type CallerSession } from '../session.ts';
+import { checkConsumer } from './consumer-name.ts';
 import type { DirectGroups } from './direct-groups.ts';
 import type { Hold } from './hold.ts';
 import type { Runners } from './runners.ts';
@@ -40,6 +41,7 @@ export class Attachments {
     sink: DeliverySink,
   ): Promise<Attachment> {
     const { admin, directory } = this.#deps;
+    checkConsumer(options.consumer);
     const { subscription, interestVersion } = await this.#find(session, options);
     const consumer = options.consumer ?? `consumer-${randomBytes(4).toString('hex')}`;
     const consumed = await admin.consumed(subscription, options.consumer);
@@ -54,10 +56,7 @@ export class Attachments {
       if (reason === 'NO_OWNER') this.#deps.logger.warn({ subscription: consumed.name }, message);
       throw thrown;
     });
-    const detach = this.#endWith(session, sink, async () => {
-      await roaming.detach();
-      if (consumed !== subscription) await admin.partLeft(subscription);
-    });
+    const detach = this.#endWith(session, sink, () => roaming.detach());
     try {
       const converged = await this.#converge(interestVersion, options.convergeMs ?? 0);
       roaming.credit(options.creditEvents ?? 0, options.creditBytes ?? 0);
@@ -66,6 +65,7 @@ export class Attachments {
         consumer,
         ...converged,
         credit: (events, bytes = 0) => roaming.credit(events, bytes),
+        drain: () => roaming.drain(),
         settle: (ids, outcome, cumulative = false) => roaming.settle(ids, outcome, cumulative),
         detach,
       };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Subscription } from '@eventmesh/delivery';
+import { isPartOf, partAs, type BroadcastPart, type Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
+import { deletedError } from './hold.ts';
 import { makeSubscription, type MakeDeps } from './make-subscription.ts';
 
 export interface BroadcastDeps extends MakeDeps {
@@ -15,7 +16,8 @@ const CONSUMER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
  * `<subscription>:<consumer>`, found or made. With the consumer's name its progress lasts; without
  * one it vanishes with the consumer.
  *
- * @throws InvalidArgument (consumer); ResourceExhausted (BROADCAST_CONSUMERS).
+ * @throws InvalidArgument (consumer); ResourceExhausted (BROADCAST_CONSUMERS); NotFound when the whole
+ * is deleted meanwhile, even when there is another one of its name by then.
  */
 export async function broadcastPart(
   deps: BroadcastDeps,
@@ -30,7 +32,7 @@ export async function broadcastPart(
   const { broadcastConsumersMax } = deps;
   const name = `${whole.name}:${consumer ?? randomUUID()}`;
   const there = deps.directory.subscriptions.get(`${tenant}/${name}`);
-  if (there !== undefined) return there;
+  if (there !== undefined) return ofThis(whole, there);
   if (deps.directory.partsOf(whole).length >= broadcastConsumersMax) {
     throw new MeshError(
       'ResourceExhausted',
@@ -43,26 +45,23 @@ export async function broadcastPart(
       },
     );
   }
-  const part: Subscription = {
+  const kept: BroadcastPart = {
     ...whole,
     name,
-    mode: 'shared',
     ephemeral: whole.ephemeral || consumer === undefined,
     createdMs: nowMs,
-    revision: 0,
     broadcastOf: whole.name,
+    part: { wholeCreatedMs: whole.createdMs, paused: false, revision: 0 },
   };
-  return (await makeSubscription(deps, part)).subscription;
+  const { subscription } = await makeSubscription(deps, partAs(kept, whole));
+  const now = deps.directory.subscriptions.get(`${tenant}/${whole.name}`);
+  // It went while its part was made, and the part with it.
+  if (now === undefined || !isPartOf(kept, now)) throw deletedError(whole.name);
+  return ofThis(whole, subscription);
 }
 
-/** What a part is when the whole has become this. */
-export const partAs = (part: Subscription, whole: Subscription): Subscription => ({
-  ...whole,
-  name: part.name,
-  mode: part.mode,
-  start: part.start,
-  ephemeral: part.ephemeral,
-  createdMs: part.createdMs,
-  revision: part.revision,
-  broadcastOf: part.broadcastOf,
-});
+/** The part of another whole of that name has other progress, and other filters. */
+function ofThis(whole: Subscription, part: Subscription): Subscription {
+  if (part.part?.wholeCreatedMs === whole.createdMs) return part;
+  throw deletedError(whole.name);
+}

@@ -4,6 +4,8 @@ import { MeshError } from '@eventmesh/errors';
 /** A consumer's place at a subscription where that runs: on this emesher, or through another one. */
 export interface Hold {
   credit(events: number, bytes: number): void;
+  /** See `Attachment.drain`; resolves also when the hold is over. */
+  drain(): Promise<void>;
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled;
   /** Idempotent; nothing is called any more when it resolves. */
   detach(): Promise<void>;

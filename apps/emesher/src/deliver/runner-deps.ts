@@ -1,9 +1,12 @@
 import type { SettleOutcome } from '@eventmesh/adapter-api';
-import type { Assignment, Entry, Subscription } from '@eventmesh/delivery';
+import type { Assignment, Entry, OnEnded, Subscription } from '@eventmesh/delivery';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { DeadLetters } from '../dead/index.ts';
 import type { Runner } from './runner.ts';
+
+/** How an event ends that no consumer accepts. */
+export type Ending = 'dead-lettered' | 'dropped' | Parameters<OnEnded>[1];
 
 /** What a runner needs besides its subscription. */
 export interface RunnerDeps {
@@ -32,5 +35,6 @@ export interface RunnerDeps {
   ) => void;
   /** A newer owner has written this subscription's cursor. */
   readonly onFenced: (runner: Runner) => void;
-  readonly onDeadLettered: (subscription: Subscription, entries: readonly Entry[]) => void;
+  /** Events are done with, and no consumer has accepted them. */
+  readonly onEnded: (subscription: Subscription, entries: readonly Entry[], how: Ending) => void;
 }

@@ -28,6 +28,8 @@ import { concerns, lostReason } from '../link/lost-ranges.ts';
 import type { CallerSession } from '../session.ts';
 import { AgainReader } from './again-reader.ts';
 import type { CursorSource } from './cursors.ts';
+import { Drains } from './drains.ts';
+import { Endings } from './endings.ts';
 import type { RunnerDeps } from './runner-deps.ts';
 import { viewOf } from './shared-view.ts';
 
@@ -42,11 +44,13 @@ export class Runner implements Tap, CursorSource {
   /** What the books said when this run began. */
   readonly countersAtStart: Counters;
   readonly #engine: DeliveryEngine;
+  readonly #readAheadEvents: number;
   /** Where it began in each partition. */
   readonly #began: readonly Cursor[];
   readonly #deps: RunnerDeps;
   readonly #predicate: Predicate;
   readonly #sinks = new Map<string, DeliverySink>();
+  readonly #drains = new Drains();
   readonly #handles: TapHandle[] = [];
   /** By partition. */
   readonly #again: readonly AgainReader[];
@@ -56,6 +60,7 @@ export class Runner implements Tap, CursorSource {
   #timer: NodeJS.Timeout | undefined;
   #pumping = false;
   #closed = false;
+  readonly #endings: Endings;
   /** Ends the wait for dead letters that are not written yet. */
   readonly #closing = new AbortController();
   /** By partition: records that it could not evaluate since it was told how far was looked. */
@@ -77,6 +82,7 @@ export class Runner implements Tap, CursorSource {
       onError: () => this.#filterErrors++,
     });
     this.conditions = necessaryConditions(subscription.filters);
+    this.#endings = new Endings((entries, how) => deps.onEnded(subscription, entries, how));
     this.#engine = new DeliveryEngine({
       spec: subscription,
       epoch,
@@ -88,11 +94,14 @@ export class Runner implements Tap, CursorSource {
       parkedKeysMax: deps.parkedKeysMax,
       cursorBytesMax: deps.cursorBytesMax,
       retryWindow: deps.retryWindow,
+      onEnded: (entry, how) => this.#endings.add(entry, how),
     });
     for (const [partition, { floor, settled, state }] of cursors.entries()) {
       this.#engine.openPartition(partition, floor, settled, decodeState(state));
     }
     this.countersAtStart = { ...this.#engine.counters };
+    // What is full has room for some of a read by the time that it reads again.
+    this.#readAheadEvents = Math.min(READ_AHEAD_EVENTS, Math.ceil(deps.heldMax / 2));
     this.#began = cursors;
     this.#again = cursors.map((_, partition) => this.#againReader(partition));
   }
@@ -115,7 +124,7 @@ export class Runner implements Tap, CursorSource {
   }
 
   get hungry(): boolean {
-    return this.ready && this.#engine.untried < READ_AHEAD_EVENTS;
+    return this.ready && this.#engine.untried < this.#readAheadEvents;
   }
 
   /** Starts reading. */
@@ -154,6 +163,13 @@ export class Runner implements Tap, CursorSource {
     this.#schedulePump();
   }
 
+  /** Resolves when a consumer has what is there for it now, and no credit any more. */
+  drain(consumer: string): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#schedulePump();
+    return this.#drains.add(consumer);
+  }
+
   settle(
     consumer: string,
     ids: readonly number[],
@@ -176,7 +192,7 @@ export class Runner implements Tap, CursorSource {
   }
 
   offer(partition: number, position: number, record: RecordView): boolean {
-    if (!this.#matches(partition, record)) return false;
+    if (!this.#matches(partition, position, record)) return false;
     this.#engine.offer(partition, position, record);
     this.#schedulePump();
     return true;
@@ -231,7 +247,7 @@ export class Runner implements Tap, CursorSource {
     return this.#began.map((cursor, partition) => moved.get(partition) ?? cursor);
   }
 
-    cursorsFailed(commits: readonly CursorCommit[]): void {
+  cursorsFailed(commits: readonly CursorCommit[]): void {
     for (const { id } of commits) this.#engine.cursorFailed(id.partition);
   }
 
@@ -244,10 +260,12 @@ export class Runner implements Tap, CursorSource {
     this.#closed = true;
     this.#closing.abort();
     clearTimeout(this.#timer);
+    this.#drains.end(() => true);
     // Its last books and cursors are about all that it has passed.
     this.refresh();
     for (const handle of this.#handles) handle.close();
     for (const reader of this.#again) reader.close();
+    this.#endings.flush();
     if (reason !== undefined) for (const sink of this.#sinks.values()) sink.ended(reason);
     this.#sinks.clear();
   }
@@ -257,7 +275,7 @@ export class Runner implements Tap, CursorSource {
     for (const sink of this.#sinks.values()) sink.gap(gap);
   }
 
-  #matches(partition: number, record: RecordView): boolean {
+  #matches(partition: number, position: number, record: RecordView): boolean {
     if (this.subscription.filters.length === 0) return true;
     const errors = this.#filterErrors;
     let matches = false;
@@ -267,8 +285,9 @@ export class Runner implements Tap, CursorSource {
       this.#filterErrors++;
       this.#deps.logger.debug({ err: error }, 'an event cannot be read');
     }
-    // A filter that cannot be evaluated is false, and is counted (Subscriptions API 1.0).
-    if (this.#filterErrors !== errors) {
+    // A filter that cannot be evaluated is false, and is counted (Subscriptions API 1.0): once, though
+    // what was looked at in an earlier life is looked at again.
+    if (this.#filterErrors !== errors && position > this.#engine.partition(partition).lookedUpTo) {
       this.#failed[partition] = (this.#failed[partition] ?? 0) + 1;
     }
     return matches;
@@ -321,9 +340,20 @@ export class Runner implements Tap, CursorSource {
       this.#handOver(assignment);
     }
     if (handedOver === TURN_EVENTS) this.#schedulePump();
+    this.#endDrains(handedOver < TURN_EVENTS);
     this.#buryDead();
+    this.#endings.flush();
     this.#resumeReading();
     this.#setTimer();
+  }
+
+  /** @param dry There was no more to hand out. */
+  #endDrains(dry: boolean): void {
+    this.#drains.end((consumer) => {
+      if (!dry && this.#engine.mayTake(consumer)) return false;
+      this.#engine.withdraw(consumer);
+      return true;
+    });
   }
 
   #handOver({ consumer, deliveries }: Assignment): void {
@@ -355,12 +385,13 @@ export class Runner implements Tap, CursorSource {
     if (dead.length === 0) return;
     if (!this.subscription.deadLetter) {
       for (const entry of dead) this.#engine.retire(entry, 'dropped');
+      this.#deps.onEnded(this.subscription, dead, 'dropped');
       return;
     }
     this.#deps.deadLetters.write(this.subscription, dead, this.#closing.signal).then(
       () => {
         for (const entry of dead) this.#engine.retire(entry, 'dead-lettered');
-        this.#deps.onDeadLettered(this.subscription, dead);
+        this.#deps.onEnded(this.subscription, dead, 'dead-lettered');
         this.#resumeReading();
         this.#schedulePump();
       },

@@ -206,6 +206,7 @@ export class Runners {
     let detached: Promise<void> | undefined;
     return {
       credit: (events, bytes) => runner.credit(name, events, bytes),
+      drain: () => runner.drain(name),
       settle: (ids, outcome, cumulative) => runner.settle(name, ids, outcome, cumulative),
       detach: () => {
         if (detached === undefined) {

@@ -7,9 +7,11 @@ import type {
 } from '@eventmesh/adapter-api';
 import type { Directory } from '../control/directory.ts';
 import {
+  changedSpec,
   checkSubscription,
   type Start,
   type Subscription,
+  type SubscriptionChange,
   type SubscriptionInput,
   type SubscriptionSpec,
 } from '@eventmesh/delivery';
@@ -19,7 +21,7 @@ import { pageOf, readPageToken } from '@eventmesh/rpc';
 import type { SiteBooks } from '../peer/site-books.ts';
 import type { SiteChanges } from '../peer/site-changes.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
-import { broadcastPart, partAs, type BroadcastDeps } from './broadcast.ts';
+import { broadcastPart, type BroadcastDeps } from './broadcast.ts';
 import { checkDirectSpec } from './direct-spec.ts';
 import { dropCursors } from './drop-cursors.ts';
 import { makeSubscription } from './make-subscription.ts';
@@ -77,24 +79,30 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     return { items: entries, nextToken: nextPageToken };
   }
 
-  async update(session: Session, input: SubscriptionInput): Promise<Subscription> {
+  async update(session: Session, change: SubscriptionChange): Promise<Subscription> {
     const caller = callerOf(session);
-    const there = this.find(caller, input.name);
-    if (there.broadcastOf !== '') {
-      throw invalid('name', `is a part of "${there.broadcastOf}"; update that one`);
-    }
-    for (const field of FIXED) {
-      if (input[field] === undefined || input[field] === there[field]) continue;
-      throw invalid(field, `is "${there[field]}" for good; make a subscription of another name`);
-    }
-    const spec = checkSubscription({ ...there, ...input, start: there.start });
-    checkDirectSpec(spec, there);
-    checkGrants(caller, spec);
-    return this.#putAll({ ...there, ...spec });
+    return this.#change(caller, change, (there) => {
+      if (there.broadcastOf !== '') {
+        throw invalid('name', `is a part of "${there.broadcastOf}"; update that one`);
+      }
+      for (const field of FIXED) {
+        if (change[field] === undefined || change[field] === there[field]) continue;
+        throw invalid(field, `is "${there[field]}" for good; make a subscription of another name`);
+      }
+      const spec = changedSpec(there, change);
+      checkDirectSpec(spec, there);
+      checkGrants(caller, spec);
+      return { ...there, ...spec };
+    });
   }
 
+  /** A part of a broadcast is paused by its own name, or with the whole. */
   async pause(session: Session, name: string, paused: boolean): Promise<Subscription> {
-    return this.#putAll({ ...this.find(callerOf(session), name), paused });
+    return this.#change(callerOf(session), { name }, (there) =>
+      there.part === undefined
+        ? { ...there, paused }
+        : { ...there, part: { ...there.part, paused } },
+    );
   }
 
   async seek(session: Session, name: string, start: Start): Promise<Subscription> {
@@ -112,13 +120,16 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     return changes.put({ ...there, start });
   }
 
-  /** With a broadcast go its parts; those that were made meanwhile, too. */
+  /** With a broadcast the registry deletes its parts. */
   async delete(session: Session, name: string): Promise<void> {
-    const { directory } = this.#deps;
+    const { directory, changes } = this.#deps;
     const there = this.find(callerOf(session), name);
-    for (const part of directory.partsOf(there)) await this.#deleteOne(part);
-    await this.#deleteOne(there);
-    for (const part of directory.partsOf(there)) await this.#deleteOne(part);
+    const all = [there, ...directory.partsOf(there)];
+    // Nobody who owns one now or before has a greater epoch, and nobody who makes it anew a smaller one.
+    const epochs = await Promise.all(all.map((one) => directory.epochOf(ownershipName(one))));
+    await directory.delete(there.tenant, there.name);
+    await Promise.all(all.map((one) => changes.deleted(one)));
+    await Promise.all(all.map((one, at) => dropCursors(this.#deps, one, epochs[at] ?? 0)));
   }
 
   converge(_session: Session, timeoutMs: number): Promise<Convergence> {
@@ -175,12 +186,6 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     return broadcastPart(this.#deps, subscription, consumer, this.#deps.now());
   }
 
-  /** An ephemeral broadcast goes with its last part. */
-  async partLeft(whole: Subscription): Promise<void> {
-    const { directory } = this.#deps;
-    if (whole.ephemeral && directory.partsOf(whole).length === 0) await directory.forget(whole);
-  }
-
   #new(caller: CallerSession, spec: SubscriptionSpec): Subscription {
     const { tenant, kind, name } = caller.principal;
     return {
@@ -194,22 +199,34 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     };
   }
 
-  /** A change of a broadcast is one of all its parts. */
-  async #putAll(subscription: Subscription): Promise<Subscription> {
+  /**
+   * Changes what a subscription has, and nothing that others change at the same time: it is made anew
+   * from what they have left. A broadcast is changed by this one put, its parts are as it is.
+   *
+   * @throws Aborted when a revision was given and is not the present one.
+   */
+  async #change(
+    caller: CallerSession,
+    { name, revision = 0 }: Pick<SubscriptionChange, 'name' | 'revision'>,
+    as: (there: Subscription) => Subscription,
+  ): Promise<Subscription> {
     const { directory, changes } = this.#deps;
-    const updated = await changes.put(subscription);
-    for (const part of directory.partsOf(updated)) await changes.put(partAs(part, updated));
-    return updated;
-  }
-
-  async #deleteOne(subscription: Subscription): Promise<void> {
-    const { directory, changes } = this.#deps;
-    const { tenant, name } = subscription;
-    // Nobody who owns it now or before has a greater epoch, and nobody who makes it anew a smaller one.
-    const epoch = await directory.epochOf(ownershipName(subscription));
-    await directory.delete(tenant, name);
-    await changes.deleted(subscription);
-    await dropCursors(this.#deps, subscription, epoch);
+    const { tenant } = caller.principal;
+    let there = this.find(caller, name);
+    for (let attempt = 1; ; attempt++) {
+      // What the caller has read, or what others have put, may not have come here yet.
+      if (revision > 0 || attempt > 1) {
+        await directory.refresh(tenant, name);
+        there = this.find(caller, name);
+      }
+      if (revision > 0 && there.revision !== revision) throw changedSince(there, revision);
+      try {
+        return await changes.put(as(there));
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        if (error.code !== 'Aborted' || attempt === CHANGE_ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   async #withStatus(subscriptions: readonly Subscription[]): Promise<SubscriptionWithStatus[]> {
@@ -220,6 +237,17 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     });
   }
 }
+
+/** Changes by others in between until a caller that named no revision is told to try again. */
+const CHANGE_ATTEMPTS_MAX = 16;
+
+const changedSince = ({ name, revision }: Subscription, given: number): MeshError =>
+  new MeshError(
+    'Aborted',
+    `revision: "${name}" was changed since ${given}, it is at ${revision}; read it again and give ` +
+      'that one, or none to change it whatever it is',
+    { field: 'revision', facts: { revision: String(revision) } },
+  );
 
 /** What events were kept by, and consumers came for: another one would lose what is unsettled. */
 const FIXED = ['deliveryClass', 'mode', 'ephemeral'] as const;

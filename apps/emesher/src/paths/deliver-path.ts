@@ -63,7 +63,7 @@ export function deliverPath(base: Base, lanes: DirectLanes) {
   const parts = { ...base, runners, store, logger: log };
   const groups = new DirectGroups(directory, lanes);
   const changes = new SiteChanges({ ...parts, groups });
-  const books = new SiteBooks({ ...parts, member: options.member });
+  const books = new SiteBooks({ ...parts, lanes, member: options.member });
   const { broadcastConsumersMax, relayRequestsMax } = dataPlane.delivery;
   const admin = new SubscriptionAdmin({
     ...parts,

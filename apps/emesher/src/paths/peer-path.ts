@@ -2,6 +2,7 @@ import type { Router } from '@eventmesh/rpc';
 import { peerSession } from '../deliver/owner-session.ts';
 import { addPeerService } from '../peer/peer-service.ts';
 import type { DirectLanes } from '../deliver/direct-lanes.ts';
+import type { Timers } from '../schedule/timers.ts';
 import type { Base } from './foundation.ts';
 import type { deliverPath } from './deliver-path.ts';
 import type { linkPath } from './link-path.ts';
@@ -12,6 +13,7 @@ export function addPeers(
   parts: ReturnType<typeof deliverPath> &
     Pick<ReturnType<typeof linkPath>, 'links' | 'localMemory' | 'localBooks'> & {
       readonly lanes: DirectLanes;
+      readonly timers: () => Pick<Timers, 'cancel'>;
     },
   router: Router,
 ): void {
@@ -19,6 +21,7 @@ export function addPeers(
     ...parts,
     directory,
     lost,
+    member: options.member,
     sessionOf: peerSession(deps.authorizer),
     consumerLimits: { ...options.dataPlane.delivery, metrics: deps.metrics },
     attachHere: parts.attachments.attachHere,

@@ -47,6 +47,7 @@ export async function* serveAttach(
   queue.open(
     {
       credit: (events, bytes = 0) => hold.credit(events, bytes),
+      drain: () => hold.drain(),
       settle: (ids, outcome, cumulative = false) => hold.settle(ids, outcome, cumulative),
       detach: () => hold.detach(),
     },

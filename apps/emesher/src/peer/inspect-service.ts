@@ -12,6 +12,8 @@ import { inspectorFromWire } from './inspector-wire.ts';
 import { locatedToWire, placeFromWire, recalledToWire } from './memory-wire.ts';
 
 export interface InspectServiceDeps {
+  /** This emesher's own id. */
+  readonly member: string;
   readonly sessionOf: (principal: Principal) => Promise<CallerSession>;
   readonly localMemory: LocalMemory;
   readonly localBooks: LocalBooks;
@@ -21,6 +23,7 @@ type Served = ServiceImpl<typeof PeerService>;
 
 /** Tells the other emeshers of the site what this one remembers, to whoever may look. */
 export function inspectCalls({
+  member,
   sessionOf,
   localMemory,
   localBooks,
@@ -29,7 +32,7 @@ export function inspectCalls({
     async recallEvent({ inspector, eventId, source }) {
       const { tenant } = await inspectorFromWire(inspector, sessionOf);
       const only = source === '' ? undefined : source;
-      return recalledToWire(localMemory.recall(tenant, eventId, only));
+      return { ...recalledToWire(localMemory.recall(tenant, eventId, only)), member };
     },
     async locateEvent({ inspector, places, stepsOnly, subscription }) {
       if (places.length > PLACES_MAX) {
@@ -39,11 +42,11 @@ export function inspectCalls({
       const only = subscription === '' ? undefined : subscription;
       const scope = { stepsOnly, subscription: only };
       const located = await localMemory.locate(tenant, places.map(placeFromWire), scope);
-      return locatedToWire(limitLocated(located));
+      return { ...locatedToWire(limitLocated(located)), member };
     },
     async readBooks({ inspector }) {
       const { tenant } = await inspectorFromWire(inspector, sessionOf);
-      return booksToWire(limitBooks(await localBooks.read(tenant)));
+      return { ...booksToWire(limitBooks(await localBooks.read(tenant))), member };
     },
   };
 }

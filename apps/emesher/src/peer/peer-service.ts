@@ -16,6 +16,8 @@ import type { DeadChanges } from '../dead/changes.ts';
 import { lostRangeFromWire, type LostRanges } from '../link/lost-ranges.ts';
 import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { Replays } from '../replay/replays.ts';
+import { CANCEL_MAX } from '../schedule/timer-admin.ts';
+import type { Timers } from '../schedule/timers.ts';
 import { serveAttach, type AttachServiceDeps } from './attach-service.ts';
 import { inspectCalls, type InspectServiceDeps } from './inspect-service.ts';
 import type { SiteBooks } from './site-books.ts';
@@ -27,6 +29,7 @@ export interface PeerServiceDeps extends AttachServiceDeps, InspectServiceDeps {
   readonly books: SiteBooks;
   readonly dead: { readonly changes: DeadChanges };
   readonly replays: Replays;
+  readonly timers: () => Pick<Timers, 'cancel'>;
   readonly lost: Pick<LostRanges, 'told'>;
   /** Hands a record to the links of this emesher. */
   readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => unknown;
@@ -46,7 +49,7 @@ export function addPeerService(
   token: Secret | undefined,
 ): void {
   if (token === undefined) return;
-  const { directory, changes, books } = deps;
+  const { directory, changes, books, member } = deps;
   router.service(
     PeerService,
     {
@@ -59,6 +62,7 @@ export function addPeerService(
         checkCount('names', names, NAMES_MAX);
         const here = await books.here(tenant, names);
         return {
+          member,
           statuses: [...here].map(([name, status]) => ({ name, status: statusToWire(status) })),
         };
       },
@@ -78,6 +82,11 @@ export function addPeerService(
       async tellLost({ tenant, partition, range }) {
         deps.lost.told(tenant, lostRangeFromWire(partition, needed('range', range)));
         return {};
+      },
+      async cancelTimers({ tenant, positions }) {
+        checkCount('positions', positions, CANCEL_MAX);
+        const cancelled = await deps.timers().cancel(tenant, positions.map(Number));
+        return { cancelled: BigInt(cancelled) };
       },
       ...deadLetterCalls(deps),
       ...replayCalls(deps),

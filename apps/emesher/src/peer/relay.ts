@@ -12,6 +12,8 @@ type Request = MessageInitShape<typeof AttachRequestSchema>;
 
 /** An owner that is asked for a place and does not answer in this time counts as gone, in ms. */
 const OPEN_MS_MAX = 3000;
+/** An owner that does not say in this time that credit is taken back counts as gone, in ms. */
+const DRAIN_MS_MAX = 10_000;
 /** Longest wait for the owner to have released everything, in ms. */
 const DETACH_MS_MAX = 2000;
 
@@ -45,6 +47,8 @@ class RelayStream implements Hold {
   readonly #requests = new AsyncQueue<Request>();
   readonly #cut = new AbortController();
   #reading: Promise<void> = Promise.resolve();
+  /** Drains that the owner has not answered, in order. */
+  readonly #drains: (() => void)[] = [];
   /** Nothing is told to the sink any more. */
   #over = false;
 
@@ -78,6 +82,16 @@ class RelayStream implements Hold {
 
   credit(events: number, bytes: number): void {
     this.#send({ message: { case: 'credit', value: { events, bytes: BigInt(bytes) } } });
+  }
+
+  async drain(): Promise<void> {
+    if (this.#over) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#drains.push(resolve);
+    this.#send({ message: { case: 'credit', value: { drain: true } } });
+    const late = setTimeout(() => this.#cut.abort(), DRAIN_MS_MAX);
+    await promise;
+    clearTimeout(late);
   }
 
   /** The owner tells later what it refuses. */
@@ -125,6 +139,7 @@ class RelayStream implements Hold {
     }
     stop();
     this.#requests.end();
+    for (const drained of this.#drains.splice(0)) drained();
     const reason = this.#reason(end ?? movedError(this.#subscription));
     if (open && !this.#over) {
       this.#over = true;
@@ -134,6 +149,7 @@ class RelayStream implements Hold {
   }
 
   #tell(message: SubscribeResponse['message']): void {
+    if (message.case === 'drained') this.#drains.shift()?.();
     if (this.#over) return;
     if (message.case === 'deliveries') {
       this.#sink.deliver(message.value.deliveries.map(fromWire));
@@ -177,5 +193,7 @@ function settleToWire(outcome: SettleOutcome) {
       return { outcome: Settle_Outcome.REJECT, reason: outcome.reason };
     case 'renew':
       return { outcome: Settle_Outcome.RENEW };
+    case 'return':
+      return { outcome: Settle_Outcome.RETURN };
   }
 }

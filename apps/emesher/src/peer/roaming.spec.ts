@@ -22,6 +22,21 @@ class Owner implements Hold {
     this.bytes += bytes;
   }
 
+  drains = 0;
+  /** Resolves a drain. */
+  drained = (): void => undefined;
+
+  drain(): Promise<void> {
+    this.drains++;
+    return new Promise((resolve) => {
+      this.drained = () => {
+        this.events = 0;
+        this.bytes = 0;
+        resolve();
+      };
+    });
+  }
+
   settle(ids: readonly number[]): Settled {
     this.settled.push(...ids);
     return { refused: [], count: ids.length };
@@ -121,6 +136,29 @@ describe('a hold that moves from owner to owner', () => {
     expect([owner().events, owner().bytes]).toEqual([0, 0]);
     roaming.credit(0, 100);
     expect([owner().events, owner().bytes]).toEqual([8, 95]);
+  });
+
+  it('has no credit any more when it is drained, whoever owns it then', async () => {
+    const { roaming, owner, owners, told } = await roam();
+    roaming.credit(10, 100);
+    const draining = roaming.drain();
+    // What is there comes first.
+    owner().deliver(2);
+    // The owner goes before it has said so, and so does what it was asked.
+    owner().sink.ended(movedError('work'));
+    await turn();
+    owners[0]?.drained();
+    await draining;
+    expect([told.events, owner().events, owner().bytes]).toEqual([2, 0, 0]);
+    // Credit begins anew, without bytes this time.
+    roaming.credit(1, 0);
+    expect([owner().events, owner().bytes]).toEqual([1, 0]);
+    const again = roaming.drain();
+    owner().drained();
+    await again;
+    owner().sink.ended(movedError('work'));
+    await turn();
+    expect([owners.length, owner().events]).toEqual([3, 0]);
   });
 
   it('hears nothing more of a former owner, and gives its place back', async () => {

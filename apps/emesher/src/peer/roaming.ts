@@ -66,6 +66,20 @@ export class Roaming {
     else this.#hold?.credit(events, bytes);
   }
 
+  /** Resolves also when the hold is over: the next one has no credit then. */
+  async drain(): Promise<void> {
+    const drained = this.#hold?.drain();
+    this.#withdraw();
+    await drained;
+    this.#withdraw();
+  }
+
+  #withdraw(): void {
+    this.#events = 0;
+    this.#bytes = 0;
+    this.#bytesBounded = false;
+  }
+
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {
     return this.#hold?.settle(ids, outcome, cumulative) ?? { refused: ids, count: 0 };
   }

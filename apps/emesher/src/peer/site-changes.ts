@@ -41,7 +41,8 @@ export class SiteChanges {
 
   /** Stores a change of a subscription; the site works by it when this resolves. */
   async put(subscription: Subscription): Promise<Subscription> {
-    const stored = await this.#putHere(subscription);
+    const { directory } = this.#deps;
+    const { subscription: stored } = await directory.put(subscription, subscription.revision);
     await this.applyHere(stored);
     await this.#tell({ subscription: subscriptionToProto(stored), deleted: false });
     return stored;
@@ -49,13 +50,8 @@ export class SiteChanges {
 
   /** Another emesher says that a subscription is now like this. */
   async learn(subscription: Subscription): Promise<void> {
-    const { directory, runners } = this.#deps;
-    const { tenant, name, ephemeral, revision } = subscription;
-    const there = directory.subscriptions.get(`${tenant}/${name}`);
-    const mine = ephemeral && there?.revision === revision && runners.find(tenant, name);
-    const stored = mine ? (await directory.put(subscription, revision)).subscription : subscription;
-    directory.learn(stored);
-    await this.applyHere(stored);
+    this.#deps.directory.learn(subscription);
+    await this.applyHere(subscription);
   }
 
   async deleted(subscription: Subscription): Promise<void> {
@@ -105,27 +101,21 @@ export class SiteChanges {
     return moved;
   }
 
-  applyHere(subscription: Subscription): Promise<void> {
-    if (subscription.deliveryClass === 'durable') return this.#deps.runners.apply(subscription);
-    this.#deps.groups.apply(subscription);
-    return Promise.resolve();
+  /**
+   * Goes on by a subscription, and the parts of a broadcast, as they are known now: what was put may
+   * have been changed again since.
+   */
+  async applyHere(changed: Subscription): Promise<void> {
+    const { directory, runners, groups } = this.#deps;
+    const now = directory.subscriptions.get(`${changed.tenant}/${changed.name}`);
+    if (now === undefined) return;
+    if (now.deliveryClass === 'direct') groups.apply(now);
+    else await Promise.all([now, ...directory.partsOf(now)].map((each) => runners.apply(each)));
   }
 
   discardHere(tenant: string, name: string): Promise<void> {
     this.#deps.groups.discard(tenant, name);
     return this.#deps.runners.discard(tenant, name);
-  }
-
-  /**
-   * An ephemeral subscription hangs on the lease of the emesher where it runs, and must go on to: that
-   * one stores the change when it is told of it.
-   */
-  async #putHere(subscription: Subscription): Promise<Subscription> {
-    const { directory, runners, peers } = this.#deps;
-    const { tenant, name, ephemeral, revision } = subscription;
-    const elsewhere = ephemeral && runners.find(tenant, name) === undefined;
-    if (elsewhere && peers.all.length > 0) return subscription;
-    return (await directory.put(subscription, revision)).subscription;
   }
 
   /** Those that do not answer follow when the registry's word reaches them. */

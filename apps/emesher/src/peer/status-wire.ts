@@ -1,4 +1,4 @@
-import type { ReplayStatus, SubscriptionStatus } from '@eventmesh/adapter-api';
+import type { ReplayStatus, StuckKey, SubscriptionStatus } from '@eventmesh/adapter-api';
 import type {
   ReplayStatus as WireReplay,
   SubscriptionStatus as WireStatus,
@@ -20,7 +20,7 @@ export function statusFromWire(status: WireStatus): SubscriptionStatus {
     epoch: Number(status.epoch),
     redelivered: Number(status.redelivered),
     filterErrors: Number(status.filterErrors),
-    stuckKeys: status.stuckKeys.map((stuck) => ({ ...stuck, heldMs: Number(stuck.heldMs) })),
+    stuckKeys: status.stuckKeys.map(stuckKeyFromWire),
     parked: Number(status.parked),
     parkedKeys: status.parkedKeys,
     stopped: status.stopped,
@@ -29,6 +29,11 @@ export function statusFromWire(status: WireStatus): SubscriptionStatus {
     paced: Number(status.paced),
     retryWindow: status.retryWindow,
   };
+}
+
+function stuckKeyFromWire(stuck: WireStatus['stuckKeys'][number]): StuckKey {
+  const { topic, key, consumer, heldMs, waiting, parked, failures } = stuck;
+  return { topic, key, consumer, heldMs: Number(heldMs), waiting, parked, failures };
 }
 
 /** A replay lane of another emesher. */

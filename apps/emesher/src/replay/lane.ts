@@ -1,9 +1,5 @@
 import type { Delivery, ReplayStatus, SettleOutcome, Settled } from '@eventmesh/adapter-api';
-import {
-  DeliveryEngine,
-  type Assignment,
-  type Subscription,
-} from '@eventmesh/delivery';
+import { DeliveryEngine, type Assignment, type Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import { EventView, encodeAttribute } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
@@ -104,6 +100,16 @@ export class Lane implements LaneName {
     this.#credit += events;
     if (bytes > 0) this.#engine.credit(this.consumer, 0, bytes);
     this.#schedule();
+  }
+
+  /** Takes back what is left of the credit once the consumer has what the pace lets through. */
+  async drain(): Promise<void> {
+    this.#schedule();
+    // Behind the pump that is scheduled now.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    this.#credit = 0;
+    this.#granted = 0;
+    this.#engine.withdraw(this.consumer);
   }
 
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {

@@ -336,6 +336,24 @@ describe('a replay lane', () => {
     expect(await some.replays.list(caller())).toEqual([]);
   });
 
+  it('takes credit back, and goes on with what is given then', async () => {
+    const consumer = new Consumer();
+    consumer.take = () => undefined;
+    const asked = { subscription: 'work', replay: ALL, creditEvents: 3 };
+    const lane = await replays().replays.open(caller(), asked, consumer);
+    await eventually(() => expect(consumer.deliveries).toHaveLength(3));
+    lane.settle([consumer.deliveries[2]?.id ?? 0], { kind: 'return' });
+    await lane.drain();
+    lane.credit(1);
+    await lane.drain();
+    const [, , third, again] = consumer.deliveries.map(({ position, attempt }) => ({
+      position,
+      attempt,
+    }));
+    expect([consumer.deliveries.length, again]).toEqual([4, third]);
+    await lane.detach();
+  });
+
   it('reads no further than it may hold while its consumer takes nothing', async () => {
     const long = 'events.long';
     await store.ensureLog({

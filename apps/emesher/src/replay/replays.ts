@@ -11,6 +11,7 @@ import type {
 } from '@eventmesh/adapter-api';
 import { checkReplay, type Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
+import { checkConsumer } from '../deliver/consumer-name.ts';
 import type { SubscriptionAdmin } from '../deliver/subscription-admin.ts';
 import { callerOf, checkGrants, type CallerSession } from '../session.ts';
 import type { Slots } from '../slots.ts';
@@ -48,6 +49,7 @@ export class Replays implements ReplaysPort {
     }
     if (replay === undefined) throw invalid('replay', 'is missing');
     const options = checkReplay(replay);
+    checkConsumer(more.consumer);
     const subscription = this.#subscription(caller, name);
     const free = this.#deps.slots.take(subscription.tenant);
     try {
@@ -173,6 +175,7 @@ export class Replays implements ReplaysPort {
       convergedSites: [],
       unreachableSites: [],
       credit: (events, bytes = 0) => lane.credit(events, bytes),
+      drain: () => lane.drain(),
       settle: (ids, outcome, cumulative = false) => lane.settle(ids, outcome, cumulative),
       detach: () => {
         caller.grants.ended.removeEventListener('abort', ended);

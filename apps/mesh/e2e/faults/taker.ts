@@ -40,6 +40,11 @@ export class Taker {
     return this.taken.map(({ event }) => event.id);
   }
 
+  /** Resolves with why the mesh ended the stream, when it does. */
+  get gone(): Promise<MeshError> {
+    return this.#reading.then(() => this.ended ?? new MeshError('Cancelled', 'it has left'));
+  }
+
   async leave(): Promise<void> {
     this.#leave.abort();
     await this.#reading;

@@ -102,11 +102,12 @@ describe('where a subscription starts', () => {
     ['0:42', { kind: 'position', partition: 0, position: 42 }],
     ['1970-01-01T00:00:01Z', { kind: 'time', timeMs: 1000 }],
   ])('%s', (text, start) => {
-    expect(parseStart(text)).toEqual(start);
+    expect(parseStart(text, '--from')).toEqual(start);
   });
 
   it('is refused with what would do', () => {
-    expect(() => parseStart('yesterday-ish')).toThrow(/latest, earliest, a time or partition/);
+    const forms = /^start: "yesterday-ish" is not latest, earliest, a time or partition/;
+    expect(() => parseStart('yesterday-ish', 'start')).toThrow(forms);
   });
 
   it('and the rest make a spec; exclusive and broadcast exclude each other', () => {

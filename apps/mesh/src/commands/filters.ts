@@ -90,8 +90,8 @@ function scalar(text: string): JsonScalar {
   }
 }
 
-/** Where to begin, as `startFromText` reads it. */
-export const parseStart = (text: string): Start => startFromText(text, '--from');
+/** Where to begin, as `startFromText` reads it. @param given the option or argument that says it */
+export const parseStart = (text: string, given: string): Start => startFromText(text, given);
 
 /** The subscription that name, topic filters and options describe. */
 export function toSpec(
@@ -109,7 +109,7 @@ export function toSpec(
     topicFilters,
     filters: (options.filter ?? []).map(parseFilter),
     mode,
-    ...(options.from === undefined ? {} : { start: parseStart(options.from) }),
+    ...(options.from === undefined ? {} : { start: parseStart(options.from, '--from') }),
     ...(options.direct === true ? { deliveryClass: 'direct' } : {}),
     ...(options.ordered === true ? { ordered: true } : {}),
   };

@@ -8,7 +8,13 @@ import {
 import { invalid } from '@eventmesh/errors';
 import { createClient } from '@eventmesh/rpc';
 import { START_FORMS } from '@eventmesh/sdk';
-import { subscriptionInputToProto, subscriptionFromProto, startFromProto } from '@eventmesh/wire';
+import {
+  changeToProto,
+  startFromProto,
+  startToProto,
+  subscriptionFromProto,
+  subscriptionInputToProto,
+} from '@eventmesh/wire';
 import { action, collect, durationMs, examples, type Cli, type World } from '../cli/cli.ts';
 import { printFields, printRows, type Columns } from '../cli/output.ts';
 import { limited, listed, type LimitOption } from '../cli/paging.ts';
@@ -144,12 +150,13 @@ async function list(cli: Cli<LimitOption>): Promise<void> {
 
 async function show(cli: Cli<object>, name: string): Promise<void> {
   const { subscription, status } = await client(cli).getSubscription({ name });
-  const whole = view({ subscription, status } as SubscriptionWithStatus);
-  printFields(cli.output, { ...whole.subscription, ...whole.status });
+  const whole = view({ subscription, status });
+  if (cli.output.json) printFields(cli.output, whole);
+  else printFields(cli.output, { ...whole.subscription, ...whole.status });
 }
 
 /** As JSON without the wire's own fields. */
-function view({ subscription, status }: SubscriptionWithStatus) {
+function view({ subscription, status }: Pick<SubscriptionWithStatus, 'subscription' | 'status'>) {
   const { $typeName: _, stuckKeys, ...books } = status ?? { $typeName: '', stuckKeys: [] };
   const stuck = stuckKeys.map(({ $typeName: __, ...key }) => key);
   return {
@@ -164,6 +171,7 @@ function view({ subscription, status }: SubscriptionWithStatus) {
             site: subscription.site,
             createdMs: subscription.createdMs,
             revision: subscription.revision,
+            broadcastOf: subscription.broadcastOf,
           },
     status: { ...books, stuckKeys: stuck },
   };
@@ -196,34 +204,21 @@ async function update(
   if (clearFilters && filter !== undefined) {
     throw invalid('--clear-filters', 'give either this or --filter');
   }
-  const delivery = withDelivery({ name, topicFilters }, cli.options);
-  if (
-    isDeepStrictEqual(delivery, { name, topicFilters, retry: {} }) &&
-    [topicFilters[0], filter, ordered].every((given) => given === undefined) &&
-    !clearFilters
-  ) {
-    throw invalid('update', 'changes nothing; give topic filters, or an option of --help');
-  }
-  const service = client(cli);
-  const { subscription: there } = await service.getSubscription({ name });
-  if (there === undefined) throw invalid('name', 'the answer has no subscription');
-  const now = subscriptionFromProto(there);
-  const wanted = {
-    ...now,
-    ...(topicFilters.length === 0 ? {} : { topicFilters }),
+  const change = {
+    ...withDelivery({ name, topicFilters }, cli.options),
     ...(filter === undefined ? {} : { filters: filter.map(parseFilter) }),
     ...(clearFilters ? { filters: [] } : {}),
     ...(ordered === undefined ? {} : { ordered }),
   };
-  await service.updateSubscription({
-    subscription: subscriptionInputToProto(withDelivery(wanted, cli.options)),
-  });
+  if (isDeepStrictEqual(change, { name, topicFilters: [], retry: {} })) {
+    throw invalid('update', 'changes nothing; give topic filters, or an option of --help');
+  }
+  // What is not given stays, whatever others change at the same time.
+  await client(cli).updateSubscription(changeToProto(change));
   cli.output.note(`${name} is changed; its consumers are told to reconnect\n`);
 }
 
 async function seek(cli: Cli<object>, name: string, text: string): Promise<void> {
-  const start = parseStart(text);
-  const { start: wire } = subscriptionInputToProto({ name, topicFilters: ['#'], start });
-  if (wire !== undefined) await client(cli).seekSubscription({ name, start: wire });
+  await client(cli).seekSubscription({ name, start: startToProto(parseStart(text, 'start')) });
   cli.output.note(`${name} goes on from ${text}\n`);
 }

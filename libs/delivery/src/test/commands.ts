@@ -47,6 +47,7 @@ const partition = fc.nat(PARTITIONS - 1);
 const verb: fc.Arbitrary<Verb> = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ kind: 'accept' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'renew' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'return' as const }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -87,6 +88,11 @@ const credit = step(
     rig.engine.credit(to, events, bytes);
   },
 );
+
+const withdraw = step('withdraw', { from: name }, ({ from }, naive, rig) => {
+  naive.withdraw(from);
+  rig.engine.withdraw(from);
+});
 
 /** Of what is out now, some in a row. */
 const settle = step(
@@ -174,6 +180,7 @@ const steps = fc.commands(
   [
     ...often(publish, 12),
     ...often(credit, 6),
+    withdraw,
     ...often(settle, 10),
     settleStale,
     ...often(wait, 4),

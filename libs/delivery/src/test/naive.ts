@@ -37,6 +37,7 @@ export interface NaiveConsumer {
 export type Verb =
   | { readonly kind: 'accept' }
   | { readonly kind: 'renew' }
+  | { readonly kind: 'return' }
   | { readonly kind: 'release'; readonly delayMs: number }
   | { readonly kind: 'reject'; readonly reason: string };
 
@@ -102,6 +103,12 @@ export class Naive {
     consumer.bytesBounded ||= bytes > 0;
   }
 
+  withdraw(name: string) {
+    const consumer = this.consumers.get(name);
+    if (consumer !== undefined)
+      Object.assign(consumer, { events: 0, bytes: 0, bytesBounded: false });
+  }
+
   /** The engine hands an event out; is it allowed to? */
   handedOut(id: number, event: NaiveEvent, to: string, told: { failures: number }) {
     const at = `${event.partition}/${event.position} to ${to}`;
@@ -164,6 +171,7 @@ export class Naive {
     const out = this.out.find((one) => one.id === id && one.consumer === by);
     if (out === undefined) return false;
     if (verb.kind === 'renew') out.sinceMs = this.nowMs;
+    else if (verb.kind === 'return') this.#again(out, 0);
     else if (verb.kind === 'accept') {
       this.#end(out, () => (out.event.fate = 'delivered'));
       this.#succeeded();
@@ -223,7 +231,22 @@ export class Naive {
   #hasRoom(name: string): boolean {
     if (this.slowWindow === undefined) return true;
     const has = this.out.filter(({ isRetry, consumer }) => isRetry && consumer === name).length;
-    return has < Math.ceil(this.slowWindow / this.consumers.size);
+    return has < this.#shareOf(this.slowWindow);
+  }
+
+  /** An equal part, or of half of it one among those that have something or would take it. */
+  #shareOf(whole: number): number {
+    const names = [...this.consumers.keys()];
+    const atWork = names.filter(
+      (name) => this.#hasCredit(name) || this.out.some(({ consumer }) => consumer === name),
+    );
+    const ofHalf = Math.floor(whole / 2 / Math.max(1, atWork.length));
+    return Math.max(Math.ceil(whole / names.length), ofHalf);
+  }
+
+  #hasCredit(name: string): boolean {
+    const { events = 0, bytes = 0, bytesBounded = false } = this.consumers.get(name) ?? {};
+    return events > 0 && (!bytesBounded || bytes > 0);
   }
 
   /** It has failed, and nobody who would take it has room for a retry. */
@@ -350,10 +373,8 @@ export class Naive {
   }
 
   readonly #takes = (name: string): boolean => {
-    const { events = 0, bytes = 0, bytesBounded = false } = this.consumers.get(name) ?? {};
     const out = this.out.filter(({ consumer }) => consumer === name).length;
-    const share = Math.ceil(this.spec.inFlightMax / this.consumers.size);
-    return events > 0 && (!bytesBounded || bytes > 0) && out < share;
+    return this.#hasCredit(name) && out < this.#shareOf(this.spec.inFlightMax);
   };
 
   #isBusy(event: NaiveEvent): boolean {

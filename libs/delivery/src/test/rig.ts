@@ -100,7 +100,8 @@ export class Rig {
     const all = cumulative ? this.engine.upTo(by, ids) : ids;
     if (cumulative) this.#checkUpTo(by, ids, all);
     // As the caller means it: a release of several says so of each.
-    const order = verb.kind === 'release' && this.naive.spec.ordered ? all.toReversed() : all;
+    const comesAgain = verb.kind === 'release' || verb.kind === 'return';
+    const order = comesAgain && this.naive.spec.ordered ? all.toReversed() : all;
     const expected = order.filter((id) => !this.naive.settle(id, by, verb));
     assert.deepEqual(sorted(this.engine.settle(by, all, verb)), sorted(expected), 'refused');
   }

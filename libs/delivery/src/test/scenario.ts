@@ -84,6 +84,8 @@ export class Scenario {
       this.#at.credit(name, Number(events), Number(bytes ?? 0));
     },
     accept: (rest) => this.#settle(rest, { kind: 'accept' }),
+    withdraw: ([name = '']) => this.#at.withdraw(name),
+    return: (rest) => this.#settle(rest, { kind: 'return' }),
     renew: (rest) => this.#settle(rest, { kind: 'renew' }),
     reject: (rest) => this.#settle(rest, { kind: 'reject', reason: 'not wanted' }),
     release: (rest, option) => {

@@ -769,7 +769,8 @@ export type TraceStep = Message<"eventmesh.link.v1.TraceStep"> & {
   timeUs: bigint;
 
   /**
-   * accepted, stored, forwarded, link-accepted, matched, filtered, delivered, settled, …
+   * accepted, stored, received, forwarded, link-accepted, link-expired, delivered, settled,
+   * dead-lettered, dropped, expired, forbidden, …
    *
    * @generated from field: string step = 3;
    */

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file eventmesh/publisher/v1/publisher.proto.
  */
 export const file_eventmesh_publisher_v1_publisher: GenFile = /*@__PURE__*/
-  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKaAgoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAxIVCg1kZWxpdmVyX2F0X21zGAUgASgDEhgKEGRlbGl2ZXJfYWZ0ZXJfbXMYBiABKAMSMwoLbGF0ZV9wb2xpY3kYByABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIQCghzZXF1ZW5jZRgIIAEoAyIlCghQcm9kdWNlchIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0IpEBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjYKBmV2ZW50cxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIEjIKCHByb2R1Y2VyGAMgASgLMiAuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5Qcm9kdWNlciJQChRQdWJsaXNoQmF0Y2hSZXNwb25zZRI4CghvdXRjb21lcxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaE91dGNvbWUiewoOUHVibGlzaE91dGNvbWUSLgoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0SAASLgoHZmFpbHVyZRgCIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSKCAQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIyCghwcm9kdWNlchgCIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIiaAoVUHVibGlzaFN0cmVhbVJlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoT3V0Y29tZRIVCg13aW5kb3dfZXZlbnRzGAIgASgNIogBCg5SZXF1ZXN0UmVxdWVzdBINCgV0b3BpYxgBIAEoCRIsCgVldmVudBgCIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcyI/Cg9SZXF1ZXN0UmVzcG9uc2USLAoFcmVwbHkYASABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50Ii8KGkxpc3RTY2hlZHVsZWRFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDSJmChtMaXN0U2NoZWR1bGVkRXZlbnRzUmVzcG9uc2USNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5TY2hlZHVsZWRFdmVudBIPCgdwZW5kaW5nGAIgASgDIroBCg5TY2hlZHVsZWRFdmVudBINCgV0b3BpYxgBIAEoCRIKCgJpZBgCIAEoCRIOCgZzb3VyY2UYAyABKAkSDAoEdHlwZRgEIAEoCRIRCglwcmluY2lwYWwYBSABKAkSFQoNZGVsaXZlcl9hdF9tcxgGIAEoAxIzCgtsYXRlX3BvbGljeRgHIAEoDjIeLmV2ZW50bWVzaC5ldmVudC52MS5MYXRlUG9saWN5EhAKCHBvc2l0aW9uGAggASgDIjkKG0NhbmNlbFNjaGVkdWxlZEV2ZW50UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZzb3VyY2UYAiABKAkiMQocQ2FuY2VsU2NoZWR1bGVkRXZlbnRSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAMypwMKEFB1Ymxpc2hlclNlcnZpY2USWgoHUHVibGlzaBImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QaJy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hSZXNwb25zZRJpCgxQdWJsaXNoQmF0Y2gSKy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEnAKDVB1Ymxpc2hTdHJlYW0SLC5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hTdHJlYW1SZXF1ZXN0Gi0uZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoU3RyZWFtUmVzcG9uc2UoATABEloKB1JlcXVlc3QSJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlJlcXVlc3RSZXF1ZXN0GicuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5SZXF1ZXN0UmVzcG9uc2UymwIKFVNjaGVkdWxlZEV2ZW50U2VydmljZRJ+ChNMaXN0U2NoZWR1bGVkRXZlbnRzEjIuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5MaXN0U2NoZWR1bGVkRXZlbnRzUmVxdWVzdBozLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuTGlzdFNjaGVkdWxlZEV2ZW50c1Jlc3BvbnNlEoEBChRDYW5jZWxTY2hlZHVsZWRFdmVudBIzLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuQ2FuY2VsU2NoZWR1bGVkRXZlbnRSZXF1ZXN0GjQuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5DYW5jZWxTY2hlZHVsZWRFdmVudFJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
+  fileDesc("CiZldmVudG1lc2gvcHVibGlzaGVyL3YxL3B1Ymxpc2hlci5wcm90bxIWZXZlbnRtZXNoLnB1Ymxpc2hlci52MSKaAgoOUHVibGlzaFJlcXVlc3QSDQoFdG9waWMYASABKAkSLAoFZXZlbnQYAiABKAsyHS5pby5jbG91ZGV2ZW50cy52MS5DbG91ZEV2ZW50EjkKDmRlbGl2ZXJ5X2NsYXNzGAMgASgOMiEuZXZlbnRtZXNoLmV2ZW50LnYxLkRlbGl2ZXJ5Q2xhc3MSGAoQZXhwaXJlc19hZnRlcl9tcxgEIAEoAxIVCg1kZWxpdmVyX2F0X21zGAUgASgDEhgKEGRlbGl2ZXJfYWZ0ZXJfbXMYBiABKAMSMwoLbGF0ZV9wb2xpY3kYByABKA4yHi5ldmVudG1lc2guZXZlbnQudjEuTGF0ZVBvbGljeRIQCghzZXF1ZW5jZRgIIAEoAyIlCghQcm9kdWNlchIKCgJpZBgBIAEoCRINCgVlcG9jaBgCIAEoAyI/Cg9QdWJsaXNoUmVzcG9uc2USLAoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0IpEBChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EjYKBmV2ZW50cxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlcXVlc3QSDgoGYXRvbWljGAIgASgIEjIKCHByb2R1Y2VyGAMgASgLMiAuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5Qcm9kdWNlciJQChRQdWJsaXNoQmF0Y2hSZXNwb25zZRI4CghvdXRjb21lcxgBIAMoCzImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaE91dGNvbWUiewoOUHVibGlzaE91dGNvbWUSLgoHcmVjZWlwdBgBIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5SZWNlaXB0SAASLgoHZmFpbHVyZRgCIAEoCzIbLmV2ZW50bWVzaC5ldmVudC52MS5GYWlsdXJlSABCCQoHb3V0Y29tZSKCAQoUUHVibGlzaFN0cmVhbVJlcXVlc3QSNgoGZXZlbnRzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBIyCghwcm9kdWNlchgCIAEoCzIgLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHJvZHVjZXIiaAoVUHVibGlzaFN0cmVhbVJlc3BvbnNlEjgKCG91dGNvbWVzGAEgAygLMiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoT3V0Y29tZRIVCg13aW5kb3dfZXZlbnRzGAIgASgNIpwBCg5SZXF1ZXN0UmVxdWVzdBINCgV0b3BpYxgBIAEoCRIsCgVldmVudBgCIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQSOQoOZGVsaXZlcnlfY2xhc3MYAyABKA4yIS5ldmVudG1lc2guZXZlbnQudjEuRGVsaXZlcnlDbGFzcxISCgp0aW1lb3V0X21zGAQgASgDIj8KD1JlcXVlc3RSZXNwb25zZRIsCgVyZXBseRgBIAEoCzIdLmlvLmNsb3VkZXZlbnRzLnYxLkNsb3VkRXZlbnQiLwoaTGlzdFNjaGVkdWxlZEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNImYKG0xpc3RTY2hlZHVsZWRFdmVudHNSZXNwb25zZRI2CgZldmVudHMYASADKAsyJi5ldmVudG1lc2gucHVibGlzaGVyLnYxLlNjaGVkdWxlZEV2ZW50Eg8KB3BlbmRpbmcYAiABKAMiugEKDlNjaGVkdWxlZEV2ZW50Eg0KBXRvcGljGAEgASgJEgoKAmlkGAIgASgJEg4KBnNvdXJjZRgDIAEoCRIMCgR0eXBlGAQgASgJEhEKCXByaW5jaXBhbBgFIAEoCRIVCg1kZWxpdmVyX2F0X21zGAYgASgDEjMKC2xhdGVfcG9saWN5GAcgASgOMh4uZXZlbnRtZXNoLmV2ZW50LnYxLkxhdGVQb2xpY3kSEAoIcG9zaXRpb24YCCABKAMiOQobQ2FuY2VsU2NoZWR1bGVkRXZlbnRSZXF1ZXN0EgoKAmlkGAEgASgJEg4KBnNvdXJjZRgCIAEoCSIxChxDYW5jZWxTY2hlZHVsZWRFdmVudFJlc3BvbnNlEhEKCWNhbmNlbGxlZBgBIAEoAzKnAwoQUHVibGlzaGVyU2VydmljZRJaCgdQdWJsaXNoEiYuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5QdWJsaXNoUmVxdWVzdBonLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFJlc3BvbnNlEmkKDFB1Ymxpc2hCYXRjaBIrLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaEJhdGNoUmVxdWVzdBosLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaEJhdGNoUmVzcG9uc2UScAoNUHVibGlzaFN0cmVhbRIsLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUHVibGlzaFN0cmVhbVJlcXVlc3QaLS5ldmVudG1lc2gucHVibGlzaGVyLnYxLlB1Ymxpc2hTdHJlYW1SZXNwb25zZSgBMAESWgoHUmVxdWVzdBImLmV2ZW50bWVzaC5wdWJsaXNoZXIudjEuUmVxdWVzdFJlcXVlc3QaJy5ldmVudG1lc2gucHVibGlzaGVyLnYxLlJlcXVlc3RSZXNwb25zZTKbAgoVU2NoZWR1bGVkRXZlbnRTZXJ2aWNlEn4KE0xpc3RTY2hlZHVsZWRFdmVudHMSMi5ldmVudG1lc2gucHVibGlzaGVyLnYxLkxpc3RTY2hlZHVsZWRFdmVudHNSZXF1ZXN0GjMuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5MaXN0U2NoZWR1bGVkRXZlbnRzUmVzcG9uc2USgQEKFENhbmNlbFNjaGVkdWxlZEV2ZW50EjMuZXZlbnRtZXNoLnB1Ymxpc2hlci52MS5DYW5jZWxTY2hlZHVsZWRFdmVudFJlcXVlc3QaNC5ldmVudG1lc2gucHVibGlzaGVyLnYxLkNhbmNlbFNjaGVkdWxlZEV2ZW50UmVzcG9uc2ViBnByb3RvMw", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
 
 /**
  * @generated from message eventmesh.publisher.v1.PublishRequest
@@ -142,7 +142,7 @@ export type PublishBatchRequest = Message<"eventmesh.publisher.v1.PublishBatchRe
   events: PublishRequest[];
 
   /**
-   * All or nothing. Only possible when all events fall into one partition.
+   * All or nothing. Only possible for up to 1,000 events that all fall into one partition.
    *
    * @generated from field: bool atomic = 2;
    */
@@ -284,6 +284,15 @@ export type RequestRequest = Message<"eventmesh.publisher.v1.RequestRequest"> & 
    * @generated from field: eventmesh.event.v1.DeliveryClass delivery_class = 3;
    */
   deliveryClass: DeliveryClass;
+
+  /**
+   * How long to wait for the reply, in milliseconds: 1 to 300,000. Give the call a deadline some seconds
+   * behind it, for the answer to arrive. 0: until the call's deadline, or 30,000 without one. Either way
+   * the wait ends an eighth, at most 250 ms, before the call's deadline.
+   *
+   * @generated from field: int64 timeout_ms = 4;
+   */
+  timeoutMs: bigint;
 };
 
 /**
@@ -421,7 +430,7 @@ export type CancelScheduledEventRequest = Message<"eventmesh.publisher.v1.Cancel
   id: string;
 
   /**
-   * Empty: any source.
+   * Empty: whatever it is, when only one source has events with this id that wait.
    *
    * @generated from field: string source = 2;
    */
@@ -472,7 +481,7 @@ export const PublisherService: GenService<{
     output: typeof PublishResponseSchema;
   },
   /**
-   * Publishes up to 1,000 events with an outcome for each, or all or nothing when `atomic`.
+   * Publishes up to 4,096 events with an outcome for each, or up to 1,000 all or nothing when `atomic`.
    *
    * @generated from rpc eventmesh.publisher.v1.PublisherService.PublishBatch
    */
@@ -493,13 +502,12 @@ export const PublisherService: GenService<{
     output: typeof PublishStreamResponseSchema;
   },
   /**
-   * Publishes a request and waits for its reply, until the call's deadline. The request carries the
-   * address for the reply in its `replyto` attribute and ends with the deadline (`expirytime`); who
-   * answers publishes to that address as to any topic. DEADLINE_EXCEEDED: nobody answered in time.
+   * Publishes a request and waits for its reply. The request carries the address for the reply in its
+   * `replyto` attribute and ends when the wait does (`expirytime`); who answers publishes to that
+   * address as to any topic. DEADLINE_EXCEEDED (reason NO_REPLY): nobody answered in time.
    * FAILED_PRECONDITION (reason NO_INTEREST): nobody in the known mesh wants the topic.
-   * RESOURCE_EXHAUSTED (reason REQUESTS_MAX): too many requests wait at this emesher. Without a
-   * deadline the call waits 30 seconds; it waits at most 5 minutes. The first reply is the answer,
-   * later ones are counted and dropped.
+   * RESOURCE_EXHAUSTED (reason REQUESTS_MAX): too many requests wait at this emesher. The first
+   * reply is the answer, later ones are counted and dropped.
    *
    * @generated from rpc eventmesh.publisher.v1.PublisherService.Request
    */
@@ -529,7 +537,8 @@ export const ScheduledEventService: GenService<{
   },
   /**
    * Needs the right to publish to the event's topic. NOT_FOUND: no such event waits, as when it has
-   * been published. ABORTED: the timers changed meanwhile; try again.
+   * been published. INVALID_ARGUMENT: events of several sources have the id, and `source` names none.
+   * ABORTED: the timers changed meanwhile; try again.
    *
    * @generated from rpc eventmesh.publisher.v1.ScheduledEventService.CancelScheduledEvent
    */

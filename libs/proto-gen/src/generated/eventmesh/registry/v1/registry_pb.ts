@@ -1254,6 +1254,9 @@ export const RegistryService: GenService<{
     output: typeof ListSubscriptionsResponseSchema;
   },
   /**
+   * Ends the ownership of `subscription/<tenant>/<name>` with it: the next owner of the name does not
+   * wait for the lease of one that does not answer.
+   *
    * @generated from rpc eventmesh.registry.v1.RegistryService.DeleteSubscription
    */
   deleteSubscription: {

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file eventmesh/subscriber/v1/subscriber.proto.
  */
 export const file_eventmesh_subscriber_v1_subscriber: GenFile = /*@__PURE__*/
-  fileDesc("CihldmVudG1lc2gvc3Vic2NyaWJlci92MS9zdWJzY3JpYmVyLnByb3RvEhdldmVudG1lc2guc3Vic2NyaWJlci52MSKhBQoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDgoGdGVuYW50GAIgASgJEhUKDXRvcGljX2ZpbHRlcnMYAyADKAkSMAoHZmlsdGVycxgEIAMoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlchI5Cg5kZWxpdmVyeV9jbGFzcxgFIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjgKBG1vZGUYBiABKA4yKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24uTW9kZRItCgVzdGFydBgHIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0EjMKBXJldHJ5GAggASgLMiQuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kSPgoLZGVhZF9sZXR0ZXIYCSABKAsyKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWFkTGV0dGVyUG9saWN5EhYKDmFja190aW1lb3V0X21zGAogASgDEhEKCWVwaGVtZXJhbBgLIAEoCBIVCg1pbl9mbGlnaHRfbWF4GAwgASgNEg8KB29yZGVyZWQYDSABKAgSDgoGcGF1c2VkGA4gASgIEg0KBW93bmVyGA8gASgJEgwKBHNpdGUYECABKAkSEgoKY3JlYXRlZF9tcxgRIAEoAxIQCghyZXZpc2lvbhgSIAEoAxIUCgxicm9hZGNhc3Rfb2YYEyABKAkiVQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASDwoLTU9ERV9TSEFSRUQQARISCg5NT0RFX0VYQ0xVU0lWRRACEhIKDk1PREVfQlJPQURDQVNUEAMiogMKBkZpbHRlchI5CgVleGFjdBgBIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnByZWZpeBgCIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnN1ZmZpeBgDIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjIKA2FsbBgEIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlckxpc3RIABIyCgNhbnkYBSABKAsyIy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5GaWx0ZXJMaXN0SAASLgoDbm90GAYgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVySAASDQoDc3FsGAcgASgJSAASMwoEZGF0YRgIIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRhdGFGaWx0ZXJIAEIJCgdkaWFsZWN0Io0BCgpEYXRhRmlsdGVyEgwKBHBhdGgYASABKAkSEAoGZXF1YWxzGAIgASgJSAASEAoGcHJlZml4GAMgASgJSAASEAoGc3VmZml4GAQgASgJSAASDgoEbGVzcxgFIAEoAUgAEhEKB2dyZWF0ZXIYBiABKAFIABIQCgZleGlzdHMYByABKAhIAEIGCgR0ZXN0IpIBCg9BdHRyaWJ1dGVGaWx0ZXISTAoKYXR0cmlidXRlcxgBIAMoCzI4LmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlci5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPgoKRmlsdGVyTGlzdBIwCgdmaWx0ZXJzGAEgAygLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVyIqACCgVTdGFydBI3CgZsYXRlc3QYASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydC5MYXRlc3RIABI7CghlYXJsaWVzdBgCIAEoCzInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0LkVhcmxpZXN0SAASEQoHdGltZV9tcxgDIAEoA0gAEjoKCHBvc2l0aW9uGAQgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUG9zaXRpb25TdGFydEgAEjQKBWFmdGVyGAUgASgLMiMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRXZlbnRTdGFydEgAGggKBkxhdGVzdBoKCghFYXJsaWVzdEIGCgRmcm9tIjQKDVBvc2l0aW9uU3RhcnQSEQoJcGFydGl0aW9uGAEgASgNEhAKCHBvc2l0aW9uGAIgASgDIigKCkV2ZW50U3RhcnQSDgoGc291cmNlGAEgASgJEgoKAmlkGAIgASgJIo4CCgtSZXRyeVBvbGljeRI3CgRraW5kGAEgASgOMikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kuS2luZBIQCghkZWxheV9tcxgCIAEoAxIUCgxkZWxheV9tYXhfbXMYAyABKAMSFAoMYXR0ZW1wdHNfbWF4GAQgASgNEhEKCWRlbGF5c19tcxgFIAMoAxISCgphZ2VfbWF4X21zGAYgASgDImEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfTk9ORRABEg8KC0tJTkRfTElORUFSEAISFAoQS0lORF9FWFBPTkVOVElBTBADEg0KCUtJTkRfTElTVBAEIjUKEERlYWRMZXR0ZXJQb2xpY3kSEAoIZGlzYWJsZWQYASABKAgSDwoHZXhwaXJlZBgCIAEoCCKyAQoQU3Vic2NyaWJlUmVxdWVzdBItCgRvcGVuGAEgASgLMh0uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuT3BlbkgAEjEKBmNyZWRpdBgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdEgAEjEKBnNldHRsZRgDIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZUgAQgkKB21lc3NhZ2Ui5gEKBE9wZW4SDgoEbmFtZRgBIAEoCUgAEjUKBHNwZWMYAiABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb25IABIQCghjb25zdW1lchgDIAEoCRIvCgZjcmVkaXQYBCABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5DcmVkaXQSEwoLY29udmVyZ2VfbXMYBSABKAMSLwoGcmVwbGF5GAYgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmVwbGF5Qg4KDHN1YnNjcmlwdGlvbiJoCgZSZXBsYXkSLAoEZnJvbRgBIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0Eg0KBXRvX21zGAIgASgDEhAKCHJhdGVfbWF4GAMgASgNEg8KB2V4cGlyZWQYBCABKAgiJwoGQ3JlZGl0Eg4KBmV2ZW50cxgBIAEoDRINCgVieXRlcxgCIAEoBCL5AQoGU2V0dGxlEgsKA2lkcxgBIAMoAxI4CgdvdXRjb21lGAIgASgOMicuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2V0dGxlLk91dGNvbWUSEAoIZGVsYXlfbXMYAyABKAMSDgoGcmVhc29uGAQgASgJEhIKCmN1bXVsYXRpdmUYBSABKAgicgoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASEgoOT1VUQ09NRV9BQ0NFUFQQARITCg9PVVRDT01FX1JFTEVBU0UQAhISCg5PVVRDT01FX1JFSkVDVBADEhEKDU9VVENPTUVfUkVORVcQBCKsAgoRU3Vic2NyaWJlUmVzcG9uc2USMQoGb3BlbmVkGAEgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuT3BlbmVkSAASOQoKZGVsaXZlcmllcxgCIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGl2ZXJpZXNIABIrCgNnYXAYAyABKAsyHC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HYXBIABIvCgVlbmRlZBgEIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkVuZGVkSAASQAoOc2V0dGxlX3JlZnVzZWQYBSABKAsyJi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZXR0bGVSZWZ1c2VkSABCCQoHbWVzc2FnZSKeAQoGT3BlbmVkEhEKCXJlcGxheV9pZBgFIAEoCRI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SEAoIY29uc3VtZXIYAiABKAkSFwoPY29udmVyZ2VkX3NpdGVzGAMgAygJEhkKEXVucmVhY2hhYmxlX3NpdGVzGAQgAygJIkMKCkRlbGl2ZXJpZXMSNQoKZGVsaXZlcmllcxgBIAMoCzIhLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGl2ZXJ5IrcBCghEZWxpdmVyeRIKCgJpZBgBIAEoAxIPCgdhdHRlbXB0GAIgASgNEg0KBXRvcGljGAMgASgJEiwKBWV2ZW50GAQgASgLMh0uaW8uY2xvdWRldmVudHMudjEuQ2xvdWRFdmVudBIRCglwYXJ0aXRpb24YBSABKA0SEAoIcG9zaXRpb24YBiABKAMSEwoLb3JpZ2luX3NpdGUYByABKAkSFwoPaW5ncmVzc190aW1lX3VzGAggASgDIlQKA0dhcBIRCglwYXJ0aXRpb24YASABKA0SFQoNZnJvbV9wb3NpdGlvbhgCIAEoAxITCgt0b19wb3NpdGlvbhgDIAEoAxIOCgZyZWFzb24YBCABKAkiNAoFRW5kZWQSKwoGcmVhc29uGAEgASgLMhsuZXZlbnRtZXNoLmV2ZW50LnYxLkZhaWx1cmUiLAoNU2V0dGxlUmVmdXNlZBILCgNpZHMYASADKAMSDgoGcmVhc29uGAIgASgJIm0KGUNyZWF0ZVN1YnNjcmlwdGlvblJlcXVlc3QSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhMKC2NvbnZlcmdlX21zGAIgASgDIo0BChpDcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SFwoPY29udmVyZ2VkX3NpdGVzGAIgAygJEhkKEXVucmVhY2hhYmxlX3NpdGVzGAMgAygJIiYKFkdldFN1YnNjcmlwdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSKTAQoXR2V0U3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEjsKBnN0YXR1cxgCIAEoCzIrLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvblN0YXR1cyJBChhMaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkifAoZTGlzdFN1YnNjcmlwdGlvbnNSZXNwb25zZRJGCg1zdWJzY3JpcHRpb25zGAEgAygLMi8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uV2l0aFN0YXR1cxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkikgEKFlN1YnNjcmlwdGlvbldpdGhTdGF0dXMSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEjsKBnN0YXR1cxgCIAEoCzIrLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvblN0YXR1cyK9AwoSU3Vic2NyaXB0aW9uU3RhdHVzEhIKCmNvbnNpZGVyZWQYASABKAMSEQoJZGVsaXZlcmVkGAIgASgDEhAKCGZpbHRlcmVkGAMgASgDEg8KB2V4cGlyZWQYBCABKAMSFQoNZGVhZF9sZXR0ZXJlZBgFIAEoAxIPCgdkcm9wcGVkGAYgASgDEgwKBGhlbGQYByABKAMSCwoDbGFnGAggASgDEhEKCWNvbnN1bWVycxgJIAEoDRIUCgxvd25lcl9tZW1iZXIYCiABKAkSDQoFZXBvY2gYCyABKAMSEwoLcmVkZWxpdmVyZWQYDCABKAMSFQoNZmlsdGVyX2Vycm9ycxgNIAEoAxI1CgpzdHVja19rZXlzGA4gAygLMiEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3R1Y2tLZXkSDgoGcGFya2VkGA8gASgDEhMKC3BhcmtlZF9rZXlzGBAgASgNEg8KB3N0b3BwZWQYESABKAkSDwoHZGVsYXllZBgSIAEoAxITCgtuZXh0X2R1ZV9tcxgTIAEoAxINCgVwYWNlZBgUIAEoAxIUCgxyZXRyeV93aW5kb3cYFSABKA0ifAoIU3R1Y2tLZXkSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEhAKCGNvbnN1bWVyGAMgASgJEg8KB2hlbGRfbXMYBCABKAMSDwoHd2FpdGluZxgFIAEoDRIQCghmYWlsdXJlcxgGIAEoDRIOCgZwYXJrZWQYByABKA0iWAoZVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24iWQoaVXBkYXRlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIjgKGFBhdXNlU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBnBhdXNlZBgCIAEoCCJYChlQYXVzZVN1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiJWChdTZWVrU3Vic2NyaXB0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEi0KBXN0YXJ0GAIgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQiVwoYU2Vla1N1YnNjcmlwdGlvblJlc3BvbnNlEjsKDHN1YnNjcmlwdGlvbhgBIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbiIpChlEZWxldGVTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiHAoaRGVsZXRlU3Vic2NyaXB0aW9uUmVzcG9uc2UiVQoUUHJldmlld1JlcGxheVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIvCgZyZXBsYXkYAiABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5SZXBsYXkihwEKFVByZXZpZXdSZXBsYXlSZXNwb25zZRIOCgZldmVudHMYASABKAMSDQoFYnl0ZXMYAiABKAMSEgoKY29uc2lkZXJlZBgDIAEoAxIqCgRnYXBzGAQgAygLMhwuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuR2FwEg8KB2V4cGlyZWQYBSABKAMiIgoSTGlzdFJlcGxheXNSZXF1ZXN0EgwKBG5hbWUYASABKAkiTQoTTGlzdFJlcGxheXNSZXNwb25zZRI2CgdyZXBsYXlzGAEgAygLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmVwbGF5U3RhdHVzIrwBCgxSZXBsYXlTdGF0dXMSCgoCaWQYASABKAkSFAoMc3Vic2NyaXB0aW9uGAIgASgJEhAKCGNvbnN1bWVyGAMgASgJEhEKCWRlbGl2ZXJlZBgEIAEoAxIQCghmaWx0ZXJlZBgFIAEoAxIPCgdkcm9wcGVkGAYgASgDEgsKA2xhZxgHIAEoAxIQCghyYXRlX21heBgIIAEoDRISCgpzdGFydGVkX21zGAkgASgDEg8KB2V4cGlyZWQYCiABKAMiHwoRU3RvcFJlcGxheVJlcXVlc3QSCgoCaWQYASABKAkiFAoSU3RvcFJlcGxheVJlc3BvbnNlMqAKChFTdWJzY3JpYmVyU2VydmljZRJmCglTdWJzY3JpYmUSKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpYmVSZXF1ZXN0GiouZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaWJlUmVzcG9uc2UoATABEn0KEkNyZWF0ZVN1YnNjcmlwdGlvbhIyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWF0ZVN1YnNjcmlwdGlvblJlcXVlc3QaMy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5DcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRJ0Cg9HZXRTdWJzY3JpcHRpb24SLy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HZXRTdWJzY3JpcHRpb25SZXF1ZXN0GjAuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuR2V0U3Vic2NyaXB0aW9uUmVzcG9uc2USegoRTGlzdFN1YnNjcmlwdGlvbnMSMS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5MaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QaMi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5MaXN0U3Vic2NyaXB0aW9uc1Jlc3BvbnNlEn0KElVwZGF0ZVN1YnNjcmlwdGlvbhIyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlVwZGF0ZVN1YnNjcmlwdGlvblJlcXVlc3QaMy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5VcGRhdGVTdWJzY3JpcHRpb25SZXNwb25zZRJ6ChFQYXVzZVN1YnNjcmlwdGlvbhIxLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlBhdXNlU3Vic2NyaXB0aW9uUmVxdWVzdBoyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlBhdXNlU3Vic2NyaXB0aW9uUmVzcG9uc2USdwoQU2Vla1N1YnNjcmlwdGlvbhIwLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNlZWtTdWJzY3JpcHRpb25SZXF1ZXN0GjEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2Vla1N1YnNjcmlwdGlvblJlc3BvbnNlEm4KDVByZXZpZXdSZXBsYXkSLS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5QcmV2aWV3UmVwbGF5UmVxdWVzdBouLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlByZXZpZXdSZXBsYXlSZXNwb25zZRJoCgtMaXN0UmVwbGF5cxIrLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RSZXBsYXlzUmVxdWVzdBosLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RSZXBsYXlzUmVzcG9uc2USZQoKU3RvcFJlcGxheRIqLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0b3BSZXBsYXlSZXF1ZXN0GisuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RvcFJlcGxheVJlc3BvbnNlEn0KEkRlbGV0ZVN1YnNjcmlwdGlvbhIyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QaMy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxldGVTdWJzY3JpcHRpb25SZXNwb25zZWIGcHJvdG8z", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
+  fileDesc("CihldmVudG1lc2gvc3Vic2NyaWJlci92MS9zdWJzY3JpYmVyLnByb3RvEhdldmVudG1lc2guc3Vic2NyaWJlci52MSKLBgoMU3Vic2NyaXB0aW9uEgwKBG5hbWUYASABKAkSDgoGdGVuYW50GAIgASgJEhUKDXRvcGljX2ZpbHRlcnMYAyADKAkSMAoHZmlsdGVycxgEIAMoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlchI5Cg5kZWxpdmVyeV9jbGFzcxgFIAEoDjIhLmV2ZW50bWVzaC5ldmVudC52MS5EZWxpdmVyeUNsYXNzEjgKBG1vZGUYBiABKA4yKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24uTW9kZRItCgVzdGFydBgHIAEoCzIeLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0EjMKBXJldHJ5GAggASgLMiQuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kSPgoLZGVhZF9sZXR0ZXIYCSABKAsyKS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWFkTGV0dGVyUG9saWN5EhYKDmFja190aW1lb3V0X21zGAogASgDEhYKCWVwaGVtZXJhbBgLIAEoCEgAiAEBEhUKDWluX2ZsaWdodF9tYXgYDCABKA0SFAoHb3JkZXJlZBgNIAEoCEgBiAEBEhMKBnBhdXNlZBgOIAEoCEgCiAEBEg0KBW93bmVyGA8gASgJEgwKBHNpdGUYECABKAkSEgoKY3JlYXRlZF9tcxgRIAEoAxIQCghyZXZpc2lvbhgSIAEoAxIUCgxicm9hZGNhc3Rfb2YYEyABKAkSNAoEcGFydBgUIAEoCzImLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkJyb2FkY2FzdFBhcnQiVQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASDwoLTU9ERV9TSEFSRUQQARISCg5NT0RFX0VYQ0xVU0lWRRACEhIKDk1PREVfQlJPQURDQVNUEANCDAoKX2VwaGVtZXJhbEIKCghfb3JkZXJlZEIJCgdfcGF1c2VkIksKDUJyb2FkY2FzdFBhcnQSGAoQd2hvbGVfY3JlYXRlZF9tcxgBIAEoAxIOCgZwYXVzZWQYAiABKAgSEAoIcmV2aXNpb24YAyABKAMiogMKBkZpbHRlchI5CgVleGFjdBgBIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnByZWZpeBgCIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjoKBnN1ZmZpeBgDIAEoCzIoLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlckgAEjIKA2FsbBgEIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkZpbHRlckxpc3RIABIyCgNhbnkYBSABKAsyIy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5GaWx0ZXJMaXN0SAASLgoDbm90GAYgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVySAASDQoDc3FsGAcgASgJSAASMwoEZGF0YRgIIAEoCzIjLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRhdGFGaWx0ZXJIAEIJCgdkaWFsZWN0Io0BCgpEYXRhRmlsdGVyEgwKBHBhdGgYASABKAkSEAoGZXF1YWxzGAIgASgJSAASEAoGcHJlZml4GAMgASgJSAASEAoGc3VmZml4GAQgASgJSAASDgoEbGVzcxgFIAEoAUgAEhEKB2dyZWF0ZXIYBiABKAFIABIQCgZleGlzdHMYByABKAhIAEIGCgR0ZXN0IpIBCg9BdHRyaWJ1dGVGaWx0ZXISTAoKYXR0cmlidXRlcxgBIAMoCzI4LmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkF0dHJpYnV0ZUZpbHRlci5BdHRyaWJ1dGVzRW50cnkaMQoPQXR0cmlidXRlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPgoKRmlsdGVyTGlzdBIwCgdmaWx0ZXJzGAEgAygLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRmlsdGVyIqACCgVTdGFydBI3CgZsYXRlc3QYASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydC5MYXRlc3RIABI7CghlYXJsaWVzdBgCIAEoCzInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN0YXJ0LkVhcmxpZXN0SAASEQoHdGltZV9tcxgDIAEoA0gAEjoKCHBvc2l0aW9uGAQgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUG9zaXRpb25TdGFydEgAEjQKBWFmdGVyGAUgASgLMiMuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRXZlbnRTdGFydEgAGggKBkxhdGVzdBoKCghFYXJsaWVzdEIGCgRmcm9tIjQKDVBvc2l0aW9uU3RhcnQSEQoJcGFydGl0aW9uGAEgASgNEhAKCHBvc2l0aW9uGAIgASgDIigKCkV2ZW50U3RhcnQSDgoGc291cmNlGAEgASgJEgoKAmlkGAIgASgJIsoCCgtSZXRyeVBvbGljeRI3CgRraW5kGAEgASgOMikuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUmV0cnlQb2xpY3kuS2luZBIVCghkZWxheV9tcxgCIAEoA0gAiAEBEhkKDGRlbGF5X21heF9tcxgDIAEoA0gBiAEBEhQKDGF0dGVtcHRzX21heBgEIAEoDRIRCglkZWxheXNfbXMYBSADKAMSFwoKYWdlX21heF9tcxgGIAEoA0gCiAEBImEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg0KCUtJTkRfTk9ORRABEg8KC0tJTkRfTElORUFSEAISFAoQS0lORF9FWFBPTkVOVElBTBADEg0KCUtJTkRfTElTVBAEQgsKCV9kZWxheV9tc0IPCg1fZGVsYXlfbWF4X21zQg0KC19hZ2VfbWF4X21zIlgKEERlYWRMZXR0ZXJQb2xpY3kSFQoIZGlzYWJsZWQYASABKAhIAIgBARIUCgdleHBpcmVkGAIgASgISAGIAQFCCwoJX2Rpc2FibGVkQgoKCF9leHBpcmVkIrIBChBTdWJzY3JpYmVSZXF1ZXN0Ei0KBG9wZW4YASABKAsyHS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5PcGVuSAASMQoGY3JlZGl0GAIgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQ3JlZGl0SAASMQoGc2V0dGxlGAMgASgLMh8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2V0dGxlSABCCQoHbWVzc2FnZSLmAQoET3BlbhIOCgRuYW1lGAEgASgJSAASNQoEc3BlYxgCIAEoCzIlLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvbkgAEhAKCGNvbnN1bWVyGAMgASgJEi8KBmNyZWRpdBgEIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWRpdBITCgtjb252ZXJnZV9tcxgFIAEoAxIvCgZyZXBsYXkYBiABKAsyHy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5SZXBsYXlCDgoMc3Vic2NyaXB0aW9uImgKBlJlcGxheRIsCgRmcm9tGAEgASgLMh4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RhcnQSDQoFdG9fbXMYAiABKAMSEAoIcmF0ZV9tYXgYAyABKA0SDwoHZXhwaXJlZBgEIAEoCCI2CgZDcmVkaXQSDgoGZXZlbnRzGAEgASgNEg0KBWJ5dGVzGAIgASgEEg0KBWRyYWluGAMgASgIIgkKB0RyYWluZWQijgIKBlNldHRsZRILCgNpZHMYASADKAMSOAoHb3V0Y29tZRgCIAEoDjInLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlNldHRsZS5PdXRjb21lEhAKCGRlbGF5X21zGAMgASgDEg4KBnJlYXNvbhgEIAEoCRISCgpjdW11bGF0aXZlGAUgASgIIoYBCgdPdXRjb21lEhcKE09VVENPTUVfVU5TUEVDSUZJRUQQABISCg5PVVRDT01FX0FDQ0VQVBABEhMKD09VVENPTUVfUkVMRUFTRRACEhIKDk9VVENPTUVfUkVKRUNUEAMSEQoNT1VUQ09NRV9SRU5FVxAEEhIKDk9VVENPTUVfUkVUVVJOEAUi4QIKEVN1YnNjcmliZVJlc3BvbnNlEjEKBm9wZW5lZBgBIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLk9wZW5lZEgAEjkKCmRlbGl2ZXJpZXMYAiABKAsyIy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EZWxpdmVyaWVzSAASKwoDZ2FwGAMgASgLMhwuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuR2FwSAASLwoFZW5kZWQYBCABKAsyHi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5FbmRlZEgAEkAKDnNldHRsZV9yZWZ1c2VkGAUgASgLMiYuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2V0dGxlUmVmdXNlZEgAEjMKB2RyYWluZWQYBiABKAsyIC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5EcmFpbmVkSABCCQoHbWVzc2FnZSKeAQoGT3BlbmVkEhEKCXJlcGxheV9pZBgFIAEoCRI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SEAoIY29uc3VtZXIYAiABKAkSFwoPY29udmVyZ2VkX3NpdGVzGAMgAygJEhkKEXVucmVhY2hhYmxlX3NpdGVzGAQgAygJIkMKCkRlbGl2ZXJpZXMSNQoKZGVsaXZlcmllcxgBIAMoCzIhLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGl2ZXJ5IrcBCghEZWxpdmVyeRIKCgJpZBgBIAEoAxIPCgdhdHRlbXB0GAIgASgNEg0KBXRvcGljGAMgASgJEiwKBWV2ZW50GAQgASgLMh0uaW8uY2xvdWRldmVudHMudjEuQ2xvdWRFdmVudBIRCglwYXJ0aXRpb24YBSABKA0SEAoIcG9zaXRpb24YBiABKAMSEwoLb3JpZ2luX3NpdGUYByABKAkSFwoPaW5ncmVzc190aW1lX3VzGAggASgDIlQKA0dhcBIRCglwYXJ0aXRpb24YASABKA0SFQoNZnJvbV9wb3NpdGlvbhgCIAEoAxITCgt0b19wb3NpdGlvbhgDIAEoAxIOCgZyZWFzb24YBCABKAkiNAoFRW5kZWQSKwoGcmVhc29uGAEgASgLMhsuZXZlbnRtZXNoLmV2ZW50LnYxLkZhaWx1cmUiLAoNU2V0dGxlUmVmdXNlZBILCgNpZHMYASADKAMSDgoGcmVhc29uGAIgASgJIm0KGUNyZWF0ZVN1YnNjcmlwdGlvblJlcXVlc3QSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEhMKC2NvbnZlcmdlX21zGAIgASgDIo0BChpDcmVhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SFwoPY29udmVyZ2VkX3NpdGVzGAIgAygJEhkKEXVucmVhY2hhYmxlX3NpdGVzGAMgAygJIiYKFkdldFN1YnNjcmlwdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSKTAQoXR2V0U3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEjsKBnN0YXR1cxgCIAEoCzIrLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvblN0YXR1cyJBChhMaXN0U3Vic2NyaXB0aW9uc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkifAoZTGlzdFN1YnNjcmlwdGlvbnNSZXNwb25zZRJGCg1zdWJzY3JpcHRpb25zGAEgAygLMi8uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uV2l0aFN0YXR1cxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkikgEKFlN1YnNjcmlwdGlvbldpdGhTdGF0dXMSOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uEjsKBnN0YXR1cxgCIAEoCzIrLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmlwdGlvblN0YXR1cyK9AwoSU3Vic2NyaXB0aW9uU3RhdHVzEhIKCmNvbnNpZGVyZWQYASABKAMSEQoJZGVsaXZlcmVkGAIgASgDEhAKCGZpbHRlcmVkGAMgASgDEg8KB2V4cGlyZWQYBCABKAMSFQoNZGVhZF9sZXR0ZXJlZBgFIAEoAxIPCgdkcm9wcGVkGAYgASgDEgwKBGhlbGQYByABKAMSCwoDbGFnGAggASgDEhEKCWNvbnN1bWVycxgJIAEoDRIUCgxvd25lcl9tZW1iZXIYCiABKAkSDQoFZXBvY2gYCyABKAMSEwoLcmVkZWxpdmVyZWQYDCABKAMSFQoNZmlsdGVyX2Vycm9ycxgNIAEoAxI1CgpzdHVja19rZXlzGA4gAygLMiEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3R1Y2tLZXkSDgoGcGFya2VkGA8gASgDEhMKC3BhcmtlZF9rZXlzGBAgASgNEg8KB3N0b3BwZWQYESABKAkSDwoHZGVsYXllZBgSIAEoAxITCgtuZXh0X2R1ZV9tcxgTIAEoAxINCgVwYWNlZBgUIAEoAxIUCgxyZXRyeV93aW5kb3cYFSABKA0ifAoIU3R1Y2tLZXkSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEhAKCGNvbnN1bWVyGAMgASgJEg8KB2hlbGRfbXMYBCABKAMSDwoHd2FpdGluZxgFIAEoDRIQCghmYWlsdXJlcxgGIAEoDRIOCgZwYXJrZWQYByABKA0ibwoZVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24SFQoNY2xlYXJfZmlsdGVycxgCIAEoCCJZChpVcGRhdGVTdWJzY3JpcHRpb25SZXNwb25zZRI7CgxzdWJzY3JpcHRpb24YASABKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpcHRpb24iOAoYUGF1c2VTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGcGF1c2VkGAIgASgIIlgKGVBhdXNlU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIlYKF1NlZWtTdWJzY3JpcHRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSLQoFc3RhcnQYAiABKAsyHi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdGFydCJXChhTZWVrU3Vic2NyaXB0aW9uUmVzcG9uc2USOwoMc3Vic2NyaXB0aW9uGAEgASgLMiUuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3Vic2NyaXB0aW9uIikKGURlbGV0ZVN1YnNjcmlwdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSIcChpEZWxldGVTdWJzY3JpcHRpb25SZXNwb25zZSJVChRQcmV2aWV3UmVwbGF5UmVxdWVzdBIMCgRuYW1lGAEgASgJEi8KBnJlcGxheRgCIAEoCzIfLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlJlcGxheSKHAQoVUHJldmlld1JlcGxheVJlc3BvbnNlEg4KBmV2ZW50cxgBIAEoAxINCgVieXRlcxgCIAEoAxISCgpjb25zaWRlcmVkGAMgASgDEioKBGdhcHMYBCADKAsyHC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HYXASDwoHZXhwaXJlZBgFIAEoAyIiChJMaXN0UmVwbGF5c1JlcXVlc3QSDAoEbmFtZRgBIAEoCSJNChNMaXN0UmVwbGF5c1Jlc3BvbnNlEjYKB3JlcGxheXMYASADKAsyJS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5SZXBsYXlTdGF0dXMivAEKDFJlcGxheVN0YXR1cxIKCgJpZBgBIAEoCRIUCgxzdWJzY3JpcHRpb24YAiABKAkSEAoIY29uc3VtZXIYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgDEhAKCGZpbHRlcmVkGAUgASgDEg8KB2Ryb3BwZWQYBiABKAMSCwoDbGFnGAcgASgDEhAKCHJhdGVfbWF4GAggASgNEhIKCnN0YXJ0ZWRfbXMYCSABKAMSDwoHZXhwaXJlZBgKIAEoAyIfChFTdG9wUmVwbGF5UmVxdWVzdBIKCgJpZBgBIAEoCSIUChJTdG9wUmVwbGF5UmVzcG9uc2UyoAoKEVN1YnNjcmliZXJTZXJ2aWNlEmYKCVN1YnNjcmliZRIpLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlN1YnNjcmliZVJlcXVlc3QaKi5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAESfQoSQ3JlYXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuQ3JlYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkNyZWF0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEnQKD0dldFN1YnNjcmlwdGlvbhIvLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkdldFN1YnNjcmlwdGlvblJlcXVlc3QaMC5ldmVudG1lc2guc3Vic2NyaWJlci52MS5HZXRTdWJzY3JpcHRpb25SZXNwb25zZRJ6ChFMaXN0U3Vic2NyaXB0aW9ucxIxLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RTdWJzY3JpcHRpb25zUmVxdWVzdBoyLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkxpc3RTdWJzY3JpcHRpb25zUmVzcG9uc2USfQoSVXBkYXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuVXBkYXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlVwZGF0ZVN1YnNjcmlwdGlvblJlc3BvbnNlEnoKEVBhdXNlU3Vic2NyaXB0aW9uEjEuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUGF1c2VTdWJzY3JpcHRpb25SZXF1ZXN0GjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUGF1c2VTdWJzY3JpcHRpb25SZXNwb25zZRJ3ChBTZWVrU3Vic2NyaXB0aW9uEjAuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU2Vla1N1YnNjcmlwdGlvblJlcXVlc3QaMS5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TZWVrU3Vic2NyaXB0aW9uUmVzcG9uc2USbgoNUHJldmlld1JlcGxheRItLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLlByZXZpZXdSZXBsYXlSZXF1ZXN0Gi4uZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuUHJldmlld1JlcGxheVJlc3BvbnNlEmgKC0xpc3RSZXBsYXlzEisuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuTGlzdFJlcGxheXNSZXF1ZXN0GiwuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuTGlzdFJlcGxheXNSZXNwb25zZRJlCgpTdG9wUmVwbGF5EiouZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuU3RvcFJlcGxheVJlcXVlc3QaKy5ldmVudG1lc2guc3Vic2NyaWJlci52MS5TdG9wUmVwbGF5UmVzcG9uc2USfQoSRGVsZXRlU3Vic2NyaXB0aW9uEjIuZXZlbnRtZXNoLnN1YnNjcmliZXIudjEuRGVsZXRlU3Vic2NyaXB0aW9uUmVxdWVzdBozLmV2ZW50bWVzaC5zdWJzY3JpYmVyLnYxLkRlbGV0ZVN1YnNjcmlwdGlvblJlc3BvbnNlYgZwcm90bzM", [file_eventmesh_event_v1_event, file_io_cloudevents_v1_cloudevents]);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Subscription
@@ -85,9 +85,9 @@ export type Subscription = Message<"eventmesh.subscriber.v1.Subscription"> & {
   /**
    * Ephemeral subscriptions vanish with their consumer's stream.
    *
-   * @generated from field: bool ephemeral = 11;
+   * @generated from field: optional bool ephemeral = 11;
    */
-  ephemeral: boolean;
+  ephemeral?: boolean | undefined;
 
   /**
    * Most deliveries in flight over all consumers. Default 1,024; 1 to 65,536.
@@ -99,14 +99,14 @@ export type Subscription = Message<"eventmesh.subscriber.v1.Subscription"> & {
   /**
    * Deliver events of one key in order; several of them may be out at once, at one consumer.
    *
-   * @generated from field: bool ordered = 13;
+   * @generated from field: optional bool ordered = 13;
    */
-  ordered: boolean;
+  ordered?: boolean | undefined;
 
   /**
-   * @generated from field: bool paused = 14;
+   * @generated from field: optional bool paused = 14;
    */
-  paused: boolean;
+  paused?: boolean | undefined;
 
   /**
    * Principal that created it; deliveries are authorised for it. Set by the mesh.
@@ -130,7 +130,8 @@ export type Subscription = Message<"eventmesh.subscriber.v1.Subscription"> & {
   createdMs: bigint;
 
   /**
-   * Compare-and-set token. Set by the mesh.
+   * Compare-and-set token: rises with each change, and of a part of a broadcast with each of the whole, too.
+   * Set by the mesh. In UpdateSubscription: change it only while this is its revision; 0: whatever it is.
    *
    * @generated from field: int64 revision = 18;
    */
@@ -142,6 +143,13 @@ export type Subscription = Message<"eventmesh.subscriber.v1.Subscription"> & {
    * @generated from field: string broadcast_of = 19;
    */
   broadcastOf: string;
+
+  /**
+   * Of a part of a broadcast. Set by the mesh.
+   *
+   * @generated from field: eventmesh.subscriber.v1.BroadcastPart part = 20;
+   */
+  part?: BroadcastPart | undefined;
 };
 
 /**
@@ -199,6 +207,42 @@ export type Subscription_Mode = (typeof Subscription_Mode)[keyof typeof Subscrip
  */
 export const Subscription_ModeSchema: GenEnum<Subscription_Mode> = /*@__PURE__*/
   enumDesc(file_eventmesh_subscriber_v1_subscriber, 0, 0);
+
+/**
+ * What one consumer's part of a broadcast has of its own, besides its name and start; all else is the
+ * whole's at any time.
+ *
+ * @generated from message eventmesh.subscriber.v1.BroadcastPart
+ */
+export type BroadcastPart = Message<"eventmesh.subscriber.v1.BroadcastPart"> & {
+  /**
+   * `created_ms` of the whole that it belongs to. One of that name that was made later has other parts.
+   *
+   * @generated from field: int64 whole_created_ms = 1;
+   */
+  wholeCreatedMs: bigint;
+
+  /**
+   * It was paused by its own name.
+   *
+   * @generated from field: bool paused = 2;
+   */
+  paused: boolean;
+
+  /**
+   * Compare-and-set token of the part alone.
+   *
+   * @generated from field: int64 revision = 3;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.BroadcastPart.
+ * Use `create(BroadcastPartSchema)` to create a new message.
+ */
+export const BroadcastPartSchema: GenMessage<BroadcastPart> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 1);
 
 /**
  * One CloudEvents filter. Dialects: exact, prefix, suffix, all, any, not, sql, and data, which is
@@ -268,7 +312,7 @@ export type Filter = Message<"eventmesh.subscriber.v1.Filter"> & {
  * Use `create(FilterSchema)` to create a new message.
  */
 export const FilterSchema: GenMessage<Filter> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 1);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 2);
 
 /**
  * Looks into JSON data, which is parsed at most once for an event. False for data that is not JSON,
@@ -340,7 +384,7 @@ export type DataFilter = Message<"eventmesh.subscriber.v1.DataFilter"> & {
  * Use `create(DataFilterSchema)` to create a new message.
  */
 export const DataFilterSchema: GenMessage<DataFilter> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 2);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 3);
 
 /**
  * @generated from message eventmesh.subscriber.v1.AttributeFilter
@@ -359,7 +403,7 @@ export type AttributeFilter = Message<"eventmesh.subscriber.v1.AttributeFilter">
  * Use `create(AttributeFilterSchema)` to create a new message.
  */
 export const AttributeFilterSchema: GenMessage<AttributeFilter> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 3);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4);
 
 /**
  * @generated from message eventmesh.subscriber.v1.FilterList
@@ -376,7 +420,7 @@ export type FilterList = Message<"eventmesh.subscriber.v1.FilterList"> & {
  * Use `create(FilterListSchema)` to create a new message.
  */
 export const FilterListSchema: GenMessage<FilterList> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 4);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5);
 
 /**
  * Where a new subscription begins.
@@ -432,7 +476,7 @@ export type Start = Message<"eventmesh.subscriber.v1.Start"> & {
  * Use `create(StartSchema)` to create a new message.
  */
 export const StartSchema: GenMessage<Start> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Start.Latest
@@ -445,7 +489,7 @@ export type Start_Latest = Message<"eventmesh.subscriber.v1.Start.Latest"> & {
  * Use `create(Start_LatestSchema)` to create a new message.
  */
 export const Start_LatestSchema: GenMessage<Start_Latest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5, 0);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Start.Earliest
@@ -458,7 +502,7 @@ export type Start_Earliest = Message<"eventmesh.subscriber.v1.Start.Earliest"> &
  * Use `create(Start_EarliestSchema)` to create a new message.
  */
 export const Start_EarliestSchema: GenMessage<Start_Earliest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 5, 1);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6, 1);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PositionStart
@@ -482,7 +526,7 @@ export type PositionStart = Message<"eventmesh.subscriber.v1.PositionStart"> & {
  * Use `create(PositionStartSchema)` to create a new message.
  */
 export const PositionStartSchema: GenMessage<PositionStart> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 6);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 7);
 
 /**
  * @generated from message eventmesh.subscriber.v1.EventStart
@@ -504,7 +548,7 @@ export type EventStart = Message<"eventmesh.subscriber.v1.EventStart"> & {
  * Use `create(EventStartSchema)` to create a new message.
  */
 export const EventStartSchema: GenMessage<EventStart> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 7);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 8);
 
 /**
  * @generated from message eventmesh.subscriber.v1.RetryPolicy
@@ -518,16 +562,16 @@ export type RetryPolicy = Message<"eventmesh.subscriber.v1.RetryPolicy"> & {
   /**
    * First delay. Default 1,000.
    *
-   * @generated from field: int64 delay_ms = 2;
+   * @generated from field: optional int64 delay_ms = 2;
    */
-  delayMs: bigint;
+  delayMs?: bigint | undefined;
 
   /**
    * Longest delay. Default 60,000.
    *
-   * @generated from field: int64 delay_max_ms = 3;
+   * @generated from field: optional int64 delay_max_ms = 3;
    */
-  delayMaxMs: bigint;
+  delayMaxMs?: bigint | undefined;
 
   /**
    * Failures until the event is dead-lettered. Default 16; 1 to 1,000.
@@ -547,9 +591,9 @@ export type RetryPolicy = Message<"eventmesh.subscriber.v1.RetryPolicy"> & {
    * An event older than this (from its acceptance) is not tried again but dead-lettered. 0: no
    * limit. At most 2,592,000,000 (30 days).
    *
-   * @generated from field: int64 age_max_ms = 6;
+   * @generated from field: optional int64 age_max_ms = 6;
    */
-  ageMaxMs: bigint;
+  ageMaxMs?: bigint | undefined;
 };
 
 /**
@@ -557,7 +601,7 @@ export type RetryPolicy = Message<"eventmesh.subscriber.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 8);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 9);
 
 /**
  * @generated from enum eventmesh.subscriber.v1.RetryPolicy.Kind
@@ -602,7 +646,7 @@ export type RetryPolicy_Kind = (typeof RetryPolicy_Kind)[keyof typeof RetryPolic
  * Describes the enum eventmesh.subscriber.v1.RetryPolicy.Kind.
  */
 export const RetryPolicy_KindSchema: GenEnum<RetryPolicy_Kind> = /*@__PURE__*/
-  enumDesc(file_eventmesh_subscriber_v1_subscriber, 8, 0);
+  enumDesc(file_eventmesh_subscriber_v1_subscriber, 9, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeadLetterPolicy
@@ -611,16 +655,16 @@ export type DeadLetterPolicy = Message<"eventmesh.subscriber.v1.DeadLetterPolicy
   /**
    * Drop (counted) instead of keeping what cannot be delivered.
    *
-   * @generated from field: bool disabled = 1;
+   * @generated from field: optional bool disabled = 1;
    */
-  disabled: boolean;
+  disabled?: boolean | undefined;
 
   /**
    * Keep what expired before it could be delivered, too; otherwise it is counted only.
    *
-   * @generated from field: bool expired = 2;
+   * @generated from field: optional bool expired = 2;
    */
-  expired: boolean;
+  expired?: boolean | undefined;
 };
 
 /**
@@ -628,7 +672,7 @@ export type DeadLetterPolicy = Message<"eventmesh.subscriber.v1.DeadLetterPolicy
  * Use `create(DeadLetterPolicySchema)` to create a new message.
  */
 export const DeadLetterPolicySchema: GenMessage<DeadLetterPolicy> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 9);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 10);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscribeRequest
@@ -663,7 +707,7 @@ export type SubscribeRequest = Message<"eventmesh.subscriber.v1.SubscribeRequest
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 10);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 11);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Open
@@ -690,7 +734,8 @@ export type Open = Message<"eventmesh.subscriber.v1.Open"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Name of this consumer in metrics and status. Default: generated.
+   * Name of this consumer in metrics and status: 1 to 256 characters, none of them a control; of a
+   * broadcast subscription 1 to 128 letters, digits, `-`, `_`, `.`. Default: generated.
    *
    * @generated from field: string consumer = 3;
    */
@@ -723,7 +768,7 @@ export type Open = Message<"eventmesh.subscriber.v1.Open"> & {
  * Use `create(OpenSchema)` to create a new message.
  */
 export const OpenSchema: GenMessage<Open> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 11);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 12);
 
 /**
  * A lane of its own through a subscription's past: the same filters and rights, isolated from the
@@ -769,7 +814,7 @@ export type Replay = Message<"eventmesh.subscriber.v1.Replay"> & {
  * Use `create(ReplaySchema)` to create a new message.
  */
 export const ReplaySchema: GenMessage<Replay> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 12);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 13);
 
 /**
  * Adds to what may be sent.
@@ -788,6 +833,14 @@ export type Credit = Message<"eventmesh.subscriber.v1.Credit"> & {
    * @generated from field: uint64 bytes = 2;
    */
   bytes: bigint;
+
+  /**
+   * Sends what is there now, as far as all of the credit goes, then takes back what is left of it, also
+   * of what is given meanwhile, and says so with `drained`. Credit that is given after that begins anew.
+   *
+   * @generated from field: bool drain = 3;
+   */
+  drain: boolean;
 };
 
 /**
@@ -795,14 +848,29 @@ export type Credit = Message<"eventmesh.subscriber.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 13);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 14);
+
+/**
+ * Nothing more is sent of the credit that was given before; an answer to each `Credit.drain`.
+ *
+ * @generated from message eventmesh.subscriber.v1.Drained
+ */
+export type Drained = Message<"eventmesh.subscriber.v1.Drained"> & {
+};
+
+/**
+ * Describes the message eventmesh.subscriber.v1.Drained.
+ * Use `create(DrainedSchema)` to create a new message.
+ */
+export const DrainedSchema: GenMessage<Drained> = /*@__PURE__*/
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 15);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Settle
  */
 export type Settle = Message<"eventmesh.subscriber.v1.Settle"> & {
   /**
-   * Delivery ids, as received.
+   * Delivery ids, as received: 1 to 65,536 of them.
    *
    * @generated from field: repeated int64 ids = 1;
    */
@@ -822,7 +890,7 @@ export type Settle = Message<"eventmesh.subscriber.v1.Settle"> & {
   delayMs: bigint;
 
   /**
-   * Reject: why, kept with the dead letter.
+   * Reject: why. Default: `rejected`. 256 characters are kept with the dead letter.
    *
    * @generated from field: string reason = 4;
    */
@@ -841,7 +909,7 @@ export type Settle = Message<"eventmesh.subscriber.v1.Settle"> & {
  * Use `create(SettleSchema)` to create a new message.
  */
 export const SettleSchema: GenMessage<Settle> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 14);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 16);
 
 /**
  * @generated from enum eventmesh.subscriber.v1.Settle.Outcome
@@ -879,6 +947,14 @@ export const Settle_Outcome = {
    * @generated from enum value: OUTCOME_RENEW = 4;
    */
   RENEW: 4,
+
+  /**
+   * Not looked at: neither a failure nor an attempt, and it comes next. An event of the direct class
+   * does not come again.
+   *
+   * @generated from enum value: OUTCOME_RETURN = 5;
+   */
+  RETURN: 5,
 } as const;
 
 /**
@@ -890,7 +966,7 @@ export type Settle_Outcome = (typeof Settle_Outcome)[keyof typeof Settle_Outcome
  * Describes the enum eventmesh.subscriber.v1.Settle.Outcome.
  */
 export const Settle_OutcomeSchema: GenEnum<Settle_Outcome> = /*@__PURE__*/
-  enumDesc(file_eventmesh_subscriber_v1_subscriber, 14, 0);
+  enumDesc(file_eventmesh_subscriber_v1_subscriber, 16, 0);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscribeResponse
@@ -929,6 +1005,12 @@ export type SubscribeResponse = Message<"eventmesh.subscriber.v1.SubscribeRespon
      */
     value: SettleRefused;
     case: "settleRefused";
+  } | {
+    /**
+     * @generated from field: eventmesh.subscriber.v1.Drained drained = 6;
+     */
+    value: Drained;
+    case: "drained";
   } | { case: undefined; value?: undefined };
 };
 
@@ -937,7 +1019,7 @@ export type SubscribeResponse = Message<"eventmesh.subscriber.v1.SubscribeRespon
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 15);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 17);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Opened
@@ -980,7 +1062,7 @@ export type Opened = Message<"eventmesh.subscriber.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 16);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 18);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Deliveries
@@ -997,7 +1079,7 @@ export type Deliveries = Message<"eventmesh.subscriber.v1.Deliveries"> & {
  * Use `create(DeliveriesSchema)` to create a new message.
  */
 export const DeliveriesSchema: GenMessage<Deliveries> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 17);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 19);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Delivery
@@ -1057,7 +1139,7 @@ export type Delivery = Message<"eventmesh.subscriber.v1.Delivery"> & {
  * Use `create(DeliverySchema)` to create a new message.
  */
 export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 18);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 20);
 
 /**
  * Positions that are no longer in the store; nothing is skipped silently.
@@ -1094,7 +1176,7 @@ export type Gap = Message<"eventmesh.subscriber.v1.Gap"> & {
  * Use `create(GapSchema)` to create a new message.
  */
 export const GapSchema: GenMessage<Gap> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 19);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 21);
 
 /**
  * @generated from message eventmesh.subscriber.v1.Ended
@@ -1113,7 +1195,7 @@ export type Ended = Message<"eventmesh.subscriber.v1.Ended"> & {
  * Use `create(EndedSchema)` to create a new message.
  */
 export const EndedSchema: GenMessage<Ended> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 20);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 22);
 
 /**
  * Some ids of a settle were unknown or stale; the others were settled.
@@ -1137,7 +1219,7 @@ export type SettleRefused = Message<"eventmesh.subscriber.v1.SettleRefused"> & {
  * Use `create(SettleRefusedSchema)` to create a new message.
  */
 export const SettleRefusedSchema: GenMessage<SettleRefused> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 21);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 23);
 
 /**
  * @generated from message eventmesh.subscriber.v1.CreateSubscriptionRequest
@@ -1161,7 +1243,7 @@ export type CreateSubscriptionRequest = Message<"eventmesh.subscriber.v1.CreateS
  * Use `create(CreateSubscriptionRequestSchema)` to create a new message.
  */
 export const CreateSubscriptionRequestSchema: GenMessage<CreateSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 22);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 24);
 
 /**
  * @generated from message eventmesh.subscriber.v1.CreateSubscriptionResponse
@@ -1188,7 +1270,7 @@ export type CreateSubscriptionResponse = Message<"eventmesh.subscriber.v1.Create
  * Use `create(CreateSubscriptionResponseSchema)` to create a new message.
  */
 export const CreateSubscriptionResponseSchema: GenMessage<CreateSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 23);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 25);
 
 /**
  * @generated from message eventmesh.subscriber.v1.GetSubscriptionRequest
@@ -1205,7 +1287,7 @@ export type GetSubscriptionRequest = Message<"eventmesh.subscriber.v1.GetSubscri
  * Use `create(GetSubscriptionRequestSchema)` to create a new message.
  */
 export const GetSubscriptionRequestSchema: GenMessage<GetSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 24);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 26);
 
 /**
  * @generated from message eventmesh.subscriber.v1.GetSubscriptionResponse
@@ -1227,7 +1309,7 @@ export type GetSubscriptionResponse = Message<"eventmesh.subscriber.v1.GetSubscr
  * Use `create(GetSubscriptionResponseSchema)` to create a new message.
  */
 export const GetSubscriptionResponseSchema: GenMessage<GetSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 25);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 27);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListSubscriptionsRequest
@@ -1251,7 +1333,7 @@ export type ListSubscriptionsRequest = Message<"eventmesh.subscriber.v1.ListSubs
  * Use `create(ListSubscriptionsRequestSchema)` to create a new message.
  */
 export const ListSubscriptionsRequestSchema: GenMessage<ListSubscriptionsRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 26);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 28);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListSubscriptionsResponse
@@ -1273,7 +1355,7 @@ export type ListSubscriptionsResponse = Message<"eventmesh.subscriber.v1.ListSub
  * Use `create(ListSubscriptionsResponseSchema)` to create a new message.
  */
 export const ListSubscriptionsResponseSchema: GenMessage<ListSubscriptionsResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 27);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 29);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SubscriptionWithStatus
@@ -1295,7 +1377,7 @@ export type SubscriptionWithStatus = Message<"eventmesh.subscriber.v1.Subscripti
  * Use `create(SubscriptionWithStatusSchema)` to create a new message.
  */
 export const SubscriptionWithStatusSchema: GenMessage<SubscriptionWithStatus> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 28);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 30);
 
 /**
  * The books of one subscription at one site, since it was created there.
@@ -1450,7 +1532,7 @@ export type SubscriptionStatus = Message<"eventmesh.subscriber.v1.SubscriptionSt
  * Use `create(SubscriptionStatusSchema)` to create a new message.
  */
 export const SubscriptionStatusSchema: GenMessage<SubscriptionStatus> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 29);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 31);
 
 /**
  * @generated from message eventmesh.subscriber.v1.StuckKey
@@ -1505,16 +1587,25 @@ export type StuckKey = Message<"eventmesh.subscriber.v1.StuckKey"> & {
  * Use `create(StuckKeySchema)` to create a new message.
  */
 export const StuckKeySchema: GenMessage<StuckKey> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 30);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 32);
 
 /**
  * @generated from message eventmesh.subscriber.v1.UpdateSubscriptionRequest
  */
 export type UpdateSubscriptionRequest = Message<"eventmesh.subscriber.v1.UpdateSubscriptionRequest"> & {
   /**
+   * Its name, and what is to change. An empty list leaves that one as it is.
+   *
    * @generated from field: eventmesh.subscriber.v1.Subscription subscription = 1;
    */
   subscription?: Subscription | undefined;
+
+  /**
+   * No filters any more; `topic_filters` are not meant.
+   *
+   * @generated from field: bool clear_filters = 2;
+   */
+  clearFilters: boolean;
 };
 
 /**
@@ -1522,7 +1613,7 @@ export type UpdateSubscriptionRequest = Message<"eventmesh.subscriber.v1.UpdateS
  * Use `create(UpdateSubscriptionRequestSchema)` to create a new message.
  */
 export const UpdateSubscriptionRequestSchema: GenMessage<UpdateSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 31);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 33);
 
 /**
  * @generated from message eventmesh.subscriber.v1.UpdateSubscriptionResponse
@@ -1539,7 +1630,7 @@ export type UpdateSubscriptionResponse = Message<"eventmesh.subscriber.v1.Update
  * Use `create(UpdateSubscriptionResponseSchema)` to create a new message.
  */
 export const UpdateSubscriptionResponseSchema: GenMessage<UpdateSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 32);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 34);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PauseSubscriptionRequest
@@ -1563,7 +1654,7 @@ export type PauseSubscriptionRequest = Message<"eventmesh.subscriber.v1.PauseSub
  * Use `create(PauseSubscriptionRequestSchema)` to create a new message.
  */
 export const PauseSubscriptionRequestSchema: GenMessage<PauseSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 33);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 35);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PauseSubscriptionResponse
@@ -1580,7 +1671,7 @@ export type PauseSubscriptionResponse = Message<"eventmesh.subscriber.v1.PauseSu
  * Use `create(PauseSubscriptionResponseSchema)` to create a new message.
  */
 export const PauseSubscriptionResponseSchema: GenMessage<PauseSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 34);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 36);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SeekSubscriptionRequest
@@ -1602,7 +1693,7 @@ export type SeekSubscriptionRequest = Message<"eventmesh.subscriber.v1.SeekSubsc
  * Use `create(SeekSubscriptionRequestSchema)` to create a new message.
  */
 export const SeekSubscriptionRequestSchema: GenMessage<SeekSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 35);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 37);
 
 /**
  * @generated from message eventmesh.subscriber.v1.SeekSubscriptionResponse
@@ -1619,7 +1710,7 @@ export type SeekSubscriptionResponse = Message<"eventmesh.subscriber.v1.SeekSubs
  * Use `create(SeekSubscriptionResponseSchema)` to create a new message.
  */
 export const SeekSubscriptionResponseSchema: GenMessage<SeekSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 36);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 38);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeleteSubscriptionRequest
@@ -1636,7 +1727,7 @@ export type DeleteSubscriptionRequest = Message<"eventmesh.subscriber.v1.DeleteS
  * Use `create(DeleteSubscriptionRequestSchema)` to create a new message.
  */
 export const DeleteSubscriptionRequestSchema: GenMessage<DeleteSubscriptionRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 37);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 39);
 
 /**
  * @generated from message eventmesh.subscriber.v1.DeleteSubscriptionResponse
@@ -1649,7 +1740,7 @@ export type DeleteSubscriptionResponse = Message<"eventmesh.subscriber.v1.Delete
  * Use `create(DeleteSubscriptionResponseSchema)` to create a new message.
  */
 export const DeleteSubscriptionResponseSchema: GenMessage<DeleteSubscriptionResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 38);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 40);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PreviewReplayRequest
@@ -1671,7 +1762,7 @@ export type PreviewReplayRequest = Message<"eventmesh.subscriber.v1.PreviewRepla
  * Use `create(PreviewReplayRequestSchema)` to create a new message.
  */
 export const PreviewReplayRequestSchema: GenMessage<PreviewReplayRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 39);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 41);
 
 /**
  * @generated from message eventmesh.subscriber.v1.PreviewReplayResponse
@@ -1716,7 +1807,7 @@ export type PreviewReplayResponse = Message<"eventmesh.subscriber.v1.PreviewRepl
  * Use `create(PreviewReplayResponseSchema)` to create a new message.
  */
 export const PreviewReplayResponseSchema: GenMessage<PreviewReplayResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 40);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 42);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListReplaysRequest
@@ -1735,7 +1826,7 @@ export type ListReplaysRequest = Message<"eventmesh.subscriber.v1.ListReplaysReq
  * Use `create(ListReplaysRequestSchema)` to create a new message.
  */
 export const ListReplaysRequestSchema: GenMessage<ListReplaysRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 41);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 43);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ListReplaysResponse
@@ -1752,7 +1843,7 @@ export type ListReplaysResponse = Message<"eventmesh.subscriber.v1.ListReplaysRe
  * Use `create(ListReplaysResponseSchema)` to create a new message.
  */
 export const ListReplaysResponseSchema: GenMessage<ListReplaysResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 42);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 44);
 
 /**
  * @generated from message eventmesh.subscriber.v1.ReplayStatus
@@ -1818,7 +1909,7 @@ export type ReplayStatus = Message<"eventmesh.subscriber.v1.ReplayStatus"> & {
  * Use `create(ReplayStatusSchema)` to create a new message.
  */
 export const ReplayStatusSchema: GenMessage<ReplayStatus> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 43);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 45);
 
 /**
  * @generated from message eventmesh.subscriber.v1.StopReplayRequest
@@ -1835,7 +1926,7 @@ export type StopReplayRequest = Message<"eventmesh.subscriber.v1.StopReplayReque
  * Use `create(StopReplayRequestSchema)` to create a new message.
  */
 export const StopReplayRequestSchema: GenMessage<StopReplayRequest> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 44);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 46);
 
 /**
  * @generated from message eventmesh.subscriber.v1.StopReplayResponse
@@ -1848,7 +1939,7 @@ export type StopReplayResponse = Message<"eventmesh.subscriber.v1.StopReplayResp
  * Use `create(StopReplayResponseSchema)` to create a new message.
  */
 export const StopReplayResponseSchema: GenMessage<StopReplayResponse> = /*@__PURE__*/
-  messageDesc(file_eventmesh_subscriber_v1_subscriber, 45);
+  messageDesc(file_eventmesh_subscriber_v1_subscriber, 47);
 
 /**
  * @generated from service eventmesh.subscriber.v1.SubscriberService
@@ -1894,8 +1985,10 @@ export const SubscriberService: GenService<{
     output: typeof ListSubscriptionsResponseSchema;
   },
   /**
-   * Replaces everything but name and start. Consumers are told (ABORTED, SUBSCRIPTION_CHANGED) and come
-   * again. INVALID_ARGUMENT: another mode, delivery class or ephemeral, which stay as they were made.
+   * Changes what is given; what is left out stays as it is, in `retry` and `dead_letter` field by field.
+   * Consumers are told (ABORTED, SUBSCRIPTION_CHANGED) and come again. INVALID_ARGUMENT: another mode,
+   * delivery class or ephemeral, which stay as they were made; a part of a broadcast. ABORTED: `revision`
+   * was given and is not the present one; read it again, and give the new one.
    *
    * @generated from rpc eventmesh.subscriber.v1.SubscriberService.UpdateSubscription
    */
@@ -1905,6 +1998,9 @@ export const SubscriberService: GenService<{
     output: typeof UpdateSubscriptionResponseSchema;
   },
   /**
+   * Pauses or resumes. One part of a broadcast may be paused by its name; it runs while neither it nor
+   * the whole is paused.
+   *
    * @generated from rpc eventmesh.subscriber.v1.SubscriberService.PauseSubscription
    */
   pauseSubscription: {
