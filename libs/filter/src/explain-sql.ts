@@ -1,4 +1,5 @@
 import type { EventView } from '@eventmesh/event';
+import { Budget } from './budget.ts';
 import { brief, seenAttribute } from './seen.ts';
 import { childrenOf, type SqlNode } from './sql/ast.ts';
 import { Compiler } from './sql/compile.ts';
@@ -10,7 +11,7 @@ export function explainSql(
   expression: SqlExpression,
   event: EventView,
 ): { expression: string; saw: string; error?: string } {
-  const part = decisive(expression.root, event);
+  const part = decisive(expression.root, event, new Fault(new Budget()));
   const text = brief(expression.text.slice(part.start, part.end));
   const names = [...attributesOf(part, new Set())];
   const saw = brief(names.map((name) => seenAttribute(name, event)).join(', '));
@@ -20,11 +21,16 @@ export function explainSql(
   return { ...own, error: brief(`${kind}: ${message}`) };
 }
 
-/** An AND is false, or in error, by the first of its parts that is not true. */
-function decisive(node: SqlNode, event: EventView): SqlNode {
+/**
+ * An AND is false, or in error, by the first of its parts that is not true. It is as far as the
+ * budget lasts.
+ */
+function decisive(node: SqlNode, event: EventView, fault: Fault): SqlNode {
   if (node.kind !== 'and') return node;
   for (const part of node.of) {
-    if (new Compiler(new Fault()).boolean(part)(event) !== true) return decisive(part, event);
+    const truth = new Compiler(fault).boolean(part)(event);
+    if (fault.budget.overspent) return node;
+    if (truth !== true) return decisive(part, event, fault);
   }
   return node;
 }

@@ -86,7 +86,7 @@ describe('explainFilters', () => {
       [{ data: { path: '$.lines[*].sku', equals: 'c' } }],
       {
         path: 'filters[0].data',
-        expression: '$.lines[*].sku "equals":"c"',
+        expression: '$.lines[*].sku = "c"',
         saw: '$.lines[*].sku is "a", "b"',
       },
     ],
@@ -95,12 +95,42 @@ describe('explainFilters', () => {
       [{ data: { path: '$.total', less: 1 } }],
       {
         path: 'filters[0].data',
-        expression: '$.total "less":1',
+        expression: '$.total < 1',
         saw: 'there is nothing at $.total',
+      },
+    ],
+    [
+      'what is there and is no scalar',
+      [{ data: { path: '$.lines', equals: null } }],
+      { path: 'filters[0].data', expression: '$.lines = null', saw: '$.lines is a list' },
+    ],
+    [
+      'each test in words',
+      [{ data: { path: '$.lines[0]', prefix: 'a' } }],
+      {
+        path: 'filters[0].data',
+        expression: '$.lines[0] starts with "a"',
+        saw: '$.lines[0] is an object',
       },
     ],
   ])('names %s', (_, filters, because) => {
     expect(explainFilters(filters, event)).toEqual({ passed: false, because });
+  });
+
+  it('keeps it short, however deep or long the data are', () => {
+    const look = (data: string, wanted: string) => {
+      const bytes = Buffer.from(data);
+      const of = new EventView(
+        encodeEvent({ id: '1', source: 's', type: 't', data: { kind: 'text', bytes } }),
+      );
+      return explainFilters([{ data: { path: '$.a', equals: wanted } }], of).because;
+    };
+    const deep = 60_000;
+    expect(look(`{"a":${'['.repeat(deep)}${']'.repeat(deep)}}`, 'x')?.saw).toBe('$.a is a list');
+    const long = look(`{"a":"${'y'.repeat(200_000)}"}`, 'x'.repeat(4000));
+    expect(long?.saw).toMatch(/^\$\.a is "y{100,}…"$/);
+    expect(long?.saw.length).toBeLessThanOrEqual(512);
+    expect(long?.expression.length).toBeLessThanOrEqual(512);
   });
 
   it('says that data is not JSON', () => {

@@ -1,9 +1,10 @@
 import type { EventView } from '@eventmesh/event';
+import { Budget } from './budget.ts';
 import { compileData } from './data/data-filter.ts';
 import { explainSql } from './explain-sql.ts';
-import { compileFilters } from './filter.ts';
+import { compileFilters, compileWithin, type FilterErrorHandler } from './filter.ts';
 import type { DataFilterSpec, FilterSpec } from './filter-spec.ts';
-import { brief, seenAttribute } from './seen.ts';
+import { brief, seenAttribute, seenValue } from './seen.ts';
 import { compileSqlFilter } from './sql/sql-filter.ts';
 
 /** Why a list of filters was false for an event. */
@@ -31,7 +32,15 @@ export interface FilterVerdict {
  * @throws MeshError as `compileFilters`.
  */
 export function explainFilters(filters: readonly FilterSpec[], event: EventView): FilterVerdict {
-  if (compileFilters(filters)(event)) return { passed: true };
+  const budget = new Budget();
+  let costly: string | undefined;
+  const onError: FilterErrorHandler = (path, kind) => {
+    if (kind === 'cost') costly = path;
+  };
+  if (compileWithin(budget, filters, { onError })(event)) return { passed: true };
+  if (costly !== undefined) {
+    return { passed: false, because: costReason(filters, costly, budget) };
+  }
   const fault = unreadable(event);
   if (fault !== undefined) {
     return {
@@ -61,6 +70,12 @@ function passes(filter: FilterSpec, event: EventView): boolean {
   return compileFilters([filter])(event);
 }
 
+/** No filter is to blame alone, but at one of them the steps were used up. */
+function costReason(filters: readonly FilterSpec[], path: string, budget: Budget): FilterReason {
+  const expression = brief(JSON.stringify(filters));
+  return { path, expression, saw: 'more than they may look at', error: `cost: ${budget.message}` };
+}
+
 /** Undefined when the filter is true. */
 function reasonOf(filter: FilterSpec, field: string, event: EventView): FilterReason | undefined {
   if (passes(filter, event)) return undefined;
@@ -78,7 +93,7 @@ function reasonOf(filter: FilterSpec, field: string, event: EventView): FilterRe
   }
   if ('sql' in filter) {
     const path = `${field}.sql`;
-    return { path, ...explainSql(compileSqlFilter(filter.sql, path), event) };
+    return { path, ...explainSql(compileSqlFilter(filter.sql, path, new Budget()), event) };
   }
   return dataReason(filter.data, `${field}.data`, event);
 }
@@ -118,13 +133,22 @@ function anyReason(filters: readonly FilterSpec[], path: string, event: EventVie
 const VALUES_SHOWN = 4;
 
 function dataReason(spec: DataFilterSpec, path: string, event: EventView): FilterReason {
-  const { path: place, ...test } = spec;
-  const expression = brief(`${place} ${JSON.stringify(test).slice(1, -1)}`);
+  const { path: place } = spec;
+  const expression = brief(`${place} ${dataTest(spec)}`);
   if (event.json === undefined) {
     return { path, expression, saw: 'the data is not JSON, or larger than 256 KiB' };
   }
-  const found = compileData(spec, path).look(event, VALUES_SHOWN);
-  const values = found.map((value) => brief(JSON.stringify(value))).join(', ');
+  const found = compileData(spec, path, new Budget()).look(event, VALUES_SHOWN);
+  const values = found.map(seenValue).join(', ');
   const saw = found.length === 0 ? `there is nothing at ${place}` : `${place} is ${values}`;
   return { path, expression, saw: brief(saw) };
+}
+
+function dataTest(spec: DataFilterSpec): string {
+  if ('equals' in spec) return `= ${JSON.stringify(spec.equals)}`;
+  if ('prefix' in spec) return `${SIGNS.prefix} ${JSON.stringify(spec.prefix)}`;
+  if ('suffix' in spec) return `${SIGNS.suffix} ${JSON.stringify(spec.suffix)}`;
+  if ('less' in spec) return `< ${spec.less}`;
+  if ('greater' in spec) return `> ${spec.greater}`;
+  return 'exists';
 }

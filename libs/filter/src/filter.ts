@@ -1,6 +1,7 @@
 import { invalid, MeshError } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
 import { attributeReader } from './attribute-reader.ts';
+import { Budget } from './budget.ts';
 import { compileData } from './data/data-filter.ts';
 import {
   FILTER_DEPTH_MAX,
@@ -8,6 +9,8 @@ import {
   FILTER_NODES_MAX,
   type FilterSpec,
 } from './filter-spec.ts';
+import { Size } from './size.ts';
+import { countNodes } from './sql/ast.ts';
 import type { SqlErrorKind } from './sql/fault.ts';
 import { compileSqlFilter } from './sql/sql-filter.ts';
 
@@ -25,24 +28,49 @@ export interface CompileOptions {
 
 /**
  * Compiles a subscription's filters, all of which must be true (an empty list is true). Untrusted
- * input is checked here. A filter in error is false; `onError` hears of it.
+ * input is checked here. A filter in error is false; `onError` hears of it. The steps over one event
+ * are bounded for all filters together (`FILTER_STEPS_MAX`); an event that would take more is an
+ * error of the filter that was on, and matches none.
  *
  * @throws MeshError InvalidArgument naming the path, or Unimplemented for an unknown dialect, which
  *   the specification forbids to ignore.
  */
 export function compileFilters(
   filters: readonly FilterSpec[],
+  options: CompileOptions = {},
+): Predicate {
+  return compileWithin(new Budget(), filters, options);
+}
+
+/** As `compileFilters`, with a budget of one's own; refilled when something was taken for an event. */
+export function compileWithin(
+  budget: Budget,
+  filters: readonly FilterSpec[],
   { field = 'filters', onError = ignore }: CompileOptions = {},
 ): Predicate {
-  const compiler: Compiler = { nodes: 0, onError };
+  let told = false;
+  const tell: FilterErrorHandler = (path, kind) => {
+    if (told) return;
+    told = budget.overspent;
+    onError(path, kind);
+  };
+  const compiler: Compiler = { nodes: 0, size: new Size(), budget, onError: tell };
   const test = allOf(compileList(filters, field, compiler, 0));
+  const settled = (passed: boolean): boolean => {
+    const { overspent } = budget;
+    budget.refill();
+    told = false;
+    // Nobody knows what the others would have said, and `not` would make a yes of that.
+    return passed && !overspent;
+  };
   return (event) => {
     try {
-      return test(event);
+      const passed = test(event);
+      return budget.spent === 0 ? passed : settled(passed);
     } catch {
       // Attributes are decoded when they are read, and what is no CloudEvent may turn up only then.
-      onError(field, 'generic');
-      return false;
+      tell(field, 'generic');
+      return settled(false);
     }
   };
 }
@@ -51,6 +79,8 @@ const ignore: FilterErrorHandler = () => undefined;
 
 interface Compiler {
   nodes: number;
+  readonly size: Size;
+  readonly budget: Budget;
   readonly onError: FilterErrorHandler;
 }
 
@@ -71,6 +101,7 @@ function compile(filter: unknown, field: string, compiler: Compiler, depth: numb
   if (depth > FILTER_DEPTH_MAX) {
     throw invalid(field, 'is nested too deeply', { limit: `${FILTER_DEPTH_MAX} levels` });
   }
+  compiler.size.add(field, 1, 0);
   if (typeof filter !== 'object' || filter === null) throw invalid(field, 'is not a filter object');
   const [dialect, ...more] = Object.keys(filter);
   if (dialect === undefined || more.length > 0) {
@@ -80,11 +111,11 @@ function compile(filter: unknown, field: string, compiler: Compiler, depth: numb
   const path = `${field}.${dialect}`;
   switch (dialect) {
     case 'exact':
-      return attributeFilter(value, path, (have, want) => have === want);
+      return attributeFilter(value, path, compiler, (have, want) => have === want);
     case 'prefix':
-      return attributeFilter(value, path, (have, want) => have.startsWith(want));
+      return attributeFilter(value, path, compiler, (have, want) => have.startsWith(want));
     case 'suffix':
-      return attributeFilter(value, path, (have, want) => have.endsWith(want));
+      return attributeFilter(value, path, compiler, (have, want) => have.endsWith(want));
     case 'all':
       return allOf(nonEmpty(compileList(value, path, compiler, depth + 1), path));
     case 'any':
@@ -94,9 +125,9 @@ function compile(filter: unknown, field: string, compiler: Compiler, depth: numb
       return (event) => !inner(event);
     }
     case 'sql':
-      return sqlFilter(value, path, compiler.onError);
+      return sqlFilter(value, path, compiler);
     case 'data':
-      return compileData(value, path).test;
+      return dataFilter(value, path, compiler);
     default:
       throw new MeshError(
         'Unimplemented',
@@ -106,12 +137,24 @@ function compile(filter: unknown, field: string, compiler: Compiler, depth: numb
   }
 }
 
-function sqlFilter(value: unknown, path: string, onError: FilterErrorHandler): Predicate {
-  const { test, fault } = compileSqlFilter(value, path);
+function sqlFilter(value: unknown, path: string, { size, budget, onError }: Compiler): Predicate {
+  const { test, fault, root, text } = compileSqlFilter(value, path, budget);
+  size.add(path, countNodes(root), text.length);
   return (event) => {
     const result = test(event);
     if (result !== undefined) return result;
     onError(path, fault.kind);
+    return false;
+  };
+}
+
+function dataFilter(value: unknown, path: string, { size, budget, onError }: Compiler): Predicate {
+  const { test, parts, characters } = compileData(value, path, budget);
+  size.add(path, parts, characters);
+  return (event) => {
+    const result = test(event);
+    if (result !== undefined) return result;
+    onError(path, 'cost');
     return false;
   };
 }
@@ -124,6 +167,7 @@ function nonEmpty(inner: Predicate[], path: string): Predicate[] {
 function attributeFilter(
   value: unknown,
   path: string,
+  { size, budget, onError }: Compiler,
   compare: (have: string, want: string) => boolean,
 ): Predicate {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -139,14 +183,28 @@ function attributeFilter(
       if (!/^[a-z0-9]{1,64}$/.test(name)) {
         throw invalid(`${path}.${name}`, 'is not a CloudEvents attribute name');
       }
+      size.add(`${path}.${name}`, 1, name.length + want.length);
       const read = attributeReader(name);
       return (event: EventView) => {
+        if (budget.overspent) return false;
         const have = read(event);
-        return have !== undefined && compare(have, want);
+        if (have === undefined) return false;
+        if (have.length <= LOOK_FREE || budget.spend(showSteps(event, name, have.length))) {
+          return compare(have, want);
+        }
+        onError(path, 'cost');
+        return false;
       };
     }),
   );
 }
+
+/** Texts up to this long cost nothing to speak of, whatever they were made of. */
+const LOOK_FREE = 256;
+
+/** Bytes are made a text each time they are looked at. */
+const showSteps = (event: EventView, name: string, length: number): number =>
+  event.attributes.get(name)?.kind === 'bytes' ? length : 0;
 
 function allOf(inner: readonly Predicate[]): Predicate {
   if (inner.length === 0) return () => true;

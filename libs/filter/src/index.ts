@@ -12,6 +12,8 @@ export {
   type FilterErrorHandler,
   type Predicate,
 } from './filter.ts';
+export { FILTER_STEPS_MAX } from './budget.ts';
+export { FILTER_PARTS_MAX, FILTER_TEXT_MAX } from './size.ts';
 export { explainFilters, type FilterReason, type FilterVerdict } from './explain.ts';
 export { DATA_PATH_MAX } from './data/json-path.ts';
 export { DATA_TEXT_MAX } from './data/data-filter.ts';

@@ -13,6 +13,16 @@ export function seenAttribute(name: string, event: EventView): string {
   return value === undefined ? `${name} is absent` : `${name} is ${brief(value, VALUE_MAX)}`;
 }
 
+/**
+ * A value in JSON data as an explanation shows it. What is no scalar is only named: publishers nest
+ * it as deep as they like.
+ */
+export function seenValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(brief(value, VALUE_MAX));
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? 'a list' : 'an object';
+}
+
 function textOf(name: string, event: EventView): string | undefined {
   switch (name) {
     case 'id':

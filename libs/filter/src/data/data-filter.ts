@@ -1,10 +1,21 @@
 import { invalid } from '@eventmesh/errors';
 import type { EventView } from '@eventmesh/event';
+import { Budget } from '../budget.ts';
 import type { DataFilterSpec } from '../filter-spec.ts';
-import { DATA_PATH_MAX, JsonPathError, parseJsonPath, someAt, type Step } from './json-path.ts';
+import {
+  DATA_PATH_MAX,
+  JsonPathError,
+  parseJsonPath,
+  someAt,
+  type Search,
+  type Step,
+} from './json-path.ts';
 
 /** Longest text that equals, prefix or suffix may have, in UTF-16 units. */
 export const DATA_TEXT_MAX = 4096;
+
+/** Steps for a look at one value, beside one for each eight characters of the wanted text. */
+const VALUE_STEPS = 5;
 
 const TESTS = ['equals', 'prefix', 'suffix', 'less', 'greater', 'exists'] as const;
 type Test = (typeof TESTS)[number];
@@ -12,7 +23,11 @@ type Test = (typeof TESTS)[number];
 /** A compiled `data` filter. */
 export interface DataFilter {
   readonly spec: DataFilterSpec;
-  readonly test: (event: EventView) => boolean;
+  /** How many steps its path has, and characters that and the wanted text. */
+  readonly parts: number;
+  readonly characters: number;
+  /** Undefined when the budget is overspent. */
+  readonly test: (event: EventView) => boolean | undefined;
   /** What lies at the path, at most `most` values of it, for an explanation. */
   readonly look: (event: EventView, most: number) => readonly unknown[];
 }
@@ -23,28 +38,38 @@ export interface DataFilter {
  *
  * @throws MeshError InvalidArgument that names the place.
  */
-export function compileData(value: unknown, field: string): DataFilter {
+export function compileData(value: unknown, field: string, budget: Budget): DataFilter {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(field, 'must be an object with a path and one test');
   }
   const { path, ...tests } = value as Readonly<Record<string, unknown>>;
-  const steps = stepsOf(path, `${field}.path`);
+  const way = stepsOf(path, `${field}.path`);
   const [name, ...more] = Object.keys(tests);
   if (name === undefined || more.length > 0) {
     throw invalid(field, `needs exactly one of ${TESTS.join(', ')} beside its path`);
   }
   if (!isTest(name)) throw invalid(`${field}.${name}`, `is not one of ${TESTS.join(', ')}`);
-  const passes = testOf(name, tests[name], `${field}.${name}`);
+  const want = tests[name];
+  const passes = testOf(name, want, `${field}.${name}`);
+  const text = typeof want === 'string' ? want : '';
+  const search: Search = { path: way, passes, each: VALUE_STEPS + (text.length >> 3) };
+  const spec = value as DataFilterSpec;
+  const least = way.length * VALUE_STEPS;
   return {
-    spec: value as DataFilterSpec,
+    spec,
+    parts: way.length,
+    characters: spec.path.length + text.length,
     test: (event) => {
       const data = event.json;
-      return data !== undefined && someAt(data, steps, passes);
+      if (data === undefined) return false;
+      if (!budget.spend(least)) return undefined;
+      return someAt(data, search, budget) || (budget.overspent ? undefined : false);
     },
     look: (event, most) => {
       const found: unknown[] = [];
       if (event.json !== undefined) {
-        someAt(event.json, steps, (each) => found.push(each) >= most);
+        const show = (each: unknown): boolean => found.push(each) >= most;
+        someAt(event.json, { ...search, passes: show }, new Budget());
       }
       return found;
     },

@@ -1,3 +1,5 @@
+import type { Budget } from '../budget.ts';
+
 /** `undefined`: all members or items. */
 export type Step = string | number | undefined;
 
@@ -68,25 +70,48 @@ function unescape(text: string, at: number): string {
   }
 }
 
-/** Whether some value at the path passes. Reads own members only, whatever their names are. */
-export function someAt(
-  value: unknown,
-  steps: readonly Step[],
-  passes: (value: unknown) => boolean,
-  from = 0,
-): boolean {
+/** What is asked of the values at a path. */
+export interface Search {
+  readonly path: readonly Step[];
+  readonly passes: (value: unknown) => boolean;
+  /** Steps for one value that `[*]` finds. */
+  readonly each: number;
+}
+
+/** An object with more members than this is a hash table, and is sorted to be listed. */
+const LARGE = 1000;
+const LARGE_MEMBER_STEPS = 80;
+
+/**
+ * Whether some value at the path passes. Reads own members only, whatever their names are. False,
+ * too, when the budget is overspent.
+ */
+export function someAt(value: unknown, search: Search, budget: Budget, from = 0): boolean {
   let here = value;
-  for (let i = from; i < steps.length; i++) {
-    const step = steps[i];
+  const { path } = search;
+  for (let i = from; i < path.length; i++) {
+    const step = path[i];
     if (typeof here !== 'object' || here === null) return false;
-    if (step === undefined) {
-      for (const inner of Object.values(here)) if (someAt(inner, steps, passes, i + 1)) return true;
-      return false;
-    }
+    if (step === undefined) return someIn(here, search, budget, i + 1);
     // An array has its indexes as members, and `length`, which is none of JSON.
     if (Array.isArray(here) !== (typeof step === 'number')) return false;
     if (!Object.hasOwn(here, step)) return false;
     here = (here as Readonly<Record<string | number, unknown>>)[step];
   }
-  return passes(here);
+  return search.passes(here);
+}
+
+function someIn(all: object, search: Search, budget: Budget, from: number): boolean {
+  if (Array.isArray(all)) return someOf(all, search, budget, from);
+  const members: readonly unknown[] = Object.values(all);
+  if (members.length > LARGE && !budget.spend(members.length * LARGE_MEMBER_STEPS)) return false;
+  return someOf(members, search, budget, from);
+}
+
+function someOf(values: readonly unknown[], search: Search, budget: Budget, from: number): boolean {
+  for (const value of values) {
+    if (!budget.spend(search.each)) return false;
+    if (someAt(value, search, budget, from)) return true;
+  }
+  return false;
 }

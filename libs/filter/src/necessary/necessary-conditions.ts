@@ -1,4 +1,5 @@
 import type { FilterSpec } from '../filter-spec.ts';
+import { Budget } from '../budget.ts';
 import { compileSqlFilter } from '../sql/sql-filter.ts';
 import { everyOf, someOf } from './combine.ts';
 import { NEVER_IN_ERROR, atom, type Atom, type Condition, type Findings } from './condition.ts';
@@ -22,7 +23,7 @@ function findingsOf(filter: FilterSpec): Findings {
   if ('any' in filter) return someOf(filter.any.map(findingsOf));
   // Nothing follows from what must not be.
   if ('not' in filter) return { ...NEVER_IN_ERROR, errorFree: findingsOf(filter.not).errorFree };
-  if ('sql' in filter) return sqlFindings(compileSqlFilter(filter.sql, 'sql').folded);
+  if ('sql' in filter) return sqlFindings(compileSqlFilter(filter.sql, 'sql', new Budget()).folded);
   return NEVER_IN_ERROR;
 }
 

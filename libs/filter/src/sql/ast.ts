@@ -85,6 +85,10 @@ export function childrenOf(node: SqlNode): readonly SqlNode[] {
   }
 }
 
+/** How many parts a tree has, itself among them. */
+export const countNodes = (node: SqlNode): number =>
+  childrenOf(node).reduce((sum, child) => sum + countNodes(child), 1);
+
 /** What an expression is worth that has no better value when it is in error. */
 export function zeroOf(type: SqlNode['type']): SqlValue {
   return type === 'string' ? '' : type === 'integer' ? 0 : false;

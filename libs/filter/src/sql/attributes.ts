@@ -35,8 +35,9 @@ export function readText(node: AttributeNode, fault: Fault): Run<string> {
   return (event) => {
     const value = event.attributes.get(node.name);
     if (value === undefined) return missing(node, fault);
-    const text = value.kind === 'string' ? value.value : attributeText(value);
-    return checkLength(text, node, fault);
+    return value.kind === 'string'
+      ? checkLength(value.value, node, fault)
+      : shown(value, node, fault);
   };
 }
 
@@ -60,14 +61,29 @@ export function readBoolean(node: AttributeNode, fault: Fault): Run<boolean> {
 
 function valueOf(value: AttributeValue, node: AttributeNode, fault: Fault): SqlValue | undefined {
   if (value.kind === 'integer' || value.kind === 'boolean') return value.value;
-  return checkLength(value.kind === 'string' ? value.value : attributeText(value), node, fault);
+  return value.kind === 'string'
+    ? checkLength(value.value, node, fault)
+    : shown(value, node, fault);
+}
+
+/** Steps for showing a value as text, beside one for each eight characters of it. */
+const SHOW_STEPS = 64;
+
+/** What is no text is made one each time it is looked at. */
+function shown(value: AttributeValue, node: AttributeNode, fault: Fault): string | undefined {
+  if (value.kind === 'bytes' && value.value.length > SQL_TEXT_MAX) return tooLong(node, fault);
+  const text = attributeText(value);
+  const steps = SHOW_STEPS + (text.length >> 3);
+  return fault.spends(steps, node) ? checkLength(text, node, fault) : undefined;
 }
 
 /** What an expression costs is the product of its size and that of the strings it looks at. */
 function checkLength(text: string, node: AttributeNode, fault: Fault): string | undefined {
-  if (text.length <= SQL_TEXT_MAX) return text;
-  return fault.raise('generic', node, `the attribute $ is longer than ${SQL_TEXT_MAX}`, node.name);
+  return text.length <= SQL_TEXT_MAX ? text : tooLong(node, fault);
 }
+
+const tooLong = (node: AttributeNode, fault: Fault): undefined =>
+  fault.raise('generic', node, `the attribute $ is longer than ${SQL_TEXT_MAX}`, node.name);
 
 const missing = (node: AttributeNode, fault: Fault): undefined =>
   fault.raise('missingAttribute', node, 'the event has no attribute $', node.name);

@@ -23,11 +23,14 @@ export function compileCall(
   // One array for all evaluations: none of them is begun within another.
   const values: SqlValue[] = args.map(() => 0);
   return (event) => {
+    let looked = 0;
     for (let i = 0; i < args.length; i++) {
       const value = args[i]?.(event);
       if (value === undefined) return undefined;
       values[i] = value;
+      if (typeof value === 'string') looked += value.length;
     }
+    if (!fault.spends(looked, node)) return undefined;
     const result = called.run(values, node, fault);
     if (typeof result !== 'string' || result.length <= SQL_TEXT_MAX) return result;
     const message = `the result is longer than ${SQL_TEXT_MAX} characters`;

@@ -35,6 +35,11 @@ function castTo(value: SqlValue, type: SqlType): SqlValue | undefined {
   return type === 'integer' ? toInteger(value) : toBoolean(value);
 }
 
+/** Takes a step for each four characters of a text that something is compared with. */
+export function spendsComparing(value: SqlValue, node: SqlNode, fault: Fault): boolean {
+  return typeof value !== 'string' || fault.spends(value.length >> 2, node);
+}
+
 export function typeOf(value: SqlValue): SqlType {
   if (typeof value === 'string') return 'string';
   return typeof value === 'number' ? 'integer' : 'boolean';

@@ -1,7 +1,7 @@
 import type { EventView } from '@eventmesh/event';
 import type { OrderOperator, SqlNode, SqlType, SqlValue } from './ast.ts';
 import { compileCall } from './call.ts';
-import { castOrRaise, toBoolean, toInteger, toText, typeOf } from './casts.ts';
+import { castOrRaise, spendsComparing, toBoolean, toInteger, toText, typeOf } from './casts.ts';
 import { readBoolean, readExists, readInteger, readText, readValue } from './attributes.ts';
 import type { Fault } from './fault.ts';
 import { compileIn } from './in.ts';
@@ -176,7 +176,8 @@ export class Compiler {
   }
 
   /** The right side's type decides: the left side is cast to it. */
-  #equal({ left, right, negated }: SqlNode & { kind: 'equal' }): Run<boolean> {
+  #equal(node: SqlNode & { kind: 'equal' }): Run<boolean> {
+    const { left, right, negated } = node;
     if (right.kind === 'literal') {
       return equalsConstant(this.cast(left, typeOf(right.value)), right.value, negated);
     }
@@ -186,7 +187,7 @@ export class Compiler {
       const a = x(event);
       if (a === undefined) return undefined;
       const b = y(event);
-      if (b === undefined) return undefined;
+      if (b === undefined || !spendsComparing(b, node, this.#fault)) return undefined;
       const cast = castOrRaise(a, typeOf(b), left, this.#fault);
       return cast === undefined ? undefined : (cast === b) !== negated;
     };
@@ -209,12 +210,16 @@ export class Compiler {
     };
   }
 
-  #like({ of, pattern, negated }: SqlNode & { kind: 'like' }): Run<boolean> {
+  #like(node: SqlNode & { kind: 'like' }): Run<boolean> {
+    const { of, pattern, negated } = node;
+    const fault = this.#fault;
     const text = this.text(of);
-    const matches = compileLike(pattern);
+    const matches = compileLike(pattern, fault.budget);
     return (event) => {
       const value = text(event);
-      return value === undefined ? undefined : matches(value) !== negated;
+      if (value === undefined) return undefined;
+      const matched = matches(value);
+      return matched === undefined ? fault.overspent(node) : matched !== negated;
     };
   }
 }

@@ -1,5 +1,5 @@
 import type { SqlNode } from './ast.ts';
-import { castOrRaise, toText, typeOf } from './casts.ts';
+import { castOrRaise, spendsComparing, toText, typeOf } from './casts.ts';
 import type { Compiler, Run } from './compile.ts';
 import type { Fault } from './fault.ts';
 
@@ -20,6 +20,7 @@ export function compileIn(
       const element = elements[i]?.(event);
       const node = set[i];
       if (element === undefined || node === undefined) return undefined;
+      if (!spendsComparing(element, node, fault)) return undefined;
       const cast = castOrRaise(element, typeOf(found), node, fault);
       if (cast === undefined) return undefined;
       if (cast === found) return !negated;

@@ -1,19 +1,24 @@
-import { ANY, PartFinder, type Part } from './like-part.ts';
+import type { Budget } from '../budget.ts';
+import { ANY, NOWHERE, OVERSPENT, PartFinder, type Part } from './like-part.ts';
+import { SQL_TEXT_MAX } from './functions.ts';
 import { hasSurrogates } from './text.ts';
 
 /**
  * Compiles a LIKE pattern: `%` is any number of characters, `_` one, and a backslash before either
  * takes it literally. A match costs at most the length of the text times that of the pattern
- * divided by 32, whatever the two are: there is nothing to go back to.
+ * divided by 32, whatever the two are: there is nothing to go back to. Undefined when the budget has
+ * no steps left for it.
  */
-export function compileLike(pattern: string): (text: string) => boolean {
+export function compileLike(pattern: string, budget: Budget): LikeTest {
   const parts = partsOf(pattern);
   if (parts.every((part) => !part.includes(ANY))) {
     const fast = literalLike(parts.map((part) => String.fromCodePoint(...part)));
     if (fast !== undefined) return fast;
   }
-  return generalLike(parts);
+  return generalLike(parts, budget);
 }
+
+type LikeTest = (text: string) => boolean | undefined;
 
 /** What each text that a pattern matches begins and ends with; `whole`: it is that very text. */
 export interface FixedEnds {
@@ -64,7 +69,7 @@ function literalLike(parts: readonly string[]): ((text: string) => boolean) | un
 }
 
 /** The first part at the beginning, the last at the end, each one between as early as it can be. */
-function generalLike(parts: readonly Part[]): (text: string) => boolean {
+function generalLike(parts: readonly Part[], budget: Budget): LikeTest {
   const first = parts[0] ?? [];
   const last = parts.length === 1 ? [] : (parts.at(-1) ?? []);
   const between = parts.slice(1, -1).filter((part) => part.length > 0);
@@ -73,35 +78,39 @@ function generalLike(parts: readonly Part[]): (text: string) => boolean {
   const exactly = parts.length === 1;
   return (text) => {
     if (text.length < least) return false;
-    const codes = hasSurrogates(text) ? codePoints(text) : codeUnits(text);
-    const { length } = codes;
+    if (!budget.spend(text.length)) return undefined;
+    const codes = text.length <= CODES.length ? CODES : new Uint32Array(text.length);
+    const length = hasSurrogates(text) ? codePoints(text, codes) : codeUnits(text, codes);
     if (length < least || (exactly && length !== least)) return false;
     const end = length - last.length;
     if (!isAt(codes, 0, first) || !isAt(codes, end, last)) return false;
     let at = first.length;
     for (const finder of finders) {
-      at = finder.endIn(codes, at, end);
-      if (at === -1) return false;
+      at = finder.endIn(codes, at, end, budget);
+      if (at === NOWHERE) return false;
+      if (at === OVERSPENT) return undefined;
     }
     return true;
   };
 }
 
-function codePoints(text: string): Uint32Array {
-  const codes = new Uint32Array(text.length);
+/** For all texts in turn, none of which is longer in an expression. */
+const CODES = new Uint32Array(SQL_TEXT_MAX);
+
+/** Writes a text's characters; returns how many there are. */
+function codePoints(text: string, into: Uint32Array): number {
   let length = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.codePointAt(at) ?? 0;
     if (code > 0xffff) at++;
-    codes[length++] = code;
+    into[length++] = code;
   }
-  return codes.subarray(0, length);
+  return length;
 }
 
-function codeUnits(text: string): Uint32Array {
-  const codes = new Uint32Array(text.length);
-  for (let at = 0; at < text.length; at++) codes[at] = text.charCodeAt(at);
-  return codes;
+function codeUnits(text: string, into: Uint32Array): number {
+  for (let at = 0; at < text.length; at++) into[at] = text.charCodeAt(at);
+  return text.length;
 }
 
 function isAt(codes: Uint32Array, at: number, part: Part): boolean {

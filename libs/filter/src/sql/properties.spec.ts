@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { EventView, encodeEvent, type AttributeValue } from '@eventmesh/event';
+import { Budget } from '../budget.ts';
 import { compileLike } from './like.ts';
 import { SqlExpression } from './sql.ts';
 import { SqlSyntaxError } from './syntax-error.ts';
@@ -370,6 +371,29 @@ describe('any expression', () => {
     );
   });
 
+  it('with fewer steps gives the same, or is in error for what it costs', () => {
+    const steps = fc.oneof(fc.nat(20), fc.nat(300));
+    fc.assert(
+      fc.property(tree, attributes, steps, (expression, given, max) => {
+        const text = written(expression);
+        fc.pre(text.length <= 4096);
+        const event = viewOf(given);
+        const all = new SqlExpression(text);
+        const want = all.test(event);
+        const { spent } = all.fault.budget;
+        const few = new SqlExpression(text, new Budget(max));
+        const got = few.test(event);
+        if (max >= spent) {
+          expect(got).toBe(want);
+          expect(few.fault.budget.overspent).toBe(false);
+        } else {
+          expect({ got, kind: few.fault.kind }).toEqual({ got: undefined, kind: 'cost' });
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('of any tokens is evaluated or refused with a place, and nothing else is thrown', () => {
     const token = fc.constantFrom(
       ...['a', 'id', '(', ')', ',', "'x'", '"y"', '1', '-', '+', 'NOT', 'LIKE', 'IN', 'EXISTS'],
@@ -400,7 +424,9 @@ describe('LIKE', () => {
   it('matches what the table of the textbook matches', () => {
     fc.assert(
       fc.property(word, pattern, (text, like) => {
-        expect(compileLike(like)(text)).toBe(naiveLike(Array.from(text), Array.from(like)));
+        expect(compileLike(like, new Budget())(text)).toBe(
+          naiveLike(Array.from(text), Array.from(like)),
+        );
       }),
       { numRuns: 3000 },
     );
@@ -420,7 +446,9 @@ describe('LIKE', () => {
           const part = Array.from(text.slice(from, from + length));
           for (const { at, to } of changes) part[at % part.length] = to;
           for (const like of [`%${part.join('')}%`, `%_${part.join('')}%b%`]) {
-            expect(compileLike(like)(text)).toBe(naiveLike(Array.from(text), Array.from(like)));
+            expect(compileLike(like, new Budget())(text)).toBe(
+              naiveLike(Array.from(text), Array.from(like)),
+            );
           }
         },
       ),
@@ -434,7 +462,7 @@ describe('LIKE', () => {
     ['a long part with _', `%${'a_'.repeat(2000)}b%`],
     ['_ and %', `${'_%'.repeat(2000)}b`],
   ])('does not go back in the text: %s', (_, like) => {
-    const matches = compileLike(like);
+    const matches = compileLike(like, new Budget());
     const text = 'a'.repeat(16_384);
     // A matcher that goes back needs hours for these; the test's time limit is the bound.
     expect(matches(text)).toBe(false);

@@ -1,4 +1,5 @@
 import { invalid, type MeshError } from '@eventmesh/errors';
+import type { Budget } from '../budget.ts';
 import { childrenOf, type SqlNode } from './ast.ts';
 import { functionNames, functionOf } from './functions.ts';
 import { SqlExpression } from './sql.ts';
@@ -11,9 +12,9 @@ import { SqlSyntaxError } from './syntax-error.ts';
  *
  * @throws MeshError InvalidArgument that names the field and the place in the text.
  */
-export function compileSqlFilter(value: unknown, field: string): SqlExpression {
+export function compileSqlFilter(value: unknown, field: string, budget: Budget): SqlExpression {
   if (typeof value !== 'string') throw invalid(field, 'must be a CloudEvents SQL expression');
-  const expression = parsed(value, field);
+  const expression = parsed(value, field, budget);
   const { root } = expression;
   const unknown = unknownCall(root);
   if (unknown !== undefined) {
@@ -29,9 +30,9 @@ export function compileSqlFilter(value: unknown, field: string): SqlExpression {
   return expression;
 }
 
-function parsed(text: string, field: string): SqlExpression {
+function parsed(text: string, field: string, budget: Budget): SqlExpression {
   try {
-    return new SqlExpression(text);
+    return new SqlExpression(text, budget);
   } catch (error) {
     if (!(error instanceof SqlSyntaxError)) throw error;
     throw refusal(field, error.at, error.message, error.limit);

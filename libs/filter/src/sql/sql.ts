@@ -1,4 +1,5 @@
 import type { EventView } from '@eventmesh/event';
+import { Budget } from '../budget.ts';
 import { zeroOf, type SqlNode, type SqlValue } from './ast.ts';
 import { Compiler, type Run } from './compile.ts';
 import { Fault, type SqlErrorKind } from './fault.ts';
@@ -18,14 +19,18 @@ export class SqlExpression {
   /** What is evaluated: the root without what does not depend on the event. */
   readonly folded: SqlNode;
   /** The last error of `test`; of use right after it gave undefined. */
-  readonly fault = new Fault();
-  /** Evaluates the expression as a filter: undefined when it is in error or not a Boolean. */
+  readonly fault: Fault;
+  /**
+   * Evaluates the expression as a filter: undefined when it is in error or not a Boolean. Takes from
+   * the budget, which is the caller's to refill.
+   */
   readonly test: Run<boolean>;
   #value: Run<SqlValue> | undefined;
 
   /** @throws SqlSyntaxError when the text is not an expression or crosses a limit. */
-  constructor(text: string) {
+  constructor(text: string, budget = new Budget()) {
     this.text = text;
+    this.fault = new Fault(budget);
     this.root = parseSql(text);
     this.folded = fold(this.root);
     const compiler = new Compiler(this.fault);
@@ -33,10 +38,11 @@ export class SqlExpression {
       this.root.type === 'boolean' ? compiler.boolean(this.folded) : this.#onlyBoolean(compiler);
   }
 
-  /** Evaluates the expression to a value of any type. */
+  /** Evaluates the expression to a value of any type, with all of its budget. */
   evaluate(event: EventView): SqlResult {
     const { fault, root } = this;
     this.#value ??= new Compiler(fault).value(this.folded);
+    fault.budget.refill();
     const value = this.#value(event);
     if (value !== undefined) return { value };
     const { kind, message } = fault;
