@@ -540,6 +540,8 @@ describe('mesh store status', () => {
     const refused = await workspace.run('pub', 'bank/a', 'x', '--site', 'west');
     expect(refused.code).not.toBe(0);
     expect(refused.err).toMatch(/demands durability quorum-fsync; the store does fsync/);
-    await run('pub', 'bank/a', 'x', '--direct', '--site', 'west');
+    const direct = await workspace.run('pub', 'bank/a', 'x', '--direct', '--site', 'west');
+    expect(direct.code).not.toBe(0);
+    expect(direct.err).toMatch(/a direct event is not stored; publish it as durable/);
   });
 });

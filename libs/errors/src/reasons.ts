@@ -180,7 +180,7 @@ export const REASONS = Object.freeze({
   },
   STORE_TOO_WEAK: {
     code: 'FailedPrecondition',
-    what: 'The topic demands a durability that the store of the site does not have; use a stronger store, or lower what the topic demands.',
+    what: 'The topic demands a durability that the store of the site does not have, or a direct event cannot have; use a stronger store, publish it as durable, or lower what the topic demands.',
   },
   UNKNOWN_FORMAT: {
     code: 'FailedPrecondition',

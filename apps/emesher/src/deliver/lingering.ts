@@ -2,7 +2,7 @@ import type { Subscription } from '@eventmesh/delivery';
 import type { Cursor } from '@eventmesh/store-api';
 
 /** How long an ephemeral subscription waits for a consumer that was told to reconnect, in ms. */
-const LINGER_MS = 10_000;
+const LINGER_MS = 5000;
 
 interface Waiting {
   readonly subscription: Subscription;

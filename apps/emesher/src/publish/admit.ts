@@ -60,7 +60,7 @@ export function admit(
   const deliveryClass =
     inboxClass(item) ?? item.deliveryClass ?? classOf(policy?.deliveryClass) ?? 'durable';
   const direct = deliveryClass === 'direct';
-  if (!direct && policy !== undefined) checkDurability(deps, policy, item.topic);
+  if (policy !== undefined) checkDurability(deps, policy, item.topic, direct);
   const nowMs = deps.now();
   const deliverAtMs = dueTime(event, item, nowMs, numbered && !direct);
   if (direct && deliverAtMs !== 0) {
@@ -132,9 +132,21 @@ const CLASSES: Readonly<Record<number, 'durable' | 'direct'>> = Object.freeze({
 const classOf = (wire: DeliveryClass | undefined) => CLASSES[wire ?? 0];
 
 /** A topic that demands more than the store can do is refused, never weakened in silence. */
-function checkDurability(deps: AdmitDeps, policy: TopicPolicy, topic: string): void {
+function checkDurability(
+  deps: AdmitDeps,
+  policy: TopicPolicy,
+  topic: string,
+  direct: boolean,
+): void {
   const wanted = DURABILITY_CLASSES[policy.durabilityMin - 1];
   if (wanted === undefined) return;
+  if (direct) {
+    throw new MeshError(
+      'FailedPrecondition',
+      `"${topic}" demands durability ${wanted}, and a direct event is not stored; publish it as durable`,
+      { field: 'deliveryClass', reason: 'STORE_TOO_WEAK', limit: wanted },
+    );
+  }
   const have = deps.durability();
   if (have !== undefined && atLeast(have, wanted)) return;
   throw new MeshError(
