@@ -1,24 +1,32 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { RightOfWay } from './right-of-way.ts';
 
+/** A reader asks again after each wait, as the store does, until it may go on. */
+async function pass(way: RightOfWay): Promise<void> {
+  for (let wait = way.pass(); wait !== undefined; wait = way.pass()) await wait;
+}
+
+/** A lone append, and the rest that readers have after it. */
+async function liveAppend(way: RightOfWay): Promise<void> {
+  way.begin();
+  way.end();
+  await way.pass();
+}
+
 describe('RightOfWay', () => {
-  it('lets readers pass at once while no commit has appends', () => {
+  it('lets readers pass at once while there are no appends', () => {
     const way = new RightOfWay(() => 0);
-    expect(way.pass()).toBeUndefined();
-    way.begin();
-    way.end();
     expect(way.pass()).toBeUndefined();
   });
 
-  it('lets readers rest for half of the time while lone appends keep coming', async () => {
+  it('lets readers rest more than they read while lone appends keep coming', async () => {
     let now = 100;
     const way = new RightOfWay(() => now);
-    way.begin();
-    way.end();
+    await liveAppend(way);
     expect(way.pass()).toBeUndefined();
-    now = 100.9;
+    now = 100.5;
     expect(way.pass()).toBeUndefined();
-    now = 101;
+    now = 100.7;
     const rest = way.pass();
     expect(rest).toBeInstanceOf(Promise);
     expect(way.pass()).toBe(rest);
@@ -29,11 +37,10 @@ describe('RightOfWay', () => {
     expect(way.pass()).toBeInstanceOf(Promise);
   });
 
-  it('asks for no rest from readers that have had nothing to do', () => {
+  it('asks for no rest from readers that have had nothing to do', async () => {
     let now = 100;
     const way = new RightOfWay(() => now);
-    way.begin();
-    way.end();
+    await liveAppend(way);
     for (; now < 120; now += 1.5) expect(way.pass()).toBeUndefined();
   });
 
@@ -59,7 +66,7 @@ describe('RightOfWay', () => {
     const order: string[] = [];
     way.begin();
     const readers = ['one', 'two'].map(async (name) => {
-      await way.pass();
+      await pass(way);
       order.push(name);
     });
     way.end();
@@ -68,19 +75,76 @@ describe('RightOfWay', () => {
     expect(order).toEqual(['receipt', 'one', 'two']);
   });
 
-  it('lets a reader go on for as long as it has waited, through the next commits', async () => {
+  it('lets readers rest after a commit, however many turns the loop makes meanwhile', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+    try {
+      const way = new RightOfWay();
+      way.begin();
+      let passed = false;
+      const reader = pass(way).then(() => {
+        passed = true;
+      });
+      way.end();
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+      expect(passed).toBe(false);
+      jest.advanceTimersByTime(1);
+      await reader;
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('lets readers have a third of the time, however close lone appends come', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate'] });
+    try {
+      const way = new RightOfWay();
+      let waits = false;
+      let reads = 0;
+      // Steps of 0.1 ms: a commit takes six of them, the next append comes one after it.
+      for (let step = 0; step < 1000; step++) {
+        if (step % 7 === 0) way.begin();
+        if (step % 7 === 6) way.end();
+        const wait: Promise<void> | undefined = waits ? undefined : way.pass();
+        if (!waits && wait === undefined) reads++;
+        waits ||= wait !== undefined;
+        void wait?.then(() => {
+          waits = false;
+        });
+        jest.advanceTimersByTime(0.1);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(reads).toBeGreaterThan(333);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('asks for no rest after a commit that the next one follows at once', async () => {
+    const way = new RightOfWay(() => 0);
+    way.begin();
+    let passed = false;
+    const reader = pass(way).then(() => {
+      passed = true;
+    });
+    way.end(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    await reader;
+    expect(passed).toBe(true);
+  });
+
+  it('lets a reader go on for as long as it has waited and rested, through the next commits', async () => {
     let now = 100;
     const way = new RightOfWay(() => now);
     way.begin();
-    const waited = way.pass();
+    const waited = pass(way);
     now = 103;
     way.end();
     await waited;
     way.begin();
     expect(way.pass()).toBeUndefined();
-    now = 105.9;
+    now = 106.9;
     expect(way.pass()).toBeUndefined();
-    now = 106;
+    now = 107;
     expect(way.pass()).toBeInstanceOf(Promise);
     way.end();
   });
@@ -111,7 +175,7 @@ describe('RightOfWay', () => {
   it('lets a reader go on when the disk hangs', async () => {
     const way = new RightOfWay();
     way.begin();
-    await way.pass();
+    await pass(way);
     expect(way.pass()).toBeUndefined();
   });
 });

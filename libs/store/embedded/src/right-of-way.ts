@@ -4,17 +4,21 @@ export const WAIT_MS_MAX = 5;
 const FREE_MS_MIN = 1;
 /** How long after a lone append its like are expected, in ms: 20 a second are live traffic. */
 const LIVE_MS = 50;
-/** How long readers read on while there is live traffic, and how long they rest then, in ms. */
-const STRETCH_MS = 1;
+/**
+ * How long readers read on while there is live traffic, and how long they rest then and after each
+ * commit that they have waited for, in ms.
+ */
+const STRETCH_MS = 0.6;
 const REST_MS = 1;
 
 /**
  * Readers of what has lain in the store give way to a lone append: somebody waits for the receipt,
  * and the thread that commits and the one that reads share the cores. A reader waits for the commit
- * in flight, then reads on for at least as long as it has waited, so that appends take at most half
- * of its time. While such appends keep coming, readers rest for half of the time as well: whoever
- * catches up makes work for others on the machine, its consumer above all, and the next append is
- * to meet cores that are free.
+ * in flight and rests after it: as long as this thread runs on, the kernel likes to keep whoever the
+ * receipt has woken waiting for its core, though another one may be free. Then it reads on for at
+ * least as long as it has waited, so that appends take at most half of its time. While such appends
+ * keep coming, readers rest between them as well: whoever catches up makes work for others on the
+ * machine, its consumer above all, and the next append is to meet cores that are free.
  *
  * Where one commit follows the other anyway, what counts is how much is done, and nobody gives way.
  */
@@ -31,7 +35,10 @@ export class RightOfWay {
   /** When a reader passed last, and since when they have not rested. */
   #passedMs = -Infinity;
   #stretchMs = 0;
-  #resting: Promise<void> | undefined;
+  #rest: { readonly over: Promise<void>; readonly end: () => void } | undefined;
+  #restTimer: NodeJS.Timeout | undefined;
+  /** How long readers have waited for a commit before or in the present rest; undefined: for none. */
+  #waitedMs: number | undefined;
 
   /** @param now Milliseconds of a clock that never goes back. */
   constructor(now: () => number = () => performance.now()) {
@@ -53,28 +60,33 @@ export class RightOfWay {
   end(more = false): void {
     this.#busy = more;
     if (this.#sinceMs === undefined) return;
-    const tookMs = this.#now() - this.#sinceMs;
+    const nowMs = this.#now();
+    const tookMs = nowMs - this.#sinceMs;
     this.#sinceMs = undefined;
     const waiting = this.#waiting;
+    if (!more && nowMs >= this.#freeUntilMs) {
+      const held = waiting.size > 0 || this.#rest !== undefined;
+      void this.#takeRest(held ? tookMs : undefined);
+    }
     if (waiting.size === 0) return;
     this.#waiting = new Set();
     // In the next turn: what waits for the commit itself comes first.
     setImmediate(() => {
-      this.#free(tookMs);
+      if (more) this.#free(tookMs);
       for (const go of waiting) go();
     });
   }
 
-  /** Resolves when a reader may go on; undefined when it may at once. */
+  /** Resolves when a reader should ask again; undefined when it may go on. */
   pass(): Promise<void> | undefined {
     const nowMs = this.#now();
     if (this.#sinceMs !== undefined && nowMs >= this.#freeUntilMs) return this.#untilCommitted();
     if (this.#busy || nowMs - this.#appendMs > LIVE_MS) return undefined;
-    if (this.#resting !== undefined) return this.#resting;
+    if (this.#rest !== undefined) return this.#rest.over;
     // Readers that have had nothing to do have rested.
     if (nowMs - this.#passedMs > REST_MS) this.#stretchMs = nowMs;
     this.#passedMs = nowMs;
-    return nowMs - this.#stretchMs < STRETCH_MS ? undefined : this.#rest();
+    return nowMs - this.#stretchMs < STRETCH_MS ? undefined : this.#takeRest(undefined);
   }
 
   #untilCommitted(): Promise<void> {
@@ -93,15 +105,27 @@ export class RightOfWay {
     });
   }
 
-  #rest(): Promise<void> {
-    this.#resting = new Promise((resolve) => {
-      setTimeout(() => {
-        this.#resting = undefined;
-        this.#stretchMs = this.#now();
-        resolve();
-      }, REST_MS);
-    });
-    return this.#resting;
+  /** Begins a rest, or begins the present one anew: once, so that commits do not keep it up. */
+  #takeRest(waitedMs: number | undefined): Promise<void> {
+    if (this.#waitedMs === undefined) {
+      clearTimeout(this.#restTimer);
+      this.#restTimer = setTimeout(() => this.#endRest(), REST_MS);
+    }
+    this.#waitedMs ??= waitedMs;
+    if (this.#rest === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#rest = { over: promise, end: resolve };
+    }
+    return this.#rest.over;
+  }
+
+  #endRest(): void {
+    const waitedMs = this.#waitedMs;
+    this.#waitedMs = undefined;
+    this.#stretchMs = this.#now();
+    if (waitedMs !== undefined) this.#free(waitedMs + REST_MS);
+    this.#rest?.end();
+    this.#rest = undefined;
   }
 
   #free(waitedMs: number): void {
