@@ -45,6 +45,18 @@ async function publish(at: Emesher, topic: string, id: string): Promise<void> {
   }
 }
 
+const linkUp = (at: Emesher): Promise<number> =>
+  mesh.metric(at, 'eventmesh_link_up', { to: 'east' });
+
+/** Waits until one of both at west has the link. */
+const owner = (): Promise<{ has: Emesher; other: Emesher }> =>
+  eventually(async () => {
+    const [first, second] = [mesh.emesher(0), mesh.emesher(1)];
+    const [up, otherUp] = [await linkUp(first), await linkUp(second)];
+    expect(up + otherUp).toBe(1);
+    return up === 1 ? { has: first, other: second } : { has: second, other: first };
+  });
+
 describe('a direct event over a link of a site with two emeshers', () => {
   it(
     'leaves from either of them, though only one has the link, and arrives once',
@@ -92,17 +104,6 @@ describe('a direct event over a link of a site with two emeshers', () => {
 });
 
 describe('a link whose owner is paused while the other emesher of its site takes it', () => {
-  /** Waits until one of both at west has the link. */
-  const owner = (): Promise<{ has: Emesher; other: Emesher }> =>
-    eventually(async () => {
-      const [first, second] = [mesh.emesher(0), mesh.emesher(1)];
-      const [up, otherUp] = [await linkUp(first), await linkUp(second)];
-      expect(up + otherUp).toBe(1);
-      return up === 1 ? { has: first, other: second } : { has: second, other: first };
-    });
-  const linkUp = (at: Emesher): Promise<number> =>
-    mesh.metric(at, 'eventmesh_link_up', { to: 'east' });
-
   async function publishSome(at: Emesher, prefix: string): Promise<string[]> {
     const client = mesh.client(at, 'publisher');
     const ids = Array.from({ length: 20 }, (_, n) => `${prefix}-${n}`);
@@ -137,6 +138,27 @@ describe('a link whose owner is paused while the other emesher of its site takes
       expect(await linkUp(other)).toBe(1);
       const now = await mesh.metric(other, 'eventmesh_link_sent_total', { to: 'east' });
       expect(now - sent).toBe(40);
+    },
+    TEST_MS,
+  );
+});
+
+describe('a direct event whose link is down', () => {
+  it(
+    'is counted once, by the emesher that has the link, and not handed to the other one',
+    async () => {
+      const { has, other } = await owner();
+      const direct = (at: Emesher, outcome: string): Promise<number> =>
+        mesh.metric(at, 'eventmesh_direct_events_total', { outcome });
+      await east().process.kill();
+      await eventually(async () => expect(await linkUp(has)).toBe(0));
+      const before = await direct(has, 'link-dropped');
+      const handed = await direct(has, 'to-emesher');
+      const beside = await direct(other, 'link-dropped');
+      for (const id of ['down-1', 'down-2', 'down-3']) await publish(has, 'to-east/x', id);
+      expect((await direct(has, 'link-dropped')) - before).toBe(3);
+      expect(await direct(has, 'to-emesher')).toBe(handed);
+      expect(await direct(other, 'link-dropped')).toBe(beside);
     },
     TEST_MS,
   );

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MeshError } from '@eventmesh/errors';
+import { systemClock } from '@eventmesh/kv-api';
 import { Member_Kind, type RegistryService } from '@eventmesh/proto-gen/registry';
 import type { Client } from '@eventmesh/rpc';
+import { eventually } from '@eventmesh/testing';
 import { TestSite } from './site.ts';
 
 let site: TestSite;
@@ -111,5 +113,32 @@ describe('ownership', () => {
       code: 'InvalidArgument',
       details: { field: 'member_id' },
     });
+  });
+
+  it('a name that nobody owns for long leaves nothing behind, and its next owner a higher epoch', async () => {
+    const name = 'subscription/acme/gone';
+    const key = `registry/west/ownership/epochs/${name}`;
+    /** Looks for idle names that are due in ten minutes. */
+    const looks: (() => void)[] = [];
+    const replica = await site.replica(0, [], {
+      now: systemClock.now,
+      setTimer: (delayMs, run) => {
+        if (delayMs < 600_000) return systemClock.setTimer(delayMs, run);
+        looks.push(run);
+        return () => undefined;
+      },
+    });
+    const member = await join('gone-a');
+    const { epoch: before } = await site.client.acquire({ name, ...member });
+    await site.client.release({ name, leaseId: member.leaseId });
+    expect(await site.kv.get(key)).toBeDefined();
+    for (let look = 0; look < 2; look++) {
+      await eventually(() => expect(looks.length).toBeGreaterThan(look));
+      looks[look]?.();
+    }
+    await eventually(() => expect(looks.length).toBeGreaterThan(2));
+    expect(await site.kv.get(key)).toBeUndefined();
+    expect((await site.client.acquire({ name, ...member })).epoch).toBeGreaterThan(before);
+    await replica.stop();
   });
 });

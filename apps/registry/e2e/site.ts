@@ -1,5 +1,5 @@
 import { loadConfig } from '@eventmesh/config';
-import type { Kv } from '@eventmesh/kv-api';
+import type { Clock, Kv } from '@eventmesh/kv-api';
 import { openEmbeddedKv } from '@eventmesh/kv-embedded';
 import { RegistryService, type GetTopologyResponse } from '@eventmesh/proto-gen/registry';
 import {
@@ -98,6 +98,7 @@ export class TestSite {
   async replica(
     port = 0,
     neighbours: readonly object[] = this.neighbours,
+    clock?: Clock,
   ): Promise<{ port: number; client: Client<typeof RegistryService>; stop: () => Promise<void> }> {
     const config = loadConfig(registryAppConfig, {
       value: {
@@ -113,6 +114,7 @@ export class TestSite {
       kv: this.kv,
       log: createLogger({ level: 'silent', service: 'registry' }),
       metrics: this.metrics,
+      ...(clock === undefined ? {} : { clock }),
     });
     await app.start();
     const server = new RpcServer(app.router, { port });
