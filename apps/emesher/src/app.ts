@@ -110,7 +110,7 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   };
 }
 
-/** The three paths, what the emeshers of the site do for each other, and the timers. */
+/** The paths of events, what the emeshers of the site do for each other, and the timers. */
 function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router) {
   const base = foundation(options, deps);
   // The publish path hands on to parts that are made from it.

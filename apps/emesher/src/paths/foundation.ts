@@ -14,7 +14,7 @@ import { Peers } from '../peer/peers.ts';
 import { sitePause } from '../peer/site-pause.ts';
 import type { EmesherDeps, EmesherOptions } from '../options.ts';
 
-/** What the three paths share. */
+/** What the paths share. */
 export type Base = ReturnType<typeof foundation>;
 
 export function foundation(options: EmesherOptions, deps: EmesherDeps) {
