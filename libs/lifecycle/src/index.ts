@@ -1,7 +1,6 @@
 export { awayLog } from './away-log.ts';
 export { bearerGuard } from './bearer-guard.ts';
 export { CALL_METRICS, callMetrics } from './metrics.ts';
-export { lowerHelperThreads } from './helper-threads.ts';
 export { AdminServer } from './admin-server.ts';
 export { Readiness } from './readiness.ts';
 export {

@@ -11,7 +11,6 @@ import {
 } from '@eventmesh/telemetry';
 import { callMetrics } from './metrics.ts';
 import { AdminServer } from './admin-server.ts';
-import { lowerHelperThreads } from './helper-threads.ts';
 import { Readiness } from './readiness.ts';
 import type { ServiceConfig } from './service-config.ts';
 
@@ -74,7 +73,6 @@ export async function runService<E extends Entry<ServiceConfig>>(
   definition: ServiceDefinition<E>,
 ): Promise<never> {
   Buffer.poolSize = BUFFER_POOL_BYTES;
-  lowerHelperThreads();
   const config = readConfig(definition) as ConfigOf<E> & ServiceConfig;
   const host = await createHost(definition.name, config);
   const stop = stopSignal(host);

@@ -125,7 +125,9 @@ function timeOf(text: string): Date {
     const { seconds, nanos } = parseTimestamp(text, '--at');
     return new Date(seconds * 1000 + Math.floor(nanos / 1_000_000));
   } catch {
-    throw new InvalidArgumentError('write a time that exists in RFC 3339, as in 2027-01-01T08:00:00Z.');
+    throw new InvalidArgumentError(
+      'write a time that exists in RFC 3339, as in 2027-01-01T08:00:00Z.',
+    );
   }
 }
 

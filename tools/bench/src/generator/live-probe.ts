@@ -4,7 +4,6 @@
  * message with the times, in ms, since the message before.
  */
 import { randomUUID } from 'node:crypto';
-import { lowerHelperThreads } from '@eventmesh/lifecycle';
 import { EventSource } from './events.ts';
 import type { Target } from './job.ts';
 import { connectTo } from './publish.ts';
@@ -13,8 +12,6 @@ const LIVE_TOPIC = 'live/probe';
 /** Pause between two events, in ms. */
 const PAUSE_MS = 5;
 
-// As docs/concepts/flow-control.md advises.
-lowerHelperThreads();
 const client = connectTo(JSON.parse(process.argv[2] ?? '') as Target);
 const publisher = client.publisher();
 const subscriber = client.subscribe({

@@ -1,5 +1,4 @@
 /** A process of its own that makes the load of one run: `generator/main.ts JOB`, with IPC. */
-import { lowerHelperThreads } from '@eventmesh/lifecycle';
 import { backlog } from './backlog.ts';
 import { catchup } from './catchup.ts';
 import { deliver } from './deliver.ts';
@@ -45,8 +44,6 @@ function prepare(job: Job): Promise<Ready> {
   }
 }
 
-// As docs/concepts/flow-control.md advises.
-lowerHelperThreads();
 const go = new Promise<void>((resolve) => {
   process.once('message', () => resolve());
 });
