@@ -1,6 +1,6 @@
 /** How long a reader waits for one commit at most, in ms: a disk that hangs must not stop readers. */
 export const WAIT_MS_MAX = 5;
-/** How long it may read on at least once it has waited, in ms, so that it always comes further. */
+/** How long no commit holds it at least once it has waited, in ms, so that it always comes further. */
 const FREE_MS_MIN = 1;
 /** How long after a lone append its like are expected, in ms: 20 a second are live traffic. */
 const LIVE_MS = 50;
@@ -15,10 +15,11 @@ const REST_MS = 1;
  * Readers of what has lain in the store give way to a lone append: somebody waits for the receipt,
  * and the thread that commits and the one that reads share the cores. A reader waits for the commit
  * in flight and rests after it: as long as this thread runs on, the kernel likes to keep whoever the
- * receipt has woken waiting for its core, though another one may be free. Then it reads on for at
- * least as long as it has waited, so that appends take at most half of its time. While such appends
- * keep coming, readers rest between them as well: whoever catches up makes work for others on the
- * machine, its consumer above all, and the next append is to meet cores that are free.
+ * receipt has woken waiting for its core, though another one may be free. Then no commit holds it for
+ * at least as long as it has waited, so that it always comes further. While such appends keep coming,
+ * readers rest between them as well: whoever catches up makes work for others on the machine, its
+ * consumer above all, and the next append is to meet cores that are free. A fifth of the time is left
+ * to read in, however close the appends come.
  *
  * Where one commit follows the other anyway, what counts is how much is done, and nobody gives way.
  */
