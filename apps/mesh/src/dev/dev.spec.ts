@@ -35,6 +35,12 @@ describe('the plan of a local mesh', () => {
     expect(new Set(ports).size).toBe(24);
   });
 
+  it('takes none that the system may give to a connection before the server binds it', async () => {
+    const { sites } = await planSites({ sites: 16, ports: 0 });
+    for (const { http, grpc, admin } of sites)
+      expect(Math.max(http, grpc, admin)).toBeLessThan(32_768);
+  });
+
   it('takes a free port where the wanted one is taken, and says so', async () => {
     const taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));

@@ -1,5 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
-import { invalid } from '@eventmesh/errors';
+import { MeshError, invalid } from '@eventmesh/errors';
 
 export interface PlanOptions {
   /** 1 to 16. */
@@ -70,23 +71,35 @@ function neighboursOf(index: number, sites: number, ring: boolean): string[] {
   return [before, after].filter((at) => at !== undefined).map(siteName);
 }
 
-/** The wanted port when it is free on loopback, else any free one. */
+/** Below the ports that systems give to whoever asks for any, and to connections (Linux: 32768). */
+const PORT_MIN = 10_000;
+const PORT_MAX = 32_000;
+const ATTEMPTS_MAX = 1000;
+
+/**
+ * The wanted port when it is free on loopback, else any free one: none that the system may give to a
+ * connection before its owner binds it, or while its owner is down.
+ *
+ * @param wanted 0: any.
+ * @throws MeshError Unavailable when a thousand of them are taken.
+ */
 export async function freePort(wanted: number, except: ReadonlySet<number>): Promise<number> {
-  if (wanted !== 0 && !except.has(wanted) && (await listensOn(wanted)) !== undefined) return wanted;
-  for (;;) {
-    const port = await listensOn(0);
-    if (port !== undefined && !except.has(port)) return port;
+  if (wanted !== 0 && !except.has(wanted) && (await isFree(wanted))) return wanted;
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const port = randomInt(PORT_MIN, PORT_MAX);
+    if (!except.has(port) && (await isFree(port))) return port;
   }
+  throw new MeshError(
+    'Unavailable',
+    `no free port was found on 127.0.0.1 from ${PORT_MIN} to ${PORT_MAX}; name a first one by --ports`,
+    { reason: 'NOT_STARTED' },
+  );
 }
 
-function listensOn(port: number): Promise<number | undefined> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address();
-      const got = typeof address === 'object' && address !== null ? address.port : undefined;
-      server.close(() => resolve(got));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
