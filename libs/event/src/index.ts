@@ -22,13 +22,13 @@ export { NO_HANDLING, NO_REVISIONS, type Handling, type Revisions } from './hand
 export type { Hop } from './hops.ts';
 export {
   RecordEncoder,
-  decodeRecord,
   encodeRecord,
   hasExpired,
   type RecordChanges,
   type RecordHead,
   type RecordView,
 } from './record.ts';
+export { decodeRecord } from './decode-record.ts';
 export { RecordSpans, type Span } from './record-spans.ts';
 export {
   WireReader,

@@ -139,22 +139,32 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 export function varintLength(value: number): number {
-  let length = 1;
-  while (value >= 128) {
-    value = Math.floor(value / 128);
-    length++;
-  }
-  return length;
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  if (value < 0x1000_0000) return 4;
+  return 4 + varintLength(Math.floor(value / 0x1000_0000));
 }
 
 /** Writes a varint and returns the next offset. */
 export function writeVarint(out: Buffer, at: number, value: number): number {
-  while (value >= 128) {
-    out[at++] = (value % 128) | 0x80;
-    value = Math.floor(value / 128);
+  let rest = value;
+  // Four bytes at once are a small integer, which is quicker to take apart than a large one.
+  while (rest >= 0x1000_0000) {
+    const low = rest % 0x1000_0000;
+    out[at++] = (low & 0x7f) | 0x80;
+    out[at++] = ((low >>> 7) & 0x7f) | 0x80;
+    out[at++] = ((low >>> 14) & 0x7f) | 0x80;
+    out[at++] = (low >>> 21) | 0x80;
+    rest = Math.floor(rest / 0x1000_0000);
   }
-  out[at++] = value;
-  return at;
+  for (let low = rest | 0; ; low >>>= 7) {
+    if (low < 0x80) {
+      out[at++] = low;
+      return at;
+    }
+    out[at++] = (low & 0x7f) | 0x80;
+  }
 }
 
 /** Bytes of a string field with a one-byte tag, or 0 when it is empty and so left out. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { MeshError } from '@eventmesh/errors';
 import {
+  NO_HANDLING,
   RecordEncoder,
   RecordSpans,
   decodeRecord,
@@ -54,6 +55,19 @@ const parts = fc.record({
     bytes: fc.uint8Array({ minLength: 1, maxLength: 50 }).map((given) => Buffer.from(given)),
   }),
 });
+const KNOWN = {
+  tenant: 'tenant',
+  topic: 'a/topic',
+  principal: 'p',
+  originSite: 'west',
+  destinations: [],
+  ingressTimeUs: 1,
+  hops: [],
+  handling: { ...NO_HANDLING, grantsRevision: 7 },
+};
+/** As decodeRecord, of a record that begins as no other one: with a field that nobody knows. */
+const alone = (encoded: Buffer) =>
+  decodeRecord(Buffer.concat([Buffer.from([0x80, 1, 1]), encoded]));
 const bytes = fc.uint8Array({ maxLength: 300 }).map((given) => Buffer.from(given));
 
 describe('records', () => {
@@ -64,6 +78,48 @@ describe('records', () => {
         expect(decodeRecord(encoded)).toEqual({ ...given, event });
       }),
     );
+  });
+
+  it('say the same whatever was read before them, also pieces in any order', () => {
+    const record = fc.record({ from: fc.nat(2), changes: head, event: bytes });
+    fc.assert(
+      fc.property(
+        fc.array(head, { minLength: 3, maxLength: 3 }),
+        fc.array(fc.array(record, { minLength: 1, maxLength: 3 }), { maxLength: 12 }),
+        (publishers, drawn) => {
+          // Protobuf messages put together are one message again: fields repeat, and come anyhow.
+          const all = drawn.map((pieces) =>
+            Buffer.concat(
+              pieces.map(({ from, changes, event }) =>
+                new RecordEncoder(publishers[from] ?? changes).encode(changes, event),
+              ),
+            ),
+          );
+          // What comes twice is known the third time.
+          for (let times = 0; times < 3; times++) {
+            expect(all.map((each) => decodeRecord(each))).toEqual(all.map(alone));
+          }
+        },
+      ),
+    );
+  });
+
+  it('that begin nearly as those before are read for themselves, byte by byte', () => {
+    const whole = encodeRecord(KNOWN, Buffer.from('event'));
+    for (let at = 0; at < whole.length; at++) {
+      const changed = Buffer.from(whole);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      for (let times = 0; times < 3; times++) decodeRecord(whole);
+      expect(outcome(() => decodeRecord(changed))).toEqual(outcome(() => alone(changed)));
+    }
+  });
+
+  it('that begin with what cannot be read leave nothing behind', () => {
+    const broken = Buffer.from([0x0a, 0x01, 0x61, 0x12, 0x05]);
+    for (let times = 0; times < 3; times++) {
+      expect(outcome(() => decodeRecord(broken))).toBeInstanceOf(MeshError);
+      expect(decodeRecord(broken.subarray(0, 3))).toMatchObject({ topic: 'a', tenant: '' });
+    }
   });
 
   it('show where their parts lie without decoding them', () => {

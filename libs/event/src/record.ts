@@ -1,8 +1,6 @@
-import { NO_HANDLING, encodeHandling, readHandling, type Handling } from './handling.ts';
-import { encodeHops, readHop, type Hop } from './hops.ts';
+import { NO_HANDLING, encodeHandling, type Handling } from './handling.ts';
+import { encodeHops, type Hop } from './hops.ts';
 import {
-  WireReader,
-  asBuffer,
   numberFieldLength,
   stringFieldLength,
   varintLength,
@@ -69,7 +67,6 @@ export const F = {
   handling: 14,
   event: 15,
 } as const;
-const LENGTH_DELIMITED = 2;
 
 /**
  * Encodes a record with the event last. The constant part of a stream of records (topic, tenant,
@@ -152,87 +149,4 @@ export class RecordEncoder {
   }
 }
 
-/**
- * Reads a record in place; `event` shares the input's memory.
- *
- * @throws MeshError InvalidArgument when the bytes are not a record.
- */
-export function decodeRecord(encoded: Uint8Array): RecordView {
-  const reader = new WireReader(asBuffer(encoded));
-  const head = {
-    topic: '',
-    tenant: '',
-    principal: '',
-    originSite: '',
-    destinations: NO_STRINGS as string[],
-    transit: false,
-    key: '',
-    ingressTimeUs: 0,
-    expiryMs: 0,
-    originPartition: 0,
-    originPosition: 0,
-    traceparent: '',
-    hops: NO_HOPS as Hop[],
-    handling: NO_HANDLING,
-    event: NO_BYTES as Buffer,
-  };
-  while (!reader.done) {
-    const tag = reader.tag();
-    switch (tag) {
-      case (F.topic << 3) | LENGTH_DELIMITED:
-        head.topic = reader.text();
-        break;
-      case (F.tenant << 3) | LENGTH_DELIMITED:
-        head.tenant = reader.text();
-        break;
-      case (F.principal << 3) | LENGTH_DELIMITED:
-        head.principal = reader.text();
-        break;
-      case (F.originSite << 3) | LENGTH_DELIMITED:
-        head.originSite = reader.text();
-        break;
-      case (F.destinations << 3) | LENGTH_DELIMITED:
-        if (head.destinations === NO_STRINGS) head.destinations = [];
-        head.destinations.push(reader.string());
-        break;
-      case F.transit << 3:
-        head.transit = reader.varint() !== 0;
-        break;
-      case (F.key << 3) | LENGTH_DELIMITED:
-        head.key = reader.string();
-        break;
-      case F.ingressTimeUs << 3:
-        head.ingressTimeUs = reader.varint();
-        break;
-      case F.expiryMs << 3:
-        head.expiryMs = reader.varint();
-        break;
-      case F.originPartition << 3:
-        head.originPartition = reader.varint();
-        break;
-      case F.originPosition << 3:
-        head.originPosition = reader.varint();
-        break;
-      case (F.traceparent << 3) | LENGTH_DELIMITED:
-        head.traceparent = reader.string();
-        break;
-      case (F.hops << 3) | LENGTH_DELIMITED:
-        if (head.hops === NO_HOPS) head.hops = [];
-        head.hops.push(readHop(reader));
-        break;
-      case (F.handling << 3) | LENGTH_DELIMITED:
-        head.handling = readHandling(reader);
-        break;
-      case (F.event << 3) | LENGTH_DELIMITED:
-        head.event = reader.view();
-        break;
-      default:
-        reader.skip(tag & 7);
-    }
-  }
-  return head;
-}
-
 const NO_BYTES = Buffer.alloc(0);
-const NO_STRINGS: readonly string[] = Object.freeze([]);
-const NO_HOPS: readonly Hop[] = Object.freeze([]);
