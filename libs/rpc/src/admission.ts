@@ -1,7 +1,13 @@
 import { MeshError } from '@eventmesh/errors';
 import type { Metadata, ServerInterceptingCall, ServerInterceptor } from '@grpc/grpc-js';
 import type { MessageBudget } from '@eventmesh/telemetry';
-import { closeAfterStatus, limitMessages, watchUnfinished, widenWindows } from './grpc-inside.ts';
+import {
+  closeAfterStatus,
+  limitMessages,
+  sendFrames,
+  watchUnfinished,
+  widenWindows,
+} from './grpc-inside.ts';
 import { MESSAGE_BYTES_MAX, WINDOW_BYTES } from './options.ts';
 import type { CallContext, Route } from './service.ts';
 import { toStatus } from './status.ts';
@@ -38,6 +44,7 @@ export class Admission {
     const route = this.#options.routes.get(method.path);
     if (route !== undefined) {
       if (route.messageBytesMax !== MESSAGE_BYTES_MAX) limitMessages(call, route.messageBytesMax);
+      sendFrames(call);
       const start = call.start.bind(call);
       call.start = (listener: Listener) => {
         this.#stand(route, call, listener);

@@ -1,7 +1,9 @@
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { Server } from 'node:net';
 import { MeshError } from '@eventmesh/errors';
+import { PreEncoded } from './pre-encoded.ts';
 
+const ELSEWHERE = 'this version of grpc-js keeps the parts of a call elsewhere';
 /** Pieces of a message are put together up to this size. */
 const PIECE_BYTES = 8 * 1024;
 
@@ -31,6 +33,20 @@ interface Inside {
 export function limitMessages(call: object, bytes: number): void {
   insideOf(call).decoder.maxReadMessageLength = bytes;
 }
+
+/** Sends what is encoded with its prefix as it is: grpc-js would copy the message behind one. */
+export function sendFrames(call: object): void {
+  if (!canSerialize(call)) throw new MeshError('Internal', ELSEWHERE);
+  const serialize = call.serializeMessage.bind(call);
+  call.serializeMessage = (message) =>
+    message instanceof PreEncoded ? message.frame : serialize(message);
+}
+
+/** @returns a message behind its prefix. */
+type Serialize = (message: unknown) => Buffer;
+
+const canSerialize = (call: object): call is { serializeMessage: Serialize } =>
+  'serializeMessage' in call && typeof call.serializeMessage === 'function';
 
 /**
  * Tells at each change how many bytes are kept of a message that has not come whole.
@@ -115,7 +131,7 @@ export function closeAfterStatus(call: object): void {
 
 function insideOf(call: object): Inside {
   if (hasInside(call)) return call;
-  throw new MeshError('Internal', 'this version of grpc-js keeps stream and decoder elsewhere');
+  throw new MeshError('Internal', ELSEWHERE);
 }
 
 const hasInside = (call: object): call is Inside =>

@@ -16,12 +16,13 @@ export class Malformed {
  * Hands on what cannot be read instead of throwing, for the call itself to refuse.
  *
  * @param typeName The type as callers know it.
+ * @param decode Tried first.
  */
 export const tolerant =
-  (schema: DescMessage, typeName: string) =>
+  (schema: DescMessage, typeName: string, decode?: (bytes: Buffer) => object | undefined) =>
   (bytes: Buffer): unknown => {
     try {
-      return fromBinary(schema, bytes);
+      return decode?.(bytes) ?? fromBinary(schema, bytes);
     } catch (error) {
       return new Malformed(malformed(schema, typeName, bytes, error));
     }

@@ -182,7 +182,7 @@ export class RpcServer {
         responseStream:
           method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
         requestSerialize: serializer(method.input),
-        requestDeserialize: tolerant(method.input, route.requestType),
+        requestDeserialize: tolerant(method.input, route.requestType, route.decode),
         responseSerialize: serializer(method.output),
         responseDeserialize: deserializer(method.output),
       };

@@ -75,6 +75,12 @@ export interface RegisterOptions {
    * down before what they send piles up here.
    */
   readonly bulk?: readonly string[];
+  /**
+   * Own decoders of requests over gRPC, by the name of the method: for messages that come by the
+   * thousand. One that answers undefined leaves the message to the general decoder, which also says
+   * what is wrong with it. Handlers must take what they answer.
+   */
+  readonly decoders?: Readonly<Record<string, (bytes: Buffer) => object | undefined>>;
 }
 
 export interface Route {
@@ -88,6 +94,7 @@ export interface Route {
   readonly needsMessage: boolean;
   /** Whether a call gets wide windows. */
   readonly bulk: boolean;
+  readonly decode: ((bytes: Buffer) => object | undefined) | undefined;
   /** Name of the request's type as callers know it. */
   readonly requestType: string;
 }
@@ -131,6 +138,7 @@ export class Router {
         messageBytesMax: options.messageBytesMax ?? MESSAGE_BYTES_MAX,
         needsMessage: options.silent?.includes(method.name) !== true,
         bulk: options.bulk?.includes(method.name) === true,
+        decode: options.decoders?.[method.name],
         requestType: (served.method[method.localName] ?? method).input.typeName,
       });
     }

@@ -192,7 +192,12 @@ describe('messages that have come in part', () => {
       onRefused: () => undefined,
     });
     const listener = { onCancel: () => undefined };
-    const inner = { stream: {}, wantTrailers: false, decoder, start: () => undefined };
+    const serializeMessage = () => Buffer.alloc(0);
+    const inner = {
+      ...{ stream: {}, decoder, serializeMessage },
+      wantTrailers: false,
+      start: () => undefined,
+    };
     admission.interceptor({ path: TRACE } as never, inner as never).start(listener as never);
     const head = Buffer.alloc(5);
     head.writeUInt32BE(MESSAGE_BYTES_MAX, 1);

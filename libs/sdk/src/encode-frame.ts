@@ -40,14 +40,15 @@ export function encodeFrame(
   const lengths = events.map(requestLength);
   let size = head.length;
   for (const length of lengths) size += 1 + varintLength(length) + length;
-  const out = Buffer.allocUnsafe(size);
+  const message = new PreEncoded(size);
+  const out = message.bytes;
   out.set(head, 0);
   let at = head.length;
   for (const [index, item] of events.entries()) {
     out[at++] = EVENTS;
     at = writeRequest(out, writeVarint(out, at, lengths[index] ?? 0), item);
   }
-  return new PreEncoded(out);
+  return message;
 }
 
 const NO_BYTES = new Uint8Array(0);

@@ -8,6 +8,7 @@ import {
 } from '@eventmesh/proto-gen/wire';
 import type { Router } from '@eventmesh/rpc';
 import { deadLettersService } from './dead-letters.ts';
+import { decodeSettle } from './decode-settle.ts';
 import { GRPC_METRICS } from './metrics.ts';
 import { withDefaults, type GrpcAdapterOptions } from './options.ts';
 import { publisherService } from './publisher.ts';
@@ -37,7 +38,7 @@ export function addGrpcAdapter(
   router.service(
     WireSubscriberService,
     { subscribe: (requests, ctx) => subscribe(port, requests, ctx, options) },
-    { ...guard, as: SubscriberService },
+    { ...guard, as: SubscriberService, decoders: { Subscribe: decodeSettle } },
   );
   router.service(SubscriberService, subscriptionsService(port), {
     ...guard,

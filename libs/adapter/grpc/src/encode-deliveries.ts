@@ -22,7 +22,8 @@ export function encodeDeliveries(deliveries: readonly Delivery[]): PreEncoded {
   const lengths = deliveries.map(deliveryLength);
   let inner = 0;
   for (const length of lengths) inner += 1 + varintLength(length) + length;
-  const out = Buffer.allocUnsafe(1 + varintLength(inner) + inner);
+  const message = new PreEncoded(1 + varintLength(inner) + inner);
+  const out = message.bytes;
   out[0] = (2 << 3) | 2;
   let at = writeVarint(out, 1, inner);
   for (let i = 0; i < deliveries.length; i++) {
@@ -32,7 +33,7 @@ export function encodeDeliveries(deliveries: readonly Delivery[]): PreEncoded {
     at = writeVarint(out, at, lengths[i] ?? 0);
     at = writeDelivery(out, at, delivery);
   }
-  return new PreEncoded(out);
+  return message;
 }
 
 function deliveryLength(delivery: Delivery): number {

@@ -42,11 +42,12 @@ export function encodeOutcomes(
     const outer = 1 + varintLength(inner) + inner;
     size += 1 + varintLength(outer) + outer;
   }
-  const out = Buffer.allocUnsafe(size);
+  const message = new PreEncoded(size);
+  const out = message.bytes;
   let at = 0;
   for (const part of parts) at = writePart(out, at, part);
   writeNumberField(out, at, 2, windowEvents);
-  return new PreEncoded(out);
+  return message;
 }
 
 interface Part {

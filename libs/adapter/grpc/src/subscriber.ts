@@ -10,11 +10,11 @@ import {
   Settle_Outcome,
   type Credit,
   type Open,
-  type Settle,
   type SubscribeRequest,
 } from '@eventmesh/proto-gen/subscriber';
 import type { CallContext } from '@eventmesh/rpc';
 import { ConsumerQueue } from './consumer-queue.ts';
+import type { SettleInput, SettleRequest } from './decode-settle.ts';
 import { drainingError } from './draining.ts';
 import type { ConsumerLimits } from './options.ts';
 import { toReplayOptions } from './replay-wire.ts';
@@ -24,7 +24,7 @@ import { fromSubscription, toSubscriptionInput } from './subscription-wire.ts';
 /** The consuming stream: `open` first, then credit and settles in, deliveries out. */
 export async function* subscribe(
   port: MeshPort,
-  requests: AsyncIterable<SubscribeRequest>,
+  requests: AsyncIterable<SubscribeRequest | SettleRequest>,
   ctx: CallContext,
   limits: ConsumerLimits,
 ) {
@@ -58,7 +58,7 @@ interface ConsumerInput {
   readonly message:
     | { readonly case: 'open'; readonly value: object }
     | { readonly case: 'credit'; readonly value: Credit }
-    | { readonly case: 'settle'; readonly value: Settle }
+    | SettleRequest['message']
     | { readonly case: undefined };
 }
 
@@ -96,7 +96,7 @@ function milliseconds(field: string, value: bigint, max: number): number {
   return Number(value);
 }
 
-function settle(queue: Pick<ConsumerQueue, 'settle' | 'refused'>, request: Settle): void {
+function settle(queue: Pick<ConsumerQueue, 'settle' | 'refused'>, request: SettleInput): void {
   const { length } = request.ids;
   if (length < 1 || length > SETTLE_IDS_MAX) {
     throw invalid('ids', `there are ${length}`, { limit: `1 to ${SETTLE_IDS_MAX} ids` });
@@ -107,14 +107,14 @@ function settle(queue: Pick<ConsumerQueue, 'settle' | 'refused'>, request: Settl
   for (const id of request.ids) {
     const known = Number(id);
     if (Number.isSafeInteger(known)) ids.push(known);
-    else unknown.push(id);
+    else unknown.push(BigInt(id));
   }
   if (ids.length > 0) queue.settle(ids, outcome, request.cumulative);
   // No delivery ever has such an id: unknown like any other, and told as it came.
   if (unknown.length > 0) queue.refused(unknown);
 }
 
-function toOutcome(request: Settle): SettleOutcome {
+function toOutcome(request: SettleInput): SettleOutcome {
   switch (request.outcome) {
     case Settle_Outcome.ACCEPT:
       return { kind: 'accept' };

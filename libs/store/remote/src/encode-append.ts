@@ -29,17 +29,18 @@ export function encodeAppend(requestId: bigint, batches: readonly AppendBatch[])
   for (const { records } of batches) {
     for (const record of records) size += recordLength(record, keyed);
   }
-  const out = Buffer.allocUnsafe(size);
+  const message = new PreEncoded(size);
+  const out = message.bytes;
   out.set(head, 0);
   let at = head.length;
   for (const { records } of batches) {
     for (const { bytes } of records) at = writeBytesField(out, at, RECORDS, bytes);
   }
-  if (!keyed) return new PreEncoded(out);
+  if (!keyed) return message;
   for (const { records } of batches) {
     for (const { dedupKey = '' } of records) at = writeKey(out, at, dedupKey);
   }
-  return new PreEncoded(out);
+  return message;
 }
 
 /** Everything but the records and their keys. */
