@@ -1,4 +1,4 @@
-import { counter, gauge, histogram, queueGauge } from '@eventmesh/telemetry';
+import { counter, eventHistogram, gauge, histogram, queueGauge } from '@eventmesh/telemetry';
 
 /** One counter at each state transition of an event: the ledger is made from these. */
 export const emesherMetrics = {
@@ -269,15 +269,14 @@ export const emesherMetrics = {
     'From the event read to its receipt, by batch.',
     ['class'],
   ),
-  hopSeconds: histogram(
+  hopSeconds: eventHistogram(
     'eventmesh_hop_seconds',
     "From the previous site's store to this one's, by the sites' clocks.",
     ['from'],
   ),
-  endToEndSeconds: histogram(
+  endToEndSeconds: eventHistogram(
     'eventmesh_end_to_end_seconds',
     "From acceptance at the origin to the consumer's accept, by the sites' clocks.",
-    [],
   ),
   direct: counter(
     'eventmesh_direct_events_total',

@@ -1,3 +1,4 @@
+export { EventHistogram, type Observations } from './event-histogram.ts';
 export { Connections, type ConnectionBounds } from './connections.ts';
 export { MessageBudget, type MessageBudgetOptions } from './message-budget.ts';
 export { createLogger, type Logger, type LoggerOptions } from './logger.ts';
@@ -6,6 +7,7 @@ export {
   Metrics,
   counter,
   gauge,
+  eventHistogram,
   histogram,
   queueGauge,
   type LiveMetrics,

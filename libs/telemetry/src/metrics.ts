@@ -1,4 +1,12 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  collectDefaultMetrics,
+  type Metric,
+} from 'prom-client';
+import { EventHistogram } from './event-histogram.ts';
 
 /** Definition of one metric; the reference page is generated from these. */
 export interface MetricDefinition {
@@ -9,11 +17,14 @@ export interface MetricDefinition {
   readonly buckets?: readonly number[];
   /** The fill of queues: read when somebody looks, from those that `measure` has named. */
   readonly queue?: true;
+  /** Observed with every event. */
+  readonly hot?: true;
 }
 
 export type CounterDefinition = MetricDefinition & { readonly kind: 'counter' };
 export type GaugeDefinition = MetricDefinition & { readonly kind: 'gauge' };
 export type HistogramDefinition = MetricDefinition & { readonly kind: 'histogram' };
+export type EventHistogramDefinition = HistogramDefinition & { readonly hot: true };
 export type QueueDefinition = GaugeDefinition & { readonly queue: true };
 
 export const counter = (
@@ -48,6 +59,14 @@ export const histogram = (
   buckets: readonly number[] = LATENCY_BUCKETS,
 ): HistogramDefinition => ({ kind: 'histogram', name, help, labels, buckets });
 
+/** As `histogram`, for what is observed with every event. */
+export const eventHistogram = (
+  name: string,
+  help: string,
+  labels: readonly string[] = [],
+  buckets: readonly number[] = LATENCY_BUCKETS,
+): EventHistogramDefinition => ({ kind: 'histogram', name, help, labels, buckets, hot: true });
+
 const LATENCY_BUCKETS = Object.freeze([
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
 ]);
@@ -56,9 +75,11 @@ type Live<D> = D extends CounterDefinition
   ? Counter
   : D extends GaugeDefinition
     ? Gauge
-    : D extends HistogramDefinition
-      ? Histogram
-      : never;
+    : D extends EventHistogramDefinition
+      ? EventHistogram
+      : D extends HistogramDefinition
+        ? Histogram
+        : never;
 
 /** Live handles of a set of definitions, by the same keys. */
 export type LiveMetrics<S> = { readonly [K in keyof S]: Live<S[K]> };
@@ -122,8 +143,8 @@ export class Metrics {
     return queues;
   }
 
-  #make(definition: MetricDefinition): Counter | Gauge | Histogram {
-    const { name, help, labels, buckets } = definition;
+  #make(definition: MetricDefinition): Counter | Gauge | Histogram | EventHistogram {
+    const { name, help, labels, buckets = LATENCY_BUCKETS } = definition;
     const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
     if (definition.kind === 'counter') return new Counter(options);
     if (definition.queue === true) {
@@ -137,7 +158,11 @@ export class Metrics {
       return made;
     }
     if (definition.kind === 'gauge') return new Gauge(options);
-    return new Histogram({ ...options, buckets: [...(buckets ?? LATENCY_BUCKETS)] });
+    if (definition.hot !== true) return new Histogram({ ...options, buckets: [...buckets] });
+    const made = new EventHistogram({ name, help, buckets });
+    // Of all that it declares of a metric, a registry uses what this one has.
+    this.#registry.registerMetric(made as unknown as Metric);
+    return made;
   }
 
   render(): Promise<string> {

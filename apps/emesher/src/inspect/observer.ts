@@ -3,7 +3,7 @@ import type { Ending, RunnerDeps } from '../deliver/runner-deps.ts';
 import { nowUs } from '../clock.ts';
 import { recordSpan } from '../publish/spans.ts';
 import type { Tracing } from '@eventmesh/telemetry';
-import type { Journal } from './journal.ts';
+import type { EventPlace, Journal } from './journal.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface ObserverDeps {
@@ -21,21 +21,26 @@ export function deliveryObserver(
   deps: ObserverDeps,
 ): Pick<RunnerDeps, 'onDelivered' | 'onSettled' | 'onEnded'> {
   const { site, journal, ledger, tracing } = deps;
+  const endToEndSeconds = ledger.metrics.endToEndSeconds.of();
   const note = (
     tenant: string,
-    entries: readonly { readonly partition: number; readonly position: number }[],
+    places: readonly EventPlace[],
     step: string,
     subject: string,
-    detail = '',
+    detail: string,
   ) => {
-    const [first] = entries;
-    if (first === undefined) return;
-    // Nearly always one partition; otherwise a line for each.
-    const partitions = new Set(entries.map(({ partition }) => partition));
-    for (const partition of partitions) {
-      const own = entries.filter((entry) => entry.partition === partition);
-      const positions = own.map(({ position }) => position);
+    for (const { partition, positions } of byPartition(places)) {
       journal.note(tenant, partition, positions, step, subject, detail);
+    }
+  };
+  const trace = (name: string, entries: readonly Entry[]) => {
+    for (const { record } of entries) {
+      const stored = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
+      recordSpan(tracing, 'eventmesh deliver', record.traceparent, stored, {
+        'eventmesh.site': site,
+        'eventmesh.subscription': name,
+        'messaging.destination.name': record.topic,
+      });
     }
   };
   return {
@@ -48,21 +53,31 @@ export function deliveryObserver(
       if (outcome.kind !== 'accept') return;
       const now = nowUs();
       for (const { record } of entries) {
-        const seconds = Math.max(0, now - record.ingressTimeUs) / 1_000_000;
-        ledger.metrics.endToEndSeconds.observe(seconds);
-        const stored = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
-        recordSpan(tracing, 'eventmesh deliver', record.traceparent, stored, {
-          'eventmesh.site': site,
-          'eventmesh.subscription': name,
-          'messaging.destination.name': record.topic,
-        });
+        endToEndSeconds.observe(Math.max(0, now - record.ingressTimeUs) / 1_000_000);
       }
+      if (tracing.enabled) trace(name, entries);
     },
     onEnded({ tenant, name }, entries, how) {
       const causes = Map.groupBy(entries, (entry) => causeOf(entry, how));
       for (const [cause, own] of causes) note(tenant, own, how, name, cause);
     },
   };
+}
+
+/** Nearly always one partition. */
+function byPartition(
+  places: readonly EventPlace[],
+): readonly { readonly partition: number; readonly positions: readonly number[] }[] {
+  const found: { readonly partition: number; readonly positions: number[] }[] = [];
+  let last: (typeof found)[number] | undefined;
+  for (const { partition, position } of places) {
+    if (last?.partition !== partition) {
+      last = found.find((each) => each.partition === partition);
+      if (last === undefined) found.push((last = { partition, positions: [] }));
+    }
+    last.positions.push(position);
+  }
+  return found;
 }
 
 function causeOf({ reason }: Entry, how: Ending): string {

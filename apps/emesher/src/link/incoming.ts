@@ -9,6 +9,7 @@ import {
 } from '@eventmesh/event';
 import type { DirectFrame, Frame, LinkRequest, ResumeQuery } from '@eventmesh/proto-gen/link';
 import type { AppendRecord } from '@eventmesh/store-api';
+import type { Observations } from '@eventmesh/telemetry';
 import { nowUs } from '../clock.ts';
 import { recordSpan } from '../publish/spans.ts';
 import { Chains, type Chain, type LinkSource } from './chains.ts';
@@ -29,6 +30,7 @@ export class Incoming {
   /** Accepts go out in the order of the frames, each after its own store receipt. */
   #accepts: Promise<void> = Promise.resolve();
   readonly #marks: Marks;
+  readonly #hopSeconds: Observations;
 
   constructor(deps: IncomingDeps, from: LinkSource, out: Answers, window: ReceiveWindow) {
     this.#window = window;
@@ -38,6 +40,7 @@ export class Incoming {
     const onFenced = () => this.fence(linkFenced(from.site, from.epoch));
     this.#marks = new Marks({ ...deps, onFenced });
     this.#chains = new Chains(deps, from);
+    this.#hopSeconds = deps.ledger.metrics.hopSeconds.of({ from: from.site });
   }
 
   /** Another emesher of the neighbour owns the link: nothing more is taken of this one. */
@@ -204,10 +207,7 @@ export class Incoming {
       count.events++;
       count.lastTimeMs = Math.floor(timeUs / 1000);
       const sentUs = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
-      ledger.metrics.hopSeconds.observe(
-        { from: this.#from },
-        Math.max(0, timeUs - sentUs) / 1_000_000,
-      );
+      this.#hopSeconds.observe(Math.max(0, timeUs - sentUs) / 1_000_000);
       recordSpan(tracing, 'eventmesh hop', record.traceparent, sentUs, {
         'eventmesh.site': site,
         'eventmesh.from': this.#from,
