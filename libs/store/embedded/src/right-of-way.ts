@@ -8,7 +8,7 @@ const LIVE_MS = 50;
  * How long readers read on while there is live traffic, and how long they rest then and after each
  * commit that they have waited for, in ms.
  */
-const STRETCH_MS = 0.6;
+const STRETCH_MS = 0.5;
 const REST_MS = 1;
 
 /**
