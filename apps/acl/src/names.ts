@@ -13,7 +13,6 @@ export const DEFAULT_TENANT = 'default';
 
 /** What a policy or a role assignment may be about. */
 export const SUBJECT_KINDS = ['user', 'key', 'token', 'service', 'role'] as const;
-export type SubjectKind = (typeof SUBJECT_KINDS)[number];
 export const SUBJECT_PATTERN = `^(${SUBJECT_KINDS.join('|')}):[A-Za-z0-9._@:-]{1,128}$`;
 
 export const isTenant = (text: string): boolean => TENANT.test(text);

@@ -1,2 +1,2 @@
 export { openEmbeddedKv, type EmbeddedKv } from './kv.ts';
-export { EMBEDDED_KV_DEFAULTS, EMBEDDED_KV_SCHEMA, type EmbeddedKvOptions } from './options.ts';
+export { EMBEDDED_KV_DEFAULTS, type EmbeddedKvOptions } from './options.ts';

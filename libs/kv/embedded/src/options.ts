@@ -17,28 +17,6 @@ export const EMBEDDED_KV_DEFAULTS = Object.freeze({
   historyBytesMax: 67_108_864,
 });
 
-/** JSON schema of the part that comes from configuration; the clock does not. */
-export const EMBEDDED_KV_SCHEMA = Object.freeze({
-  type: 'object',
-  additionalProperties: false,
-  required: ['dir'],
-  properties: {
-    dir: { type: 'string', minLength: 1, description: 'Folder of the control state.' },
-    historyRevisionsMax: {
-      type: 'integer',
-      minimum: 1,
-      default: EMBEDDED_KV_DEFAULTS.historyRevisionsMax,
-      description: 'How many revisions a watch can go back before it must reload.',
-    },
-    historyBytesMax: {
-      type: 'integer',
-      minimum: 1,
-      default: EMBEDDED_KV_DEFAULTS.historyBytesMax,
-      description: 'How many bytes of values the watch history may hold.',
-    },
-  },
-});
-
 export interface CompiledOptions {
   readonly dir: string;
   readonly historyRevisionsMax: number;
