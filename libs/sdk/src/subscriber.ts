@@ -8,7 +8,13 @@ import {
   type SettleRefused,
   type SubscribeRequestSchema,
 } from '@eventmesh/proto-gen/subscriber';
-import { AsyncQueue, fromFailure, openStream, type Transport } from '@eventmesh/rpc';
+import {
+  AsyncQueue,
+  fromFailure,
+  openStream,
+  type PreEncoded,
+  type Transport,
+} from '@eventmesh/rpc';
 import { int64, startToProto, subscriptionInputToProto, uint32 } from '@eventmesh/wire';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CreditRenewal, creditToProto } from './credit.ts';
@@ -19,6 +25,7 @@ import {
   type WireDelivery,
 } from './decode-deliveries.ts';
 import { delivered, type Delivery, type Settling } from './delivery.ts';
+import { encodeAccept } from './encode-accept.ts';
 
 export interface SubscribeOptions {
   /** A durable subscription by name, or a spec that is made when missing. */
@@ -68,7 +75,7 @@ export const replayToProto = ({ from, toMs, rateMax, expired = false }: ReplayIn
   expired,
 });
 
-type Request = MessageInitShape<typeof SubscribeRequestSchema>;
+type Request = MessageInitShape<typeof SubscribeRequestSchema> | PreEncoded;
 
 /** Longest wait for the server when a consumer leaves, in ms. */
 const LEAVE_MS = 2000;
@@ -242,9 +249,11 @@ export class Subscriber implements AsyncIterable<Delivery> {
     if (this.#accepted.length === 0) return;
     const ids = this.#accepted;
     this.#accepted = [];
-    this.#requests.push({
-      message: { case: 'settle', value: { ids, outcome: Settle_Outcome.ACCEPT } },
-    });
+    this.#requests.push(
+      encodeAccept(ids) ?? {
+        message: { case: 'settle', value: { ids, outcome: Settle_Outcome.ACCEPT } },
+      },
+    );
     this.#replenish(ids);
   }
 
