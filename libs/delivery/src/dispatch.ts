@@ -45,8 +45,8 @@ export class Dispatch {
     const { backlog, consumers, leases, inFlightMax } = this.#parts;
     const takers = consumers.takers();
     this.#starved = false;
-    if (takers.length === 0) return NOTHING;
     this.#blocked = false;
+    if (takers.length === 0) return NOTHING;
     const served: Consumer[] = [];
     let room = Math.min(max, inFlightMax - leases.size);
     let last: Consumer | undefined;

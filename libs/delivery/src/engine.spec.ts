@@ -265,6 +265,16 @@ describe('expiry and rights', () => {
     may = true;
     expect(positions(pump())).toEqual([1, 2]);
   });
+
+  it('asks no more once nobody has credit, since there is nothing to ask for', () => {
+    const { engine, pump, offer } = setUp({}, { may: () => undefined });
+    offer(1);
+    engine.credit('c', 5);
+    pump();
+    engine.withdraw('c');
+    pump();
+    expect(engine.blocked).toBe(false);
+  });
 });
 
 describe('what is held', () => {
