@@ -27,6 +27,7 @@ export {
   type MemoryMeshOptions,
   type MemoryUser,
 } from './memory-mesh.ts';
+export { describeMeshContract, type MeshUnderTest } from './mesh-contract.ts';
 export {
   WireRefusal,
   describeAdapterContract,

@@ -12,20 +12,16 @@ import { checkReplay } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView, encodeAttribute, topicMatches } from '@eventmesh/event';
 import { compileFilters } from '@eventmesh/filter';
-import { MemoryConsumer, MemorySubscription, type MemoryRecord } from './memory-subscription.ts';
+import { MemoryConsumer } from './memory-consumer.ts';
+import type { MemoryPart } from './memory-log.ts';
+import { MemorySubscription, type MemoryRecord } from './memory-subscription.ts';
 
 /** What the lanes need of their mesh. */
 export interface MemoryPast {
   readonly site: string;
   find(session: Session, name: string): MemorySubscription;
   /** Stored records of the tenant from a start to an end, and what is gone of them. */
-  part(
-    tenant: string,
-    options: ReplayOptions,
-  ): {
-    readonly records: readonly MemoryRecord[];
-    readonly gaps: readonly { partition: number; from: number; to: number }[];
-  };
+  part(tenant: string, options: ReplayOptions): MemoryPart;
 }
 
 interface Lane {
@@ -54,11 +50,15 @@ export class MemoryReplays implements ReplaysPort {
     const { spec } = this.#past.find(session, more.subscription);
     const { tenant } = session.principal;
     const id = `replay-${++this.#ids}`;
-    const own = new MemorySubscription({ ...spec, paused: false }, this.#past.site, () => 0);
+    const own = new MemorySubscription(
+      { all: { ...spec, paused: false } },
+      this.#past.site,
+      () => 0,
+    );
     const consumer = new MemoryConsumer(own, {
       consumer: more.consumer ?? id,
       sink,
-      site: this.#past.site,
+      convergedSites: [],
       gone: () => this.#lanes.delete(id),
     });
     own.consumers.push(consumer);
@@ -66,28 +66,19 @@ export class MemoryReplays implements ReplaysPort {
     const { records, gaps } = this.#past.part(tenant, options);
     own.gaps.push(...gaps);
     for (const record of records) own.offer(marked(record, id));
-    // In a later turn: the adapter hears nothing before it has its attachment.
-    setImmediate(() => {
-      consumer.credit(more.creditEvents ?? 0, more.creditBytes ?? 0);
-      this.#endWhenThrough(own, consumer);
-    });
+    own.onRound = () => {
+      if (own.gaps.length === 0 && own.status().held === 0) consumer.end(undefined);
+    };
+    consumer.credit(more.creditEvents ?? 0, more.creditBytes ?? 0);
     return {
       subscription: spec,
       consumer: consumer.consumer,
       replayId: id,
       convergedSites: [],
       unreachableSites: [],
-      credit: (events, bytes) => {
-        consumer.credit(events, bytes);
-        this.#endWhenThrough(own, consumer);
-      },
+      credit: (events, bytes) => consumer.credit(events, bytes),
       drain: () => consumer.drain(),
-      settle: (ids, outcome, cumulative) => {
-        const settled = consumer.settle(ids, outcome, cumulative);
-        // Not while the adapter is still in its call.
-        queueMicrotask(() => this.#endWhenThrough(own, consumer));
-        return settled;
-      },
+      settle: (ids, outcome, cumulative) => consumer.settle(ids, outcome, cumulative),
       detach: () => consumer.detach(),
     };
   }
@@ -135,10 +126,6 @@ export class MemoryReplays implements ReplaysPort {
     lane.consumer.end(
       new MeshError('Cancelled', 'the replay was stopped', { reason: 'REPLAY_STOPPED' }),
     );
-  }
-
-  #endWhenThrough(own: MemorySubscription, consumer: MemoryConsumer): void {
-    if (own.gaps.length === 0 && own.status().held === 0) consumer.end(undefined);
   }
 }
 

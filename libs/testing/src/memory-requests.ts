@@ -1,9 +1,23 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { PublishItem, Receipt, RequestOptions } from '@eventmesh/adapter-api';
+import {
+  drainingError,
+  type PublishItem,
+  type Receipt,
+  type RequestOptions,
+} from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { EventView, encodeEvent, type AttributeValue } from '@eventmesh/event';
 
 const ROOT = '$inbox/';
+
+/** Who asks, and where. */
+export interface Asked {
+  readonly tenant: string;
+  readonly site: string;
+  readonly draining: AbortSignal;
+  /** Whether nobody wants the topic. */
+  nobody(): boolean;
+}
 
 /** The inboxes of the memory mesh: for each request that waits, an address that is answered once. */
 export class MemoryRequests {
@@ -40,12 +54,12 @@ export class MemoryRequests {
 
   /** Publishes a request by `publish` and waits for its reply. */
   async request(
-    tenant: string,
-    site: string,
+    { tenant, site, draining, nobody: isNobody }: Asked,
     item: PublishItem,
     { timeoutMs, signal }: RequestOptions,
     publish: (item: PublishItem) => Promise<Receipt>,
   ): Promise<Uint8Array> {
+    if (isNobody()) throw nobody(item.topic);
     const address = `${ROOT}${site}/memory/${randomBytes(16).toString('base64url')}`;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#waiting.set(address, { tenant, answer: resolve });
@@ -60,8 +74,11 @@ export class MemoryRequests {
       timeoutMs,
     );
     const gone = () => reject(new MeshError('Cancelled', 'the requester has left'));
+    const drained = () => reject(drainingError());
     signal?.addEventListener('abort', gone, { once: true });
+    draining.addEventListener('abort', drained, { once: true });
     try {
+      if (signal?.aborted === true) gone();
       const event = stamp(item.event, address, Date.now() + timeoutMs);
       publish({ ...item, event }).then(({ noInterest, duplicate }) => {
         if (noInterest) reject(nobody(item.topic));
@@ -71,6 +88,7 @@ export class MemoryRequests {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', gone);
+      draining.removeEventListener('abort', drained);
       this.#waiting.delete(address);
     }
   }

@@ -13,10 +13,15 @@ export class MemoryScheduled implements ScheduledEventsPort {
   readonly #waiting = new Map<ScheduledEvent, string>();
   #position = 0;
 
+  /** When it is to be published, ms since the epoch; 0: at once. */
+  dueMs({ deliverAtMs = 0, deliverAfterMs = 0 }: PublishItem): number {
+    return deliverAfterMs === 0 ? deliverAtMs : Date.now() + deliverAfterMs;
+  }
+
   /** The receipt of an event that is for later; undefined for one that is for now. */
   keep(session: Session, site: string, item: PublishItem): Receipt | undefined {
-    const { deliverAtMs = 0, deliverAfterMs = 0, latePolicy = 'fire', topic } = item;
-    const dueMs = deliverAfterMs === 0 ? deliverAtMs : Date.now() + deliverAfterMs;
+    const { latePolicy = 'fire', topic } = item;
+    const dueMs = this.dueMs(item);
     if (dueMs <= Date.now()) return undefined;
     const { id, source, type } = new EventView(item.event);
     const { kind, name, tenant } = session.principal;

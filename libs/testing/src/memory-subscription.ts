@@ -1,15 +1,21 @@
-import type { MeshError } from '@eventmesh/errors';
 import { topicMatches, type EventView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
-import type { Subscription } from '@eventmesh/delivery';
+import {
+  partAs,
+  retryDelayMs,
+  type BroadcastPart,
+  type DeliveryClass,
+  type RetryPolicy,
+  type Subscription,
+} from '@eventmesh/delivery';
 import type {
-  Attachment,
   Delivery,
-  DeliverySink,
+  Gap,
   SettleOutcome,
   Settled,
   SubscriptionStatus,
 } from '@eventmesh/adapter-api';
+import type { MemoryConsumer } from './memory-consumer.ts';
 
 /** An event as the memory mesh keeps it. */
 export interface MemoryRecord {
@@ -33,24 +39,41 @@ export interface MemoryDeadLetter {
 
 interface Queued {
   readonly record: MemoryRecord;
-  attempt: number;
+  /** Counts offers: what comes again goes where it was. */
+  readonly order: number;
+  readonly attempt: number;
+  readonly failures: number;
 }
 
 interface InFlight extends Queued {
   readonly consumer: MemoryConsumer;
 }
 
+/** A subscription as it is kept: of a part of a broadcast nothing that its whole has. */
+export type MemoryKept =
+  | { readonly all: Subscription }
+  | { readonly part: BroadcastPart; readonly whole: MemorySubscription };
+
+/** Direct events that wait for a consumer; beyond it the oldest is dropped. */
+const DIRECT_QUEUE_MAX = 4096;
+/** Ids of a subscription; those of one that was made later, under whatever name, are others. */
+const IDS_MAX = 2 ** 20;
+let made = 0;
+
 /**
  * A subscription of the memory mesh: a queue, its consumers and its books. Deliveries go out in
- * order to whoever has credit, never more than the credit; what is released comes again.
+ * order to whoever has credit, in a turn of their own, never more than the credit; what is released
+ * comes again.
  */
 export class MemorySubscription {
-  spec: Subscription;
+  kept: MemoryKept;
+  /** Told after each round of deliveries. */
+  onRound: () => void = () => undefined;
   readonly deadLetters: MemoryDeadLetter[] = [];
-  readonly gaps: { partition: number; from: number; to: number }[] = [];
+  readonly gaps: Gap[] = [];
   readonly consumers: MemoryConsumer[] = [];
   readonly #site: string;
-  readonly #matches: Predicate;
+  #matches: { readonly filters: Subscription['filters']; readonly predicate: Predicate };
   readonly #ready: Queued[] = [];
   readonly #inFlight = new Map<number, InFlight>();
   /** Of delayed releases, with when they are due. */
@@ -64,84 +87,114 @@ export class MemorySubscription {
     redelivered: 0,
   };
   readonly #nextDeadId: () => number;
-  #lastId = 0;
-  #pumping = false;
+  #lastId = ++made * IDS_MAX;
+  #offers = 0;
+  #scheduled = false;
 
-  constructor(spec: Subscription, site: string, nextDeadId: () => number) {
-    this.spec = spec;
+  constructor(kept: MemoryKept, site: string, nextDeadId: () => number) {
+    this.kept = kept;
     this.#nextDeadId = nextDeadId;
     this.#site = site;
-    this.#matches = compileFilters(spec.filters);
+    this.#matches = compiled(this.spec.filters);
+  }
+
+  get spec(): Subscription {
+    return 'all' in this.kept ? this.kept.all : partAs(this.kept.part, this.kept.whole.spec);
+  }
+
+  /** Whether it is of this class, and its topic filters match. */
+  wants(topic: string, deliveryClass: DeliveryClass): boolean {
+    const { spec } = this;
+    if (spec.deliveryClass !== deliveryClass) return false;
+    return spec.topicFilters.some((filter) => topicMatches(filter, topic));
   }
 
   /** Looks at an event, and queues it when it matches. */
   offer(record: MemoryRecord): void {
     this.#books.considered++;
-    const { topicFilters } = this.spec;
-    const wanted = topicFilters.some((filter) => topicMatches(filter, record.topic));
-    if (!wanted || !this.#matches(record.view)) {
+    const { deliveryClass, filters } = this.spec;
+    if (filters !== this.#matches.filters) this.#matches = compiled(filters);
+    if (!this.wants(record.topic, deliveryClass) || !this.#matches.predicate(record.view)) {
       this.#books.filtered++;
       return;
     }
-    this.#ready.push({ record, attempt: 1 });
-    this.pump();
-    if (this.spec.deliveryClass === 'direct') {
-      this.#books.dropped += this.#ready.splice(0).length;
+    this.#ready.push({ record, order: ++this.#offers, attempt: 1, failures: 0 });
+    if (deliveryClass === 'direct') {
+      const room = this.consumers.length === 0 ? 0 : DIRECT_QUEUE_MAX;
+      const over = this.#ready.length - room;
+      if (over > 0) this.#books.dropped += this.#ready.splice(0, over).length;
     }
+    this.schedule();
   }
 
+  /** Begins anew, with what it is offered next. */
   forget(): void {
+    this.close();
+    this.gaps.length = 0;
     this.#ready.length = 0;
     this.#inFlight.clear();
   }
 
-  /** Delivers while there is something to deliver and a consumer with credit. */
-  pump(): void {
-    if (this.#pumping || this.spec.paused) return;
-    this.#pumping = true;
-    try {
-      for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
-        batch.consumer.sink.deliver(batch.deliveries);
-      }
-    } finally {
-      this.#pumping = false;
-    }
+  /** Delivers what can be, in a turn of its own: nobody is called from within a call of theirs. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#round();
+    });
   }
 
-  #next(): { consumer: MemoryConsumer; deliveries: Delivery[] } | undefined {
-    const consumer = this.consumers.find((one) => one.hasCredit);
-    if (consumer === undefined) return undefined;
-    // The next batch goes to somebody else, if there is somebody else.
-    this.consumers.splice(this.consumers.indexOf(consumer), 1);
-    this.consumers.push(consumer);
-    const deliveries: Delivery[] = [];
-    while (consumer.hasCredit && this.#inFlight.size < this.spec.inFlightMax) {
+  #round(): void {
+    if (this.consumers.length > 0) {
+      for (const gap of this.gaps.splice(0)) {
+        for (const { sink } of [...this.consumers]) sink.gap(gap);
+      }
+    }
+    const batches = this.spec.paused ? [] : this.#assign();
+    for (const [consumer, deliveries] of batches) {
+      if (this.consumers.includes(consumer)) consumer.sink.deliver(deliveries);
+    }
+    for (const consumer of this.consumers) consumer.endDrain();
+    this.onRound();
+  }
+
+  /** An event to each consumer in turn, while there is credit and room. */
+  #assign(): Map<MemoryConsumer, Delivery[]> {
+    const batches = new Map<MemoryConsumer, Delivery[]>();
+    for (let taker = this.#taker(); taker !== undefined; taker = this.#taker()) {
       const queued = this.#ready.shift();
       if (queued === undefined) break;
-      consumer.spend(queued.record.view.bytes.length);
-      deliveries.push(this.#deliver(queued, consumer));
+      // The next one goes to somebody else, if there is somebody else.
+      this.consumers.splice(this.consumers.indexOf(taker), 1);
+      this.consumers.push(taker);
+      taker.spend(queued.record.view.bytes.length);
+      const batch = batches.get(taker) ?? [];
+      batches.set(taker, batch);
+      batch.push(this.#deliver(queued, taker));
     }
-    return deliveries.length === 0 ? undefined : { consumer, deliveries };
+    return batches;
+  }
+
+  /** Who may take something: with credit, and not with more than its share of what may be out. */
+  #taker(): MemoryConsumer | undefined {
+    const { inFlightMax } = this.spec;
+    if (this.#inFlight.size >= inFlightMax) return undefined;
+    const share = Math.ceil(inFlightMax / Math.max(1, this.consumers.length));
+    return this.consumers.find((one) => one.hasCredit && one.out.size < share);
   }
 
   #deliver(queued: Queued, consumer: MemoryConsumer): Delivery {
     const id = ++this.#lastId;
     if (queued.attempt > 1) this.#books.redelivered++;
-    if (this.spec.deliveryClass === 'durable') this.#inFlight.set(id, { ...queued, consumer });
-    else this.#books.delivered++;
+    if (this.spec.deliveryClass === 'durable') {
+      this.#inFlight.set(id, { ...queued, consumer });
+      consumer.out.add(id);
+    } else this.#books.delivered++;
     const { record, attempt } = queued;
     const { topic, view, partition, position, ingressTimeUs } = record;
-    const event = view.bytes;
-    return {
-      id,
-      attempt,
-      topic,
-      event,
-      partition,
-      position,
-      originSite: this.#site,
-      ingressTimeUs,
-    };
+    const place = { topic, partition, position, originSite: this.#site, ingressTimeUs };
+    return { id, attempt, event: view.bytes, ...place };
   }
 
   settle(
@@ -150,77 +203,85 @@ export class MemorySubscription {
     outcome: SettleOutcome,
     cumulative: boolean,
   ): Settled {
-    const unknown = ids.filter((id) => this.#inFlight.get(id)?.consumer !== consumer);
-    const last = Math.max(...ids);
-    const all = cumulative
-      ? [...this.#inFlight].filter(([id, one]) => id <= last && one.consumer === consumer)
-      : ids.map((id) => [id, this.#inFlight.get(id)] as const);
-    let count = 0;
-    for (const [id, flight] of all) {
-      if (flight?.consumer !== consumer) continue;
-      this.#settleOne(id, flight, outcome);
-      count++;
-    }
-    this.pump();
-    return { refused: unknown, count };
+    // There is nothing to settle: a direct event was done with when it was handed over.
+    if (this.spec.deliveryClass === 'direct') return { refused: [], count: ids.length };
+    const all = cumulative ? this.#upTo(consumer, ids) : ids;
+    const refused = all.filter((id) => !this.#settleOne(consumer, id, outcome));
+    this.schedule();
+    return { refused, count: all.length - refused.length };
   }
 
-  #settleOne(id: number, flight: InFlight, outcome: SettleOutcome): void {
-    if (outcome.kind === 'renew') return;
-    this.#inFlight.delete(id);
-    if (outcome.kind === 'return') {
-      const { record, attempt } = flight;
-      this.#requeue([{ record, attempt }]);
-      return;
-    }
-    if (outcome.kind === 'accept') this.#books.delivered++;
+  /** These, and all that are out at the consumer and older than the newest of them. */
+  #upTo({ out }: MemoryConsumer, ids: readonly number[]): number[] {
+    const known = ids.filter((id) => id <= this.#lastId);
+    const newest = Math.max(-Infinity, ...known);
+    return [...new Set([...[...out].filter((id) => id <= newest), ...ids])];
+  }
+
+  #settleOne(consumer: MemoryConsumer, id: number, outcome: SettleOutcome): boolean {
+    const flight = this.#inFlight.get(id);
+    if (flight?.consumer !== consumer) return false;
+    if (outcome.kind === 'renew') return true;
+    this.#land(id, flight);
+    if (outcome.kind === 'return') this.#requeue(flight);
+    else if (outcome.kind === 'accept') this.#books.delivered++;
     else if (outcome.kind === 'reject') this.#bury(flight, outcome.reason);
-    else this.#release(flight, outcome.delayMs);
+    else this.#release(flight, outcome.delayMs ?? 0);
+    return true;
+  }
+
+  #land(id: number, { consumer }: InFlight): void {
+    this.#inFlight.delete(id);
+    consumer.out.delete(id);
   }
 
   #bury({ record, attempt }: Queued, reason: string): void {
+    if (!this.spec.deadLetter) {
+      this.#books.dropped++;
+      return;
+    }
     const id = this.#nextDeadId();
     this.deadLetters.push({ id, record, reason, attempts: attempt, deadMs: Date.now() });
     this.#books.deadLettered++;
   }
 
-  #release(flight: InFlight, delayMs: number | undefined): void {
-    const { record } = flight;
-    // A wished delay is no failure; a plain release is one.
-    const attempt = flight.attempt + 1;
-    if (delayMs === undefined && attempt > this.spec.retry.attemptsMax) {
-      this.#bury(flight, 'too many attempts');
-      return;
-    }
-    if (delayMs === undefined || delayMs === 0) {
-      this.#requeue([{ record, attempt }]);
+  /** A wished delay is no failure; a plain release is one. */
+  #release(flight: Queued, delayMs: number): void {
+    const next = { ...flight, attempt: flight.attempt + 1 };
+    if (delayMs === 0) {
+      const failures = flight.failures + 1;
+      if (isExhausted(this.spec.retry, failures)) this.#bury(flight, 'released by the consumer');
+      else this.#requeue({ ...next, failures });
       return;
     }
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#requeue([{ record, attempt }]);
-      this.pump();
+      this.#requeue(next);
+      this.schedule();
     }, delayMs);
     this.#timers.set(timer, Date.now() + delayMs);
   }
 
-  #requeue(again: Queued[]): void {
-    this.#ready.unshift(...again);
-    this.#ready.sort((a, b) => a.record.position - b.record.position);
+  #requeue(...again: Queued[]): void {
+    for (const { record, order, attempt, failures } of again) {
+      this.#ready.push({ record, order, attempt, failures });
+    }
+    this.#ready.sort((a, b) => a.order - b.order);
   }
 
+  /** Takes back what a consumer has, which is no failure, and lets it go. */
   remove(consumer: MemoryConsumer): void {
     const at = this.consumers.indexOf(consumer);
     if (at === -1) return;
     this.consumers.splice(at, 1);
-    const again: Queued[] = [];
-    for (const [id, flight] of this.#inFlight) {
-      if (flight.consumer !== consumer) continue;
-      this.#inFlight.delete(id);
-      again.push({ record: flight.record, attempt: flight.attempt + 1 });
+    for (const id of [...consumer.out]) {
+      const flight = this.#inFlight.get(id);
+      if (flight === undefined) continue;
+      this.#land(id, flight);
+      this.#requeue({ ...flight, attempt: flight.attempt + 1 });
     }
-    this.#requeue(again);
-    this.pump();
+    consumer.endDrain();
+    this.schedule();
   }
 
   status(): SubscriptionStatus {
@@ -256,90 +317,10 @@ export class MemorySubscription {
   }
 }
 
-/** One consumer's hold on a memory subscription. */
-export class MemoryConsumer implements Attachment {
-  readonly consumer: string;
-  readonly sink: DeliverySink;
-  readonly convergedSites: readonly string[];
-  readonly unreachableSites: readonly string[] = [];
-  readonly #owner: MemorySubscription;
-  readonly #asked: MemorySubscription;
-  readonly #gone: () => void;
-  #events = 0;
-  #bytes = Number.POSITIVE_INFINITY;
-  #attached = true;
+const isExhausted = (retry: RetryPolicy, failures: number): boolean =>
+  retryDelayMs(retry, failures, () => 0) === undefined;
 
-  constructor(
-    owner: MemorySubscription,
-    options: {
-      /** What was asked for, when the owner is a part of it: a broadcast. */
-      subscription?: MemorySubscription;
-      consumer: string;
-      sink: DeliverySink;
-      site: string;
-      gone: () => void;
-    },
-  ) {
-    this.#owner = owner;
-    this.#asked = options.subscription ?? owner;
-    this.consumer = options.consumer;
-    this.sink = options.sink;
-    this.convergedSites = [options.site];
-    this.#gone = options.gone;
-  }
-
-  get subscription(): Subscription {
-    return this.#asked.spec;
-  }
-
-  get hasCredit(): boolean {
-    return this.#events > 0 && this.#bytes > 0;
-  }
-
-  /** Events that may still be delivered. */
-  get creditLeft(): number {
-    return this.#events;
-  }
-
-  spend(bytes: number): void {
-    this.#events--;
-    this.#bytes -= bytes;
-  }
-
-  credit(events: number, bytes = 0): void {
-    if (!this.#attached) return;
-    this.#events += events;
-    if (bytes > 0) this.#bytes = (Number.isFinite(this.#bytes) ? this.#bytes : 0) + bytes;
-    for (const gap of this.#owner.gaps.splice(0)) this.sink.gap(gap);
-    this.#owner.pump();
-  }
-
-  /** Never synchronously, so that nobody comes to depend on it. */
-  async drain(): Promise<void> {
-    await Promise.resolve();
-    this.#events = 0;
-    this.#bytes = Number.POSITIVE_INFINITY;
-  }
-
-  settle(ids: readonly number[], outcome: SettleOutcome, cumulative = false): Settled {
-    return this.#owner.settle(this, ids, outcome, cumulative);
-  }
-
-  detach(): Promise<void> {
-    if (this.#attached) {
-      this.#attached = false;
-      this.#owner.remove(this);
-      this.#gone();
-    }
-    return Promise.resolve();
-  }
-
-  /** The mesh's side of the end. */
-  end(reason: MeshError | undefined): void {
-    if (!this.#attached) return;
-    this.#attached = false;
-    this.#owner.remove(this);
-    this.#gone();
-    this.sink.ended(reason);
-  }
-}
+const compiled = (filters: Subscription['filters']) => ({
+  filters,
+  predicate: compileFilters(filters),
+});

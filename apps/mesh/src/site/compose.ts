@@ -9,7 +9,7 @@ import {
   createGovernanceView,
 } from '@eventmesh/clients';
 import { Secret, loadConfig, optional, secret, section } from '@eventmesh/config';
-import { createEmesherApp } from '@eventmesh/emesher';
+import { createEmesherApp, type EmesherApp } from '@eventmesh/emesher';
 import { createGovernanceApp, governanceSettings } from '@eventmesh/governance';
 import { openEmbeddedKv } from '@eventmesh/kv-embedded';
 import { prefixed } from '@eventmesh/kv-api';
@@ -42,11 +42,14 @@ interface Site {
   readonly closers: ((deadlineMs: number) => Promise<void>)[];
 }
 
+/** A site, and the mesh as an adapter of a protocol in this process sees it. */
+export type SiteService = Service & Pick<EmesherApp, 'portFor'>;
+
 /**
  * The five services of a site in this process, the very ones that are deployed apart: the same
  * routers behind one gRPC server, joined by calls in memory instead of channels.
  */
-export async function composeSite(config: SiteConfig, host: Host): Promise<Service> {
+export async function composeSite(config: SiteConfig, host: Host): Promise<SiteService> {
   const router = new Router();
   // Keeps the calls between the services from whoever else reaches the server. New with each
   // process, for nobody outside needs it.
@@ -145,7 +148,7 @@ function ofRegistry({ config, token }: Site): Record<string, unknown> {
 function composeDataPlane(
   { config, host, transport, token, closers, router }: Site,
   store: EventStore,
-): Omit<Service, 'router' | 'drain'> {
+): Omit<SiteService, 'router' | 'drain'> {
   const { log, metrics, tracing, memberId: member } = host;
   const onError = (error: Error) => log.warn({ err: error }, 'a service of the site failed a call');
   let grpcAddress = '';
@@ -192,6 +195,7 @@ function composeDataPlane(
       return emesher.start();
     },
     addresses: () => emesher.addresses(),
+    portFor: (protocol) => emesher.portFor(protocol),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { MeshPort } from '@eventmesh/adapter-api';
 import { loadConfig } from '@eventmesh/config';
 import { AdminServer, Readiness, logFailedCall, type Host } from '@eventmesh/lifecycle';
 import { RpcServer, addStandardServices } from '@eventmesh/rpc';
@@ -39,6 +40,8 @@ export interface RunningSite {
     readonly admin: string;
   };
   readonly metrics: Metrics;
+  /** The mesh as an adapter of this protocol sees it, for one that runs in this process. */
+  portFor(protocol: string): MeshPort;
   /** Rejects when the site meets a fault that nothing can go on after. */
   readonly failed: Promise<never>;
   /** Drains within 10 s and closes everything. May be called once. */
@@ -100,6 +103,7 @@ export async function startSite(options: StartSiteOptions): Promise<RunningSite>
       admin: `http://127.0.0.1:${admin.port}`,
     },
     metrics: host.metrics,
+    portFor: service.portFor,
     failed: failure.promise,
     stop,
   };

@@ -120,8 +120,10 @@ export type SettleOutcome =
   | { readonly kind: 'return' };
 
 /**
- * Where the mesh hands deliveries to an adapter. Called synchronously, never more than the credit
- * allows; must not throw or block. Nothing is called after `ended` or a finished `detach`.
+ * Where the mesh hands deliveries to an adapter: never more than the credit allows, not before
+ * `attach` has answered, and not from within a call of the attachment; a gap, or the end, may come
+ * before the answer. Must not throw or block; may call the attachment. Nothing is called after `ended`
+ * or a finished `detach`.
  */
 export interface DeliverySink {
   deliver(deliveries: readonly Delivery[]): void;

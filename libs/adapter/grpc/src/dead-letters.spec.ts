@@ -3,7 +3,7 @@ import { encodeEvent } from '@eventmesh/event';
 import { DeadLetterService } from '@eventmesh/proto-gen/deadletter';
 import { SubscriberService } from '@eventmesh/proto-gen/subscriber';
 import { Router, RpcServer, createClient, grpcTransport, type Transport } from '@eventmesh/rpc';
-import { MemoryMesh } from '@eventmesh/testing';
+import { MemoryMesh, eventually } from '@eventmesh/testing';
 import { addGrpcAdapter } from './index.ts';
 
 let mesh: MemoryMesh;
@@ -50,6 +50,7 @@ async function fill(count: number): Promise<void> {
     event: event(`e${n + 1}`),
   }));
   await mesh.publish(session, items);
+  await eventually(() => expect(ids).toHaveLength(count));
   attachment.settle(ids, { kind: 'reject', reason: 'bad' });
   await attachment.detach();
 }

@@ -46,7 +46,11 @@ describe('/v1/subscriptions', () => {
   it('creates, shows, lists, updates and deletes', async () => {
     const created = await call(address, { path: '/v1/subscriptions', body: JSON.stringify(spec) });
     expect([created.status, created.headers.location]).toEqual([201, '/v1/subscriptions/work']);
-    expect(JSON.parse(created.text)).toMatchObject({ ...spec, tenant: 'acme', owner: 'alice' });
+    expect(JSON.parse(created.text)).toMatchObject({
+      ...spec,
+      tenant: 'acme',
+      owner: 'user:alice',
+    });
     expect(await api('GET', '/v1/subscriptions/work')).toMatchObject([
       200,
       { subscription: spec, status: { considered: 0, held: 0 } },
@@ -115,8 +119,11 @@ describe('/v1/subscriptions', () => {
     await eventually(() => expect(stream.messages).toHaveLength(2));
     const start = { kind: 'position', partition: 0, position: 1 };
     expect((await api('POST', '/v1/subscriptions/work/seek', { start }))[0]).toBe(200);
-    await eventually(() => expect(stream.messages).toHaveLength(4));
-    await stream.close();
+    await stream.ended;
+    expect(JSON.parse(stream.named('ended')[0]?.data ?? '')).toMatchObject({ reason: 'SEEK' });
+    const again = await openSse(address, { path: '/v1/subscriptions/work/events?ack=explicit' });
+    await eventually(() => expect(again.messages).toHaveLength(2));
+    await again.close();
   });
 });
 

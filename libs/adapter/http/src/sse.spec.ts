@@ -91,7 +91,7 @@ describe('GET /v1/events', () => {
       data: { id: '1' },
     });
     expect(JSON.parse(stream.named('opened')[0]?.data ?? '')).toMatchObject({
-      convergedSites: ['memory'],
+      convergedSites: [],
       unreachableSites: [],
     });
   });
@@ -253,7 +253,7 @@ describe('GET /v1/subscriptions/{name}/events', () => {
   it('tells of a gap', async () => {
     for (const id of ['1', '2', '3']) await publish(id);
     mesh.trim(0, 3);
-    await createWork({ start: { kind: 'earliest' } });
+    await createWork({ start: { kind: 'position', partition: 0, position: 1 } });
     const stream = await open('/v1/subscriptions/work/events');
     await received(stream, ['3']);
     expect(stream.named('gap').map(({ data }) => JSON.parse(data) as unknown)).toEqual([
