@@ -22,7 +22,7 @@ export function giveBack({ site, store, logs, journal }: GiveBackDeps) {
       partitionOf(record.topic, record.key, partitions.length),
     );
     for (const [partition, group] of groups) {
-      const { positions } = await store.append({
+      const { positions, duplicates } = await store.append({
         log: logs.name(tenant),
         partition,
         records: group.map((each) => ({
@@ -30,9 +30,11 @@ export function giveBack({ site, store, logs, journal }: GiveBackDeps) {
           dedupKey: keyOf(site, each),
         })),
       });
+      const before = new Set(duplicates);
       for (const [index, { letter }] of group.entries()) {
         const position = positions[index] ?? 0;
-        journal.stored(tenant, partition, position, new EventView(letter.event));
+        const event = new EventView(letter.event);
+        if (!before.has(index)) journal.stored(tenant, partition, position, event);
         journal.note(tenant, partition, [position], 'redriven', letter.subscription);
       }
     }
