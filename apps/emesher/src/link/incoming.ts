@@ -8,9 +8,10 @@ import {
   type RecordView,
 } from '@eventmesh/event';
 import type { DirectFrame, Frame, LinkRequest, ResumeQuery } from '@eventmesh/proto-gen/link';
-import type { AppendRecord } from '@eventmesh/store-api';
+import type { AppendReceipt, AppendRecord } from '@eventmesh/store-api';
 import type { Observations } from '@eventmesh/telemetry';
 import { nowUs } from '../clock.ts';
+import { StoredBooks } from '../inspect/stored-books.ts';
 import { recordSpan } from '../publish/spans.ts';
 import { Chains, type Chain, type LinkSource } from './chains.ts';
 import { linkFenced } from './link-owners.ts';
@@ -40,13 +41,13 @@ export class Incoming {
     const onFenced = () => this.fence(linkFenced(from.site, from.epoch));
     this.#marks = new Marks({ ...deps, onFenced });
     this.#chains = new Chains(deps, from);
-    this.#hopSeconds = deps.ledger.metrics.hopSeconds.of({ from: from.site });
+    this.#hopSeconds = deps.metrics.hopSeconds.of({ from: from.site });
   }
 
   /** Another emesher of the neighbour owns the link: nothing more is taken of this one. */
   fence(error: MeshError): void {
     if (this.#window.closed) return;
-    this.#deps.ledger.metrics.linkFenced.inc({ from: this.#from });
+    this.#deps.metrics.linkFenced.inc({ from: this.#from });
     this.#deps.logger.warn({ from: this.#from }, error.message);
     this.#window.close();
     this.#out.end(error);
@@ -128,9 +129,7 @@ export class Incoming {
               records: arrived.map(({ append }) => append),
               producer: { id: id.subscription, previous: stored, last },
             })
-            .then(({ positions, duplicates }) =>
-              this.#stored(tenant, id.partition, arrived, positions, new Set(duplicates), timeUs),
-            );
+            .then((receipt) => this.#stored(tenant, id.partition, arrived, receipt, timeUs));
     this.#window.take(bytes);
     this.#accepts = Promise.all([this.#accepts, done]).then(() => {
       this.#window.give(bytes);
@@ -192,20 +191,17 @@ export class Incoming {
     tenant: string,
     partition: number,
     arrived: readonly { readonly record: RecordView }[],
-    positions: readonly number[],
-    duplicates: ReadonlySet<number>,
+    receipt: AppendReceipt,
     timeUs: number,
   ): void {
     const { journal, ledger, tracing, site } = this.#deps;
+    const timeMs = Math.floor(timeUs / 1000);
+    const books = new StoredBooks(journal, { tenant, partition, timeMs }, receipt);
     const fresh: number[] = [];
     for (const [index, { record }] of arrived.entries()) {
-      const position = positions[index] ?? 0;
-      if (duplicates.has(index)) continue;
-      fresh.push(position);
-      journal.stored(tenant, partition, position, new EventView(record.event));
-      const count = ledger.topic(tenant, record.topic);
-      count.events++;
-      count.lastTimeMs = Math.floor(timeUs / 1000);
+      if (books.isDuplicate(index)) continue;
+      fresh.push(books.position(index));
+      books.enter(index, ledger.topic(tenant, record.topic), new EventView(record.event));
       const sentUs = record.hops.at(-1)?.timeUs ?? record.ingressTimeUs;
       this.#hopSeconds.observe(Math.max(0, timeUs - sentUs) / 1_000_000);
       recordSpan(tracing, 'eventmesh hop', record.traceparent, sentUs, {
@@ -214,16 +210,16 @@ export class Incoming {
         'messaging.destination.name': record.topic,
       });
     }
-    ledger.metrics.linkReceived.inc({ from: this.#from }, fresh.length);
+    this.#deps.metrics.linkReceived.inc({ from: this.#from }, books.fresh);
     journal.note(tenant, partition, fresh, 'received', this.#from);
   }
 
   /** Counted and told when it did: routes point in a circle somewhere. */
   #wentTooFar(record: RecordView): boolean {
-    const { site, hopsMax, ledger, logger } = this.#deps;
+    const { site, hopsMax, metrics, logger } = this.#deps;
     const reason = tooFar(record, site, hopsMax);
     if (reason === undefined) return false;
-    ledger.metrics.linkDropped.inc({ from: this.#from, reason });
+    metrics.linkDropped.inc({ from: this.#from, reason });
     logger.warn({ from: this.#from, reason, topic: record.topic }, 'an event went too far');
     return true;
   }

@@ -1,10 +1,11 @@
 import { RecordEncoder, type EventView, type RecordView } from '@eventmesh/event';
 import type { AppendReceipt, AppendRecord } from '@eventmesh/store-api';
 import type { Directory } from '../control/directory.ts';
+import { StoredBooks } from '../inspect/stored-books.ts';
 import { parsePrincipal } from './principals.ts';
 import type { TimerDeps } from './timer-owner.ts';
 
-export interface FiringDeps extends Pick<TimerDeps, 'site' | 'ledger' | 'journal'> {
+export interface FiringDeps extends Pick<TimerDeps, 'site' | 'ledger' | 'metrics' | 'journal'> {
   readonly directory: Pick<Directory, 'destinations'>;
 }
 
@@ -39,24 +40,17 @@ export class FiredRecords {
     };
   }
 
-  /** Brings what was stored into the books. Answers how many were not there before. */
-  stored(
-    partition: number,
-    fired: readonly Fired[],
-    timeUs: number,
-    { positions, duplicates }: AppendReceipt,
-  ): number {
-    const { ledger, journal } = this.#deps;
-    const again = new Set(duplicates);
+  /** Brings what was stored into the books. */
+  stored(partition: number, fired: readonly Fired[], timeUs: number, receipt: AppendReceipt): void {
+    const { ledger, metrics, journal } = this.#deps;
+    const tenant = this.#tenant;
+    const timeMs = Math.floor(timeUs / 1000);
+    const books = new StoredBooks(journal, { tenant, partition, timeMs }, receipt);
     for (const [index, { record, view }] of fired.entries()) {
-      if (again.has(index)) continue;
-      const count = ledger.topic(this.#tenant, record.topic);
-      count.events++;
-      count.lastTimeMs = Math.floor(timeUs / 1000);
-      journal.stored(this.#tenant, partition, positions[index] ?? 0, view);
+      if (books.isDuplicate(index)) continue;
+      books.enter(index, ledger.topic(tenant, record.topic), view);
     }
-    ledger.metrics.timers.inc({ tenant: this.#tenant, outcome: 'duplicate' }, duplicates.length);
-    return fired.length - duplicates.length;
+    metrics.timers.inc({ tenant, outcome: 'duplicate' }, books.duplicates);
   }
 
   /** The constant part of the records of one publisher on one topic, by the rules of now. */
