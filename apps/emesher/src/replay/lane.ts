@@ -1,8 +1,9 @@
-import type { Delivery, ReplayStatus, SettleOutcome, Settled } from '@eventmesh/adapter-api';
+import type { ReplayStatus, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import { DeliveryEngine, type Assignment, type Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import { EventView, encodeAttribute } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
+import { EngineDriver } from '../deliver/engine-driver.ts';
 import type { LaneCounts, LaneDeps, LaneName, LaneSpec } from './lane-spec.ts';
 import { Pace } from './pace.ts';
 import { readWindows } from './read-windows.ts';
@@ -11,8 +12,6 @@ import type { Window } from './window.ts';
 
 /** The attribute that tells a replayed event from a live one. */
 const MARK = 'meshreplay';
-/** How long to wait while nobody can tell whether an event may go out. */
-const BLOCKED_MS = 500;
 
 /**
  * A lane through a subscription's past: a delivery engine and a read stream of its own, so that the
@@ -28,6 +27,7 @@ export class Lane implements LaneName {
   readonly #deps: LaneDeps;
   readonly #spec: LaneSpec;
   readonly #engine: DeliveryEngine;
+  readonly #driver: EngineDriver;
   readonly #matches: Predicate;
   readonly #pace: Pace;
   readonly #mark: Buffer;
@@ -40,8 +40,6 @@ export class Lane implements LaneName {
   /** The one that is being read. */
   #partition = 0;
   #through = false;
-  #pumping = false;
-  #timer: NodeJS.Timeout | undefined;
   #room: (() => void) | undefined;
 
   constructor(spec: LaneSpec, deps: LaneDeps) {
@@ -73,7 +71,8 @@ export class Lane implements LaneName {
       retryWindow: deps.retryWindow,
     });
     for (const { partition, from } of windows) this.#engine.openPartition(partition, from);
-    this.#engine.attach(consumer);
+    this.#driver = this.#makeDriver();
+    this.#driver.attach(consumer, spec.sink);
   }
 
   /** Begins to read, in a later turn: the consumer hears nothing before it has its attachment. */
@@ -98,46 +97,54 @@ export class Lane implements LaneName {
 
   credit(events: number, bytes: number): void {
     this.#credit += events;
-    if (bytes > 0) this.#engine.credit(this.consumer, 0, bytes);
-    this.#schedule();
+    this.#driver.credit(this.consumer, 0, bytes);
   }
 
   /** Takes back what is left of the credit once the consumer has what the pace lets through. */
   async drain(): Promise<void> {
-    this.#schedule();
-    // Behind the pump that is scheduled now.
-    await new Promise<void>((resolve) => void setImmediate(resolve));
+    await this.#driver.drain(this.consumer);
     this.#credit = 0;
     this.#granted = 0;
-    this.#engine.withdraw(this.consumer);
   }
 
   settle(ids: readonly number[], outcome: SettleOutcome, cumulative: boolean): Settled {
-    const all = cumulative ? this.#engine.upTo(this.consumer, ids) : ids;
-    const refused = this.#engine.settle(this.consumer, all, outcome);
-    this.#schedule();
-    return { refused, count: all.length - refused.length };
+    return this.#driver.settle(this.consumer, ids, outcome, cumulative);
   }
 
   /** The mesh ends it; without a reason it is through. Idempotent. */
   end(reason: MeshError | undefined): void {
-    if (!this.#close()) return;
-    this.#spec.sink.ended(reason);
+    if (this.#leave()) this.#driver.end(reason);
   }
 
   /** The consumer leaves. Idempotent. */
   detach(): void {
-    this.#close();
+    if (this.#leave()) this.#driver.close();
   }
 
-  #close(): boolean {
+  /** Whether it was not over yet. */
+  #leave(): boolean {
     if (this.#over.signal.aborted) return false;
     this.#over.abort();
-    clearTimeout(this.#timer);
     this.#room?.();
     this.#count();
     this.#deps.onEnded(this);
     return true;
+  }
+
+  #makeDriver(): EngineDriver {
+    const engine = this.#engine;
+    return new EngineDriver({
+      engine,
+      now: this.#deps.now,
+      beforeTurn: () => this.#grant(),
+      onDelivered: (_, deliveries) => this.#handOver(deliveries),
+      // A lane keeps no dead letters: the event is in the log, and has its live deliveries.
+      bury: (dead) => {
+        for (const entry of dead) engine.retire(entry, 'dropped');
+      },
+      afterTurn: () => this.#afterTurn(),
+      waitMs: () => this.#paceMs(),
+    });
   }
 
   async #read(): Promise<void> {
@@ -154,12 +161,12 @@ export class Lane implements LaneName {
         return this.#awaitRoom();
       },
     );
-    this.#schedule();
+    this.#driver.wake();
   }
 
   #gap({ partition, to }: Window, gap: Extract<Scanned, { kind: 'gap' }>): void {
     this.#engine.advance(partition, gap.to, 0);
-    this.#spec.sink.gap({ partition, from: gap.from, to: gap.to });
+    this.#driver.gap({ partition, from: gap.from, to: gap.to });
     this.#left.set(partition, to - gap.to);
   }
 
@@ -178,7 +185,7 @@ export class Lane implements LaneName {
     }
     this.#engine.advance(partition, part.upTo, filtered);
     this.#left.set(partition, to - part.upTo);
-    this.#schedule();
+    this.#driver.wake();
   }
 
   async #awaitRoom(): Promise<void> {
@@ -190,31 +197,12 @@ export class Lane implements LaneName {
     }
   }
 
-  /** Once a turn, however many parts, credits and settles came in it. */
-  #schedule(): void {
-    if (this.#pumping || this.#over.signal.aborted) return;
-    this.#pumping = true;
-    setImmediate(() => {
-      this.#pumping = false;
-      if (!this.#over.signal.aborted) this.#pump();
-    });
-  }
-
-  #pump(): void {
-    const engine = this.#engine;
-    engine.tick();
+  /** As much of the credit as the pace lets through by now. */
+  #grant(): void {
     const grant = Math.min(this.#credit, this.#pace.available) - this.#granted;
-    if (grant > 0) {
-      engine.credit(this.consumer, grant);
-      this.#granted += grant;
-    }
-    for (const { deliveries } of engine.pump()) this.#handOver(deliveries);
-    // A lane keeps no dead letters: the event is in the log, and has its live deliveries.
-    for (const entry of engine.takeDead()) engine.retire(entry, 'dropped');
-    this.#count();
-    if (!engine.saturated) this.#room?.();
-    if (this.#through && engine.held === 0) this.end(undefined);
-    else this.#setTimer();
+    if (grant <= 0) return;
+    this.#engine.credit(this.consumer, grant);
+    this.#granted += grant;
   }
 
   #handOver(deliveries: Assignment['deliveries']): void {
@@ -223,20 +211,18 @@ export class Lane implements LaneName {
     this.#granted -= length;
     this.#pace.take(length);
     this.#deps.onDelivered(this, deliveries);
-    this.#spec.sink.deliver(deliveries.map(toDelivery));
   }
 
-  #setTimer(): void {
-    clearTimeout(this.#timer);
-    const now = this.#deps.now();
-    const waits: number[] = [];
-    const due = this.#engine.nextDue;
-    if (due !== undefined) waits.push(due - now);
-    if (this.#engine.blocked) waits.push(BLOCKED_MS);
-    // The consumer has credit that the pace has not let through yet.
-    if (this.#credit > this.#granted && this.#engine.held > 0) waits.push(this.#pace.waitMs);
-    if (waits.length === 0) return;
-    this.#timer = setTimeout(() => this.#schedule(), Math.max(1, Math.min(...waits)));
+  #afterTurn(): void {
+    this.#count();
+    if (!this.#engine.saturated) this.#room?.();
+    if (this.#through && this.#engine.held === 0) this.end(undefined);
+  }
+
+  /** Until the consumer may have what it has credit for and the pace has not let through yet. */
+  #paceMs(): number {
+    const waits = this.#credit > this.#granted && this.#engine.held > 0;
+    return waits ? this.#pace.waitMs : Infinity;
   }
 
   #count(): void {
@@ -250,12 +236,6 @@ export class Lane implements LaneName {
       dropped: dropped - told.dropped,
     });
   }
-}
-
-function toDelivery({ id, entry }: Assignment['deliveries'][number]): Delivery {
-  const { record, partition, position, attempts } = entry;
-  const { topic, originSite, ingressTimeUs, event } = record;
-  return { id, attempt: attempts, topic, event, partition, position, originSite, ingressTimeUs };
 }
 
 /** How a lane delivers: as the subscription does, paused or not, and however old the events are. */
