@@ -1,21 +1,21 @@
-import type { ProtocolAdapter } from '@eventmesh/adapter-api';
-import { addGrpcAdapter } from '@eventmesh/adapter-grpc';
-import { createHttpAdapter } from '@eventmesh/adapter-http';
-import { MeshError } from '@eventmesh/errors';
+import { drainingError, type MeshPort } from '@eventmesh/adapter-api';
 import { Router } from '@eventmesh/rpc';
-import { auditRefusals } from './audit-refusals.ts';
-import { measureQueues } from './inspect/queues.ts';
-import { createMeshPort } from './mesh-port.ts';
-import { siteReplays } from './peer/site-replays.ts';
-import { protocolPort } from './protocol-port.ts';
-import { makeRequests } from './request/make-requests.ts';
-import { makeTimers } from './schedule/make-timers.ts';
 import type { EmesherDeps, EmesherOptions } from './options.ts';
+import { addAdapters } from './paths/adapters.ts';
+import { deadPath } from './paths/dead-path.ts';
 import { deliverPath } from './paths/deliver-path.ts';
-import { foundation } from './paths/foundation.ts';
+import { directPath } from './paths/direct-path.ts';
+import { foundation, type Base } from './paths/foundation.ts';
+import { inspectPath } from './paths/inspect-path.ts';
 import { linkPath } from './paths/link-path.ts';
-import { addPeers } from './paths/peer-path.ts';
+import { measurePath } from './paths/measure-path.ts';
+import { peerPath } from './paths/peer-path.ts';
+import { portPath } from './paths/port-path.ts';
 import { publishPath } from './paths/publish-path.ts';
+import { receivePath } from './paths/receive-path.ts';
+import { replayPath } from './paths/replay-path.ts';
+import { schedulePath } from './paths/schedule-path.ts';
+import { subscriptionPath } from './paths/subscription-path.ts';
 
 export interface EmesherApp {
   readonly router: Router;
@@ -23,61 +23,25 @@ export interface EmesherApp {
   start(): Promise<void>;
   drain(deadlineMs: number): Promise<void>;
   addresses(): Readonly<Record<string, string>>;
+  /** The mesh as an adapter of this protocol sees it; what it accepts is counted under the name. */
+  portFor(protocol: string): MeshPort;
 }
 
-/**
- * The whole data plane, in the order of an event's path:
- * adapter → admit → resolve → append → follow → match → deliver → settle → cursor, and the link.
- */
+/** The whole data plane, and when its parts begin and end. */
 export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): EmesherApp {
   const router = new Router();
   const draining = new AbortController();
   let started = false;
-  const paths = composePaths(options, deps, router);
-  const { base, publishing, delivering, links, inspection, timers, scheduled } = paths;
-  const { publisher } = publishing;
-  const { runners, cursors, replays, dead } = delivering;
-  const { ledger, directory, followers, logs, strength, peers, served } = base;
-  const { authorizer, registry, policies, log, metrics } = deps;
-
-  const bare = createMeshPort({
-    site: options.site,
-    eventBytesMax: options.dataPlane.event.bytesMax,
-    draining: draining.signal,
-    started: () => started,
-    authorizer,
-    publisher,
-    attachments: delivering.attachments,
-    subscriptions: delivering.admin,
-    deadLetters: dead.port,
-    replays,
-    siteReplays: siteReplays({ replays, peers, logger: log }),
-    requests: makeRequests({
-      ...publishing,
-      ...options,
-      ledger,
-      draining: draining.signal,
-      config: options.dataPlane.request,
-    }),
-    scheduled,
-    inspect: inspection.port,
-  });
-  const port = auditRefusals(bare, policies.audit);
-  addGrpcAdapter(router, protocolPort(port, 'grpc', metrics, served), {
-    ...options.dataPlane.publish,
-    ...options.dataPlane.delivery,
-    metrics,
-  });
-  const http = protocolPort(port, 'http', metrics, served);
-  const adapters: ProtocolAdapter[] =
-    options.http === undefined ? [] : [createHttpAdapter(options.http, http, { log, metrics })];
-  const untell = metrics.beforeLook(() => {
-    for (const runner of runners.all) runner.refresh();
-    ledger.tellAll(runners.all, (runner) => runners.lag(runner));
-  });
+  const base = foundation(options, deps);
+  const serving = { started: () => started, draining: draining.signal };
+  const paths = composePaths(base, router, serving);
+  const { portFor, adapters, runners, cursors, dead, replays, links, timers, untell } = paths;
+  const { directory, peers, logs, strength, followers } = base;
+  const { registry, policies } = deps;
 
   return {
     router,
+    portFor,
     async start() {
       for (const adapter of adapters) await adapter.start();
       options.onListening?.(this.addresses());
@@ -110,35 +74,65 @@ export function createEmesherApp(options: EmesherOptions, deps: EmesherDeps): Em
   };
 }
 
-/** The paths of events, what the emeshers of the site do for each other, and the timers. */
-function composePaths(options: EmesherOptions, deps: EmesherDeps, router: Router) {
-  const base = foundation(options, deps);
-  // The publish path hands on to parts that are made from it.
-  const publishing = publishPath(
-    base,
-    (...sent) => fanOut.forward(...sent),
-    () => timers,
-  );
-  const { lanes, publisher } = publishing;
-  const delivering = deliverPath(base, lanes);
-  const linking = linkPath(base, lanes, router, delivering);
-  const { links, fanOut, inspection } = linking;
-  addPeers(base, { ...delivering, ...linking, lanes, timers: () => timers }, router);
-  const { timers, scheduled } = makeTimers({
-    ...base,
-    ...deps,
-    site: options.site,
-    dataPlane: options.dataPlane,
-    publisher,
-    deadLetters: delivering.dead.letters,
-  });
-  const letters = delivering.dead.letters;
-  measureQueues({ ...base, ...deps, ...delivering, lanes, fanOut, links, letters, timers });
-  return { base, publishing, delivering, links, inspection, timers, scheduled };
+interface Serving {
+  /** Whether interest, routes and rules are known. */
+  readonly started: () => boolean;
+  readonly draining: AbortSignal;
 }
 
-const drainingError = (): MeshError =>
-  new MeshError('Unavailable', 'this emesher is draining; reconnect', {
-    reason: 'DRAINING',
-    retryAfterMs: 100,
+/**
+ * The paths of events in the order in which an event takes them, and what looks at them:
+ * admit → resolve → append → follow → match → deliver → settle → cursor, the links, and the adapters,
+ * which are made last, since they hand over to all of it. Each is given what it needs of the others.
+ */
+function composePaths(base: Base, router: Router, { started, draining }: Serving) {
+  const { lanes, inboxes } = directPath(base);
+  const { publisher, requests } = publishPath(base, {
+    lanes,
+    inboxes,
+    // It hands on to what is made from it, further down.
+    forward: (...sent) => fanOut.forward(...sent),
+    timers: () => timers,
+    draining,
   });
+  const dead = deadPath(base);
+  const { letters } = dead;
+  const { runners, cursors } = deliverPath(base, { letters });
+  const { admin, attachments, changes, books } = subscriptionPath(base, { runners, lanes });
+  const replays = replayPath(base, { admin });
+
+  const { links, fanOut } = linkPath(base);
+  const { inspection, localMemory, localBooks } = inspectPath(base, { runners, books, links });
+  receivePath(base, router, { lanes, links, fanOut, inspection });
+
+  const { timers, scheduled } = schedulePath(base, { publisher, letters });
+
+  peerPath(base, router, {
+    lanes,
+    links,
+    attachments,
+    changes,
+    books,
+    dead,
+    replays,
+    timers,
+    localMemory,
+    localBooks,
+  });
+  const untell = measurePath(base, { runners, lanes, fanOut, links, letters, timers, replays });
+
+  const portFor = portPath(base, {
+    publisher,
+    requests,
+    attachments,
+    admin,
+    dead,
+    replays,
+    scheduled,
+    inspection,
+    started,
+    draining,
+  });
+  const adapters = addAdapters(base, router, portFor);
+  return { portFor, adapters, runners, cursors, dead, replays, links, timers, untell };
+}

@@ -1,18 +1,19 @@
-import type {
-  AttachOptions,
-  Attachment,
-  DeadLettersPort,
-  DeliverySink,
-  InspectPort,
-  MeshPort,
-  PublishItem,
-  PublishOptions,
-  Receipt,
-  ReplaysPort,
-  RequestOptions,
-  ScheduledEventsPort,
-  Session,
-  SubscriptionsPort,
+import {
+  drainingError,
+  type AttachOptions,
+  type Attachment,
+  type DeadLettersPort,
+  type DeliverySink,
+  type InspectPort,
+  type MeshPort,
+  type PublishItem,
+  type PublishOptions,
+  type Receipt,
+  type ReplaysPort,
+  type RequestOptions,
+  type ScheduledEventsPort,
+  type Session,
+  type SubscriptionsPort,
 } from '@eventmesh/adapter-api';
 import { parseAuthorization, type Authorizer } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
@@ -67,11 +68,7 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
         retryAfterMs: 500,
       });
     }
-    if (!draining.aborted) return;
-    throw new MeshError('Unavailable', 'this emesher is draining; reconnect to another one', {
-      reason: 'DRAINING',
-      retryAfterMs: 100,
-    });
+    if (draining.aborted) throw drainingError();
   };
 
   return {
@@ -88,7 +85,8 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
       return sessions.of(await authorizer.authenticate(parseAuthorization(authorization)));
     },
 
-    publish(
+    // Async, as `attach` is, so that a refusal is an answer like any other and never thrown at the call.
+    async publish(
       session: Session,
       items: readonly PublishItem[],
       options: PublishOptions = {},
@@ -102,7 +100,11 @@ export function createMeshPort(parts: MeshPortParts): MeshPort {
       return parts.requests.request(callerOf(session), item, options);
     },
 
-    attach(session: Session, options: AttachOptions, sink: DeliverySink): Promise<Attachment> {
+    async attach(
+      session: Session,
+      options: AttachOptions,
+      sink: DeliverySink,
+    ): Promise<Attachment> {
       refuseUnlessServing();
       const caller = callerOf(session);
       if (options.replay !== undefined) return parts.replays.open(caller, options, sink);

@@ -9,16 +9,18 @@ import { Refusals } from '../inspect/refusals.ts';
 import { ServedBy } from '../inspect/served-by.ts';
 import { LostRanges } from '../link/lost-ranges.ts';
 import { Logs } from '../logs.ts';
+import { emesherMetrics } from '../metrics.ts';
 import { OwnerCalls, TAKEOVER_LAG_MS } from '../peer/owner-calls.ts';
 import { Peers } from '../peer/peers.ts';
 import { sitePause } from '../peer/site-pause.ts';
 import type { EmesherDeps, EmesherOptions } from '../options.ts';
 
-/** What the paths share. */
+/** What the paths share; each names at its head what it takes of it. */
 export type Base = ReturnType<typeof foundation>;
 
 export function foundation(options: EmesherOptions, deps: EmesherDeps) {
-  const { store, registry, policies, log, metrics } = deps;
+  const { store, registry, policies, log } = deps;
+  const metrics = deps.metrics.use(emesherMetrics);
   const logs = new Logs(store, options.dataPlane.log);
   const directory = new Directory(registry, log, options.member);
   const served = new ServedBy();
@@ -26,8 +28,8 @@ export function foundation(options: EmesherOptions, deps: EmesherDeps) {
   const peers = new Peers(directory, options.serviceToken, options.peerTls);
   const ledger = new Ledger({ metrics, policies, served, refusals, now: Date.now });
   const { ttl } = options.dataPlane.lease;
-  ledger.metrics.leaseTtl.set(ttl / 1000);
-  void new Takeovers(directory, ledger.metrics, () => performance.now());
+  metrics.leaseTtl.set(ttl / 1000);
+  void new Takeovers(directory, metrics, () => performance.now());
   const { retention: retentionMs } = options.dataPlane.log;
   const neighbours = options.links.map(({ site }) => site);
   return {
@@ -38,10 +40,10 @@ export function foundation(options: EmesherOptions, deps: EmesherDeps) {
     directory,
     peers,
     owners: new OwnerCalls({ peers, pause: sitePause(directory), waitMs: ttl + TAKEOVER_LAG_MS }),
-    leaseMs: ttl,
     served,
     refusals,
     ledger,
+    metrics,
     journal: new Journal(options.dataPlane.trace.eventsMax),
     followers: new Followers(store, logs, log, options.dataPlane.delivery.readAheadBytes),
     strength: new StoreStrength(store, log),

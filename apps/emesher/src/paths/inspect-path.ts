@@ -1,40 +1,56 @@
 import { ownerGrantsAt, ownerSession } from '../deliver/owner-session.ts';
+import type { Runners } from '../deliver/runners.ts';
 import { createInspection } from '../inspect/inspection.ts';
 import { LocalBooks } from '../inspect/local-books.ts';
 import { LocalMemory } from '../inspect/local-memory.ts';
 import type { Links } from '../link/links.ts';
+import type { SiteBooks } from '../peer/site-books.ts';
 import { SiteMemory } from '../peer/site-memory.ts';
-import type { deliverPath } from './deliver-path.ts';
 import type { Base } from './foundation.ts';
+
+interface InspectParts {
+  readonly runners: Runners;
+  readonly books: SiteBooks;
+  readonly links: Links;
+}
 
 /** Looking without touching: what this emesher remembers, what the site does, and the answers. */
 export function inspectPath(
-  base: Base,
-  {
-    runners,
-    books,
-    links,
-  }: Pick<ReturnType<typeof deliverPath>, 'runners' | 'books'> & { readonly links: Links },
+  { options, deps, logs, lost, directory, peers, ledger, journal, refusals }: Base,
+  { runners, books, links }: InspectParts,
 ) {
-  const { site, member, dataPlane } = base.options;
-  const { store, log: logger, policies, authorizer } = base.deps;
-  const looking = {
-    ...base,
-    site,
-    member,
-    store,
+  const { site, member, dataPlane } = options;
+  const { store, log: logger, policies, authorizer } = deps;
+  const localMemory = new LocalMemory({
+    journal,
+    refusals,
     runners,
-    logger,
+    store,
+    logs,
     neighbours: [...links.clients.keys()],
     linkPlace: links.place.bind(links),
-  };
-  const local = { localMemory: new LocalMemory(looking), localBooks: new LocalBooks(looking) };
-  const memory = new SiteMemory({ ...looking, ...local });
+  });
+  const localBooks = new LocalBooks({ member, directory, journal, runners, logs });
+  const memory = new SiteMemory({
+    site,
+    member,
+    directory,
+    peers,
+    logger,
+    localMemory,
+    localBooks,
+  });
   const inspection = createInspection({
-    ...looking,
+    site,
+    store,
+    logs,
+    directory,
+    ledger,
+    lost,
     books,
     policies,
     links: links.clients,
+    logger,
     inquire: memory.inquire.bind(memory),
     siteBooks: memory.books.bind(memory),
     ownerSession: ownerSession(authorizer),
@@ -42,5 +58,5 @@ export function inspectPath(
     scanMax: dataPlane.trace.scanMax,
     now: Date.now,
   });
-  return { inspection, ...local };
+  return { inspection, localMemory, localBooks };
 }

@@ -1,32 +1,33 @@
-import { DirectLanes } from '../deliver/direct-lanes.ts';
+import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import { DirectPublisher, type ForwardDirect } from '../publish/direct.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { Resolver } from '../publish/resolve.ts';
-import { makeInboxes } from '../request/make-requests.ts';
+import type { Inboxes } from '../request/inboxes.ts';
+import { makeRequests } from '../request/make-requests.ts';
 import type { Timers } from '../schedule/timers.ts';
 import type { Base } from './foundation.ts';
 
-/** Adapter → admit → resolve → append → receipt; and the direct class, which skips the store. */
-export function publishPath(base: Base, forward: ForwardDirect, timers: () => Timers) {
-  const { options, deps, logs, directory, ledger, journal, strength } = base;
-  const { site, dataPlane } = options;
+interface PublishParts {
+  readonly lanes: DirectLanes;
+  readonly inboxes: Inboxes;
+  /** Where direct events go on. */
+  readonly forward: ForwardDirect;
+  /** Where events go that are for later. */
+  readonly timers: () => Timers;
+  readonly draining: AbortSignal;
+}
+
+/** Admit → resolve → append → receipt; the direct class, which skips the store; and requests. */
+export function publishPath(
+  { options, deps, logs, directory, ledger, metrics, journal, strength }: Base,
+  { lanes, inboxes, forward, timers, draining }: PublishParts,
+) {
+  const { site, member, dataPlane } = options;
   const { store, policies, tracing } = deps;
   const { bytesMax, attributesMax } = dataPlane.event;
-  const inboxes = makeInboxes({
-    site,
-    member: options.member,
-    ledger,
-    isSister: (member) => directory.sisters.some(({ id }) => id === member),
-  });
   const limits = () => ({
     eventBytesMax: Math.min(bytesMax, strength.eventBytesMax),
     attributesMax,
-  });
-  const lanes = new DirectLanes({
-    ledger,
-    queueMax: dataPlane.delivery.directQueueMax,
-    now: Date.now,
-    inboxes,
   });
   const resolver = new Resolver({
     site,
@@ -53,5 +54,16 @@ export function publishPath(base: Base, forward: ForwardDirect, timers: () => Ti
     journal,
     tracing,
   });
-  return { lanes, publisher, inboxes, resolver, limits };
+  const requests = makeRequests({
+    site,
+    member,
+    config: dataPlane.request,
+    limits,
+    inboxes,
+    resolver,
+    publisher,
+    metrics,
+    draining,
+  });
+  return { publisher, requests };
 }

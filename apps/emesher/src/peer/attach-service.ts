@@ -1,10 +1,6 @@
-import {
-  ConsumerQueue,
-  drainingError,
-  takeInputs,
-  type ConsumerLimits,
-} from '@eventmesh/adapter-grpc';
-import type { DeliverySink } from '@eventmesh/adapter-api';
+import { drainingError, type DeliverySink } from '@eventmesh/adapter-api';
+import { ConsumerQueue, takeInputs, type ConsumerLimits } from '@eventmesh/adapter-grpc';
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { Principal } from '@eventmesh/proto-gen/acl';
@@ -75,7 +71,10 @@ async function attach(
   if (principal === undefined) throw invalid('principal', 'is missing');
   if (consumer === '') throw invalid('consumer', 'is missing');
   const session = await sessionOf(principal);
-  const subscription = await directory.awaited(`${principal.tenant}/${name}`, KNOWN_MS_MAX);
+  const subscription = await directory.awaited(
+    subscriptionKey({ tenant: principal.tenant, name }),
+    KNOWN_MS_MAX,
+  );
   if (subscription === undefined) {
     throw new MeshError('NotFound', `there is no subscription "${name}"`, {
       field: 'subscription',

@@ -3,15 +3,16 @@ import { MeshError } from '@eventmesh/errors';
 import { hasExpired, type RecordView } from '@eventmesh/event';
 import type { DirectRequestSchema } from '@eventmesh/proto-gen/peer';
 import type { Logger } from '@eventmesh/telemetry';
+import { nextTurn } from '@eventmesh/time';
 import type { Directory } from '../control/directory.ts';
-import type { Ledger } from '../inspect/ledger.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import { isInboxOf, isInboxTopic } from '../request/inbox-address.ts';
 import type { Peer, Peers } from './peers.ts';
 
 export interface FanOutDeps {
   readonly directory: Directory;
   readonly peers: Peers;
-  readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly logger: Logger;
   /** Events that may wait for one emesher; beyond it the oldest is dropped. */
   readonly queueMax: number;
@@ -54,19 +55,19 @@ export class DirectFanOut {
     destinations: readonly string[],
     here: boolean,
   ): boolean {
-    const { directory, peers, ledger, now } = this.#deps;
+    const { directory, peers, metrics, now } = this.#deps;
     const all = peers.all;
     const waits = isInboxTopic(topic) ? all.filter(({ id }) => isInboxOf(topic, id)) : undefined;
     const wanted =
       here && (waits === undefined ? directory.wanted(tenant, topic, 'direct') : waits.length > 0);
     if (hasExpired(expiryMs, now())) {
-      ledger.metrics.direct.inc({ outcome: 'expired' });
+      metrics.direct.inc({ outcome: 'expired' });
       return wanted;
     }
     const left = this.#overLinks(record, destinations);
     if (!wanted && left.length === 0) return false;
     if (left.length > 0 && all.length === 0) {
-      ledger.metrics.direct.inc({ outcome: 'link-dropped' });
+      metrics.direct.inc({ outcome: 'link-dropped' });
     }
     const to = left.length > 0 ? all : (waits ?? all);
     for (const peer of to)
@@ -166,12 +167,12 @@ class Line {
           this.#wake = resolve;
         });
         this.#wake = undefined;
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         continue;
       }
       const records = this.#alive(this.#takeFrame());
       if (records.length === 0) continue;
-      this.#deps.ledger.metrics.direct.inc({ outcome: 'to-emesher' }, records.length);
+      this.#deps.metrics.direct.inc({ outcome: 'to-emesher' }, records.length);
       yield {
         records: records.map(({ record, destinations, here }) => ({
           record,
@@ -198,12 +199,12 @@ class Line {
     const now = this.#deps.now();
     const alive = records.filter(({ expiryMs }) => !hasExpired(expiryMs, now));
     const over = records.length - alive.length;
-    if (over > 0) this.#deps.ledger.metrics.direct.inc({ outcome: 'expired' }, over);
+    if (over > 0) this.#deps.metrics.direct.inc({ outcome: 'expired' }, over);
     return alive;
   }
 
   #dropped(events: number): void {
     if (events === 0) return;
-    this.#deps.ledger.metrics.direct.inc({ outcome: 'emesher-dropped' }, events);
+    this.#deps.metrics.direct.inc({ outcome: 'emesher-dropped' }, events);
   }
 }

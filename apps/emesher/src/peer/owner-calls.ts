@@ -1,4 +1,5 @@
 import { MeshError } from '@eventmesh/errors';
+import { Backoff } from '@eventmesh/time';
 import { isMoved, movedError } from '../deliver/hold.ts';
 import type { PeerClient, Peers } from './peers.ts';
 
@@ -55,7 +56,8 @@ export class OwnerCalls {
     const left = deadlineMs - Date.now() - ANSWER_MS;
     const waitMs = Math.max(0, Math.min(this.#deps.waitMs, left));
     const end = performance.now() + waitMs;
-    for (let attempt = 0; ; attempt++) {
+    const backoff = new Backoff({ baseMs: PAUSE_MS, maxMs: PAUSE_MS_MAX });
+    for (;;) {
       try {
         return await this.#once(call, signal);
       } catch (thrown) {
@@ -63,8 +65,7 @@ export class OwnerCalls {
         if (!isMoved(error) || signal.aborted) throw error;
         const now = performance.now();
         if (now >= end) throw this.#final(call.what, error);
-        const ms = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
-        await this.#deps.pause(Math.min(ms, end - now), signal);
+        await this.#deps.pause(Math.min(backoff.nextMs(), end - now), signal);
       }
     }
   }

@@ -29,7 +29,7 @@ export interface PeerServiceDeps extends AttachServiceDeps, InspectServiceDeps {
   readonly books: SiteBooks;
   readonly dead: { readonly changes: DeadChanges };
   readonly replays: Replays;
-  readonly timers: () => Pick<Timers, 'cancel'>;
+  readonly timers: Pick<Timers, 'cancel'>;
   readonly lost: Pick<LostRanges, 'told'>;
   /** Hands a record to the links of this emesher. */
   readonly sendOverLinks: (record: Buffer, destinations: readonly string[]) => unknown;
@@ -85,7 +85,7 @@ export function addPeerService(
       },
       async cancelTimers({ tenant, positions }) {
         checkCount('positions', positions, CANCEL_MAX);
-        const cancelled = await deps.timers().cancel(tenant, positions.map(Number));
+        const cancelled = await deps.timers.cancel(tenant, positions.map(Number));
         return { cancelled: BigInt(cancelled) };
       },
       ...deadLetterCalls(deps),

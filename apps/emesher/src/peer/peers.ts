@@ -2,6 +2,7 @@ import type { Secret } from '@eventmesh/config';
 import { unavailable, type MeshError } from '@eventmesh/errors';
 import { PeerService } from '@eventmesh/proto-gen/peer';
 import { createClient, grpcTransport, type Client, type Transport } from '@eventmesh/rpc';
+import { pause } from '@eventmesh/time';
 import type { Directory } from '../control/directory.ts';
 import type { PeerTls } from './peer-tls.ts';
 
@@ -65,7 +66,7 @@ export class Peers {
       const member = this.#directory.sisters.find((sister) => sister.id === id);
       if (member !== undefined) return this.#connect(id, member.grpcAddress);
       if (performance.now() >= end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, KNOWN_STEP_MS));
+      await pause(KNOWN_STEP_MS);
     }
   }
 

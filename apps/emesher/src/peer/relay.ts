@@ -5,8 +5,10 @@ import type { AttachRequestSchema, OpenSchema } from '@eventmesh/proto-gen/peer'
 import { Settle_Outcome } from '@eventmesh/proto-gen/subscriber';
 import type { Delivery as WireDelivery, SubscribeResponse } from '@eventmesh/proto-gen/wire';
 import { AsyncQueue, fromFailure } from '@eventmesh/rpc';
+import type { AttachThere } from '../deliver/attachments.ts';
 import { isMoved, movedError, type Hold } from '../deliver/hold.ts';
-import type { Peer } from './peers.ts';
+import { wirePrincipal } from '../session.ts';
+import type { Peer, Peers } from './peers.ts';
 
 type Request = MessageInitShape<typeof AttachRequestSchema>;
 
@@ -17,7 +19,7 @@ const DRAIN_MS_MAX = 10_000;
 /** Longest wait for the owner to have released everything, in ms. */
 const DETACH_MS_MAX = 2000;
 
-export interface RelayOptions {
+interface RelayOptions {
   /** Messages that may wait for an owner that does not read; beyond it the owner counts as gone. */
   readonly requestsMax: number;
   /** Tells how many do; see `Metrics.measure`. */
@@ -28,16 +30,14 @@ export interface RelayOptions {
  * A place at a subscription that another emesher owns: one stream to it for each consumer.
  * @throws FENCED when the owner is gone or gives it up; else what the owner answers.
  */
-export async function relay(
-  peer: Peer,
-  open: MessageInitShape<typeof OpenSchema>,
-  sink: DeliverySink,
-  options: RelayOptions,
-): Promise<Hold> {
-  const stream = new RelayStream(peer, open.subscription ?? '', sink, options);
-  await stream.open(open);
-  return stream;
-}
+export const relayTo =
+  (peers: Pick<Peers, 'owner'>, options: RelayOptions): AttachThere =>
+  async (refused, { name }, session, consumer, sink) => {
+    const owner = await peers.owner(refused);
+    const stream = new RelayStream(owner, name, sink, options);
+    await stream.open({ principal: wirePrincipal(session), subscription: name, consumer });
+    return stream;
+  };
 
 class RelayStream implements Hold {
   readonly #peer: Peer;

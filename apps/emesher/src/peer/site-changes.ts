@@ -1,3 +1,4 @@
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Start, Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import { subscriptionToProto, startToProto } from '@eventmesh/wire';
@@ -107,7 +108,7 @@ export class SiteChanges {
    */
   async applyHere(changed: Subscription): Promise<void> {
     const { directory, runners, groups } = this.#deps;
-    const now = directory.subscriptions.get(`${changed.tenant}/${changed.name}`);
+    const now = directory.subscriptions.get(subscriptionKey(changed));
     if (now === undefined) return;
     if (now.deliveryClass === 'direct') groups.apply(now);
     else await Promise.all([now, ...directory.partsOf(now)].map((each) => runners.apply(each)));

@@ -2,7 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Delivery, DeliverySink, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
-import { movedError, type Hold } from '../deliver/hold.ts';
+import { movedError, type Hold } from './hold.ts';
 import { Roaming } from './roaming.ts';
 
 /** An owner: delivers as much as its credit allows, and notes what it is told. */

@@ -1,6 +1,7 @@
 import type { Delivery, DeliverySink, SettleOutcome, Settled } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
-import { isMoved, type Hold, type TakeHold } from '../deliver/hold.ts';
+import { Backoff } from '@eventmesh/time';
+import { isMoved, type Hold, type TakeHold } from './hold.ts';
 
 /**
  * How much longer than the lease of an owner that died a consumer waits for its first hold, and for
@@ -94,15 +95,15 @@ export class Roaming {
   async #take(timeoutMs: number, again: (error: MeshError) => boolean): Promise<void> {
     const { signal } = this.#closed;
     const end = performance.now() + timeoutMs;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    const backoff = new Backoff({ baseMs: PAUSE_MS, maxMs: PAUSE_MS_MAX });
+    while (!signal.aborted) {
       try {
         await this.#takeOnce();
         return;
       } catch (thrown) {
         const error = MeshError.from(thrown);
         if (!again(error) || performance.now() >= end) throw error;
-        const ms = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** attempt);
-        await this.#options.pause(ms * (0.5 + Math.random() / 2), signal);
+        await this.#options.pause(backoff.nextMs(), signal);
       }
     }
   }
