@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { subjectWord } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import type { Clock } from '@eventmesh/kv-api';
 import { Principal_Kind as Kind, type CredentialSchema } from '@eventmesh/proto-gen/acl';
@@ -18,8 +19,6 @@ export interface Identity extends Asker {
   /** End of the credential, ms since the Unix epoch; 0 for never. */
   readonly expiresMs: number;
 }
-
-const KINDS = Object.freeze({ user: Kind.USER, key: Kind.API_KEY, token: Kind.TOKEN });
 
 export class Authenticator {
   readonly #directory: Directory;
@@ -69,15 +68,15 @@ export class Authenticator {
         const slash = user.indexOf('/');
         const tenant = slash === -1 ? DEFAULT_TENANT : user.slice(0, slash);
         const found = await this.#passwords.verify(tenant, user.slice(slash + 1), password);
-        return found && identity('user', found, 0);
+        return found && identity(Kind.USER, found, 0);
       }
       case 'apiKey': {
         const found = verifyApiKey(this.#directory, this.#clock, credential.value);
-        return found && identity('key', found, found.expiresMs);
+        return found && identity(Kind.API_KEY, found, found.expiresMs);
       }
       case 'jwt': {
         const found = await this.#tokens.verify(credential.value);
-        return found && identity('token', found, found.expiresMs);
+        return found && identity(Kind.TOKEN, found, found.expiresMs);
       }
       default:
         return undefined;
@@ -104,18 +103,18 @@ export class Authenticator {
           past === undefined
             ? this.#directory.user(tenant, name)?.value
             : past.tenant(tenant).users.find((each) => each.name === name);
-        return user === undefined || user.disabled ? undefined : identity('user', user, 0);
+        return user === undefined || user.disabled ? undefined : identity(Kind.USER, user, 0);
       }
       case Kind.API_KEY: {
         const nowMs = past === undefined ? this.#clock.now() : 0;
         const live = (past ?? this.#directory)
           .tenant(tenant)
           .keys.find((key) => key.name === name && !isPast(key.expiresMs, nowMs));
-        return live && identity('key', live, 0);
+        return live && identity(Kind.API_KEY, live, 0);
       }
       case Kind.TOKEN:
         return this.#tokens.accepted
-          ? identity('token', { tenant, name, roles: principal.roles.filter(isName) }, 0)
+          ? identity(Kind.TOKEN, { tenant, name, roles: principal.roles.filter(isName) }, 0)
           : undefined;
       default:
         return undefined;
@@ -124,10 +123,10 @@ export class Authenticator {
 }
 
 function identity(
-  kind: keyof typeof KINDS,
+  kind: Kind,
   found: { readonly tenant: string; readonly name: string; readonly roles: readonly string[] },
   expiresMs: number,
 ): Identity {
   const { tenant, name, roles } = found;
-  return { kind: KINDS[kind], tenant, name, roles, expiresMs, subject: `${kind}:${name}` };
+  return { kind, tenant, name, roles, expiresMs, subject: `${subjectWord(kind)}:${name}` };
 }

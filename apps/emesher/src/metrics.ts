@@ -1,4 +1,11 @@
-import { counter, eventHistogram, gauge, histogram, queueGauge } from '@eventmesh/telemetry';
+import {
+  counter,
+  eventHistogram,
+  gauge,
+  histogram,
+  queueGauge,
+  type LiveMetrics,
+} from '@eventmesh/telemetry';
 
 /** One counter at each state transition of an event: the ledger is made from these. */
 export const emesherMetrics = {
@@ -307,6 +314,9 @@ export const emesherMetrics = {
     ['tenant', 'outcome'],
   ),
 } as const;
+
+/** Live in this process; whoever observes one of them gets these. */
+export type EmesherMetrics = LiveMetrics<typeof emesherMetrics>;
 
 /** Queues of the data plane; read when somebody looks. */
 export const emesherQueues = {

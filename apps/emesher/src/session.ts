@@ -1,15 +1,13 @@
 import type { Principal, Session } from '@eventmesh/adapter-api';
-import type { QuotaHandle, Session as Grants } from '@eventmesh/clients';
+import {
+  principalKind,
+  principalWord,
+  subjectWord,
+  type QuotaHandle,
+  type Session as Grants,
+} from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
-import { Principal_Kind } from '@eventmesh/proto-gen/acl';
 import type { ResolvedTopic } from './publish/resolve.ts';
-
-const KINDS: Readonly<Record<number, Principal['kind']>> = Object.freeze({
-  [Principal_Kind.USER]: 'user',
-  [Principal_Kind.API_KEY]: 'api-key',
-  [Principal_Kind.TOKEN]: 'token',
-  [Principal_Kind.SERVICE]: 'service',
-});
 
 /** An authenticated caller with its grants, and what has been worked out for it per topic. */
 export class CallerSession implements Session {
@@ -22,7 +20,7 @@ export class CallerSession implements Session {
 
   constructor(grants: Grants) {
     const { tenant, kind, name, roles } = grants.principal;
-    this.principal = { tenant, kind: KINDS[kind] ?? 'user', name, roles };
+    this.principal = { tenant, kind: principalWord(kind), name, roles };
     this.grants = grants;
   }
 
@@ -58,7 +56,7 @@ export function wirePrincipal({ grants }: CallerSession) {
  * kind is the one of policies, so that a user and an API key of one name are two.
  */
 export const auditPrincipal = ({ tenant, kind, name }: Principal): string =>
-  `${tenant}/${kind === 'api-key' ? 'key' : kind}:${name}`;
+  `${tenant}/${subjectWord(principalKind(kind))}:${name}`;
 
 /** Refuses what the caller has no right to do, naming what would be needed. */
 export function denied(action: string, resource: string): MeshError {

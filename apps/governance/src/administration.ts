@@ -1,5 +1,6 @@
 import {
   parseAuthorization,
+  subjectWord,
   type AuditEntryInit,
   type AuditSink,
   type Authorizer,
@@ -7,7 +8,7 @@ import {
 } from '@eventmesh/clients';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { KvOperation } from '@eventmesh/kv-api';
-import { Action, Principal_Kind as Kind } from '@eventmesh/proto-gen/acl';
+import { Action } from '@eventmesh/proto-gen/acl';
 import type { CallContext, RegisterOptions } from '@eventmesh/rpc';
 import type { AuditLog } from './audit-log.ts';
 import { checkTenant } from './checks.ts';
@@ -115,15 +116,8 @@ async function tell(audit: AuditLog, note: AuditSink, entry: AuditEntryInit): Pr
   }
 }
 
-const KIND_NAMES: Readonly<Record<number, string>> = Object.freeze({
-  [Kind.USER]: 'user',
-  [Kind.API_KEY]: 'key',
-  [Kind.TOKEN]: 'token',
-  [Kind.SERVICE]: 'service',
-});
-
 const subjectOf = ({ principal }: Session): string =>
-  `${KIND_NAMES[principal.kind] ?? 'unknown'}:${principal.name}`;
+  `${subjectWord(principal.kind) ?? 'unknown'}:${principal.name}`;
 
 /** On `governance` in one's own tenant; on `tenants/NAME` for operators elsewhere. */
 function checkAllowed(parts: GovernanceParts, session: Session, task: Task, tenant: string): void {

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { compileCron, type Session } from '@eventmesh/clients';
+import { compileCron, principalWord, type Session } from '@eventmesh/clients';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { Principal_Kind as Kind } from '@eventmesh/proto-gen/acl';
 import {
@@ -18,13 +18,6 @@ type ScheduleCalls = Pick<
   ServiceImpl<typeof GovernanceService>,
   'putSchedule' | 'pauseSchedule' | 'deleteSchedule' | 'listSchedules' | 'previewSchedule'
 >;
-
-const OWNER_KINDS: Readonly<Record<number, string>> = Object.freeze({
-  [Kind.USER]: 'user',
-  [Kind.API_KEY]: 'api-key',
-  [Kind.TOKEN]: 'token',
-  [Kind.SERVICE]: 'service',
-});
 
 const PREVIEW_TIMES_DEFAULT = 5;
 
@@ -118,7 +111,7 @@ function ownerOf({ principal }: Session, tenant: string) {
     );
   }
   const ownerRoles = kind === Kind.TOKEN ? [...roles] : [];
-  return { owner: `${OWNER_KINDS[kind] ?? 'user'}:${name}`, ownerRoles };
+  return { owner: `${principalWord(kind)}:${name}`, ownerRoles };
 }
 
 function preview(cron: string, timeZone: string, afterMs: number, count: number) {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@eventmesh/testing';
 import { FaultMesh, type ServiceName, type SiteName } from './faults/fault-mesh.ts';
@@ -149,7 +148,7 @@ describe('two sites of ten processes under load', () => {
       if (service !== 'store-gateway') await load.flows(RECOVERY_MS);
       else if (first === 'east') await load.accepts(300, RECOVERY_MS);
       // Nothing is acknowledged that the store has not said to have.
-      else expect(await Promise.race([publish, delay(1000, 'no answer')])).toBe('no answer');
+      else expect(['DeadlineExceeded', 'Unavailable']).toContain((await publish).code);
       for (const site of sites) mesh.upstream(site, service).heal();
       await publish.finally(() => client.close());
       await judge.recovers({ recoveryMs: HEALED_MS });

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@eventmesh/errors';
-import { pause, prefixed, systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
+import { prefixed, systemClock, type Clock, type Kv } from '@eventmesh/kv-api';
 import { PeerService, RegistryService } from '@eventmesh/proto-gen/registry';
 import { Router, type TlsFiles } from '@eventmesh/rpc';
 import type { Logger, Metrics } from '@eventmesh/telemetry';
 import { bearerGuard } from '@eventmesh/lifecycle';
+import { pause } from '@eventmesh/time';
 import { Acknowledger } from './acknowledger.ts';
 import { Advertiser } from './advertiser.ts';
 import { neighbourProblems, type RegistryOptions } from './config.ts';
@@ -124,7 +125,7 @@ export function createRegistryApp(config: RegistryOptions, deps: RegistryDeps): 
       const late = new AbortController();
       await Promise.race([
         stopping.catch((error: unknown) => onError(MeshError.from(error))),
-        pause(clock, deadlineMs, late.signal),
+        pause(deadlineMs, late.signal, clock),
       ]);
       late.abort();
       await state.close();

@@ -1,5 +1,5 @@
 import { MeshError } from '@eventmesh/errors';
-import { Backoff, type Clock } from '@eventmesh/kv-api';
+import { Backoff, type Clock } from '@eventmesh/time';
 import { Coalesced } from './coalesced.ts';
 
 /**

@@ -14,10 +14,6 @@ export const stateRoot = (site: string): string => `registry/${site}/state/`;
 /** Owners and their epochs: read when asked, never mirrored. */
 export const ownershipRoot = (site: string): string => `registry/${site}/ownership/`;
 
-/** By which an emesher owns a subscription; all other names are its own affair. */
-export const subscriptionOwned = (tenant: string, name: string): string =>
-  `subscription/${tenant}/${name}`;
-
 /** A member's lease; the key is attached to it. */
 export interface LeaseInfo {
   readonly memberId: string;

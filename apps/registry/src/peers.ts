@@ -1,6 +1,5 @@
 import type { Secret } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
-import { Backoff, pause } from '@eventmesh/kv-api';
 import { PeerService, type ExchangeRequest } from '@eventmesh/proto-gen/registry';
 import {
   createClient,
@@ -9,6 +8,7 @@ import {
   type ServiceImpl,
   type TlsFiles,
 } from '@eventmesh/rpc';
+import { Backoff, pause } from '@eventmesh/time';
 import type { LinkState } from './link-state.ts';
 import type { Parts } from './parts.ts';
 import {
@@ -93,7 +93,7 @@ export class Peers {
           'the exchange with a neighbour failed; trying again',
         );
       }
-      await pause(clock, backoff.nextMs(), signal);
+      await pause(backoff.nextMs(), signal, clock);
     }
   }
 

@@ -1,7 +1,7 @@
+import { subscriptionOwned } from '@eventmesh/clients';
 import type { RegistryService } from '@eventmesh/proto-gen/registry';
 import type { ServiceImpl } from '@eventmesh/rpc';
 import type { Convergence } from './convergence.ts';
-import { subscriptionOwned } from './keys.ts';
 import type { Members } from './members.ts';
 import type { Ownership } from './ownership.ts';
 import type { Parts } from './parts.ts';
@@ -47,7 +47,7 @@ export function registryService(of: RegistryParts): ServiceImpl<typeof RegistryS
     listSubscriptions: ({ tenant, pageSize, pageToken }) =>
       subscriptions.list(tenant, pageSize, pageToken),
     async deleteSubscription({ tenant, name }) {
-      await ownership.endWith(subscriptionOwned(tenant, name), () =>
+      await ownership.endWith(subscriptionOwned({ tenant, name }), () =>
         subscriptions.delete(tenant, name),
       );
       return {};

@@ -1,5 +1,4 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import {
@@ -10,6 +9,7 @@ import {
   type Principal,
 } from '@eventmesh/proto-gen/acl';
 import type { Client } from '@eventmesh/rpc';
+import { Backoff, pause } from '@eventmesh/time';
 import type { Credential } from './acl-credential.ts';
 import { NO_GRANTS, compileGrants, type CompiledGrants } from './acl-grants.ts';
 import { LiveSession, PrincipalGrants, type Session, type SessionContext } from './acl-session.ts';
@@ -287,16 +287,17 @@ class PolicyAuthorizer implements Authorizer {
 
   async #follow(): Promise<void> {
     const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    const backoff = new Backoff({ baseMs: 50, maxMs: 1600 });
+    while (!signal.aborted) {
       try {
         for await (const { revision } of this.#client.watchPolicy({}, { signal })) {
-          attempt = 0;
+          backoff.reset();
           this.#heard(Number(revision));
         }
       } catch (error) {
         if (!signal.aborted) this.#options.onError?.(MeshError.from(error));
       }
-      await rest(50 * 2 ** Math.min(attempt, 5), signal);
+      await pause(backoff.nextMs(), signal);
     }
   }
 
@@ -326,7 +327,8 @@ class PolicyAuthorizer implements Authorizer {
   /** Brings every living session to the newest revision; repeats until none is behind. */
   async #refresh(): Promise<void> {
     const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    const backoff = new Backoff({ baseMs: 20, maxMs: 1280 });
+    while (!signal.aborted) {
       const behind = this.#behind();
       if (behind.length === 0) return;
       const work = behind.values();
@@ -341,7 +343,7 @@ class PolicyAuthorizer implements Authorizer {
         }
       };
       await Promise.all(Array.from({ length: REFRESH_WIDTH }, worker));
-      if (this.#behind().length > 0) await rest(20 * 2 ** Math.min(attempt, 6), signal);
+      if (this.#behind().length > 0) await pause(backoff.nextMs(), signal);
     }
   }
 
@@ -374,12 +376,4 @@ function failClosed(thrown: unknown): MeshError {
   if (['Unauthenticated', 'ResourceExhausted', 'Cancelled'].includes(error.code)) return error;
   if (error.reason === ISSUER_AWAY) return error;
   return unavailable('the acl service does not answer; only known callers are served', error);
-}
-
-/**
- * Half to all of the time, so that callers cut off together do not come back together;
- * an abort ends it early and without an error.
- */
-async function rest(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms / 2 + (Math.random() * ms) / 2, undefined, { signal }).catch(() => undefined);
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import {
@@ -7,6 +6,7 @@ import {
   type PolicyService,
 } from '@eventmesh/proto-gen/governance';
 import type { Client } from '@eventmesh/rpc';
+import { doubled, jittered, pause } from '@eventmesh/time';
 
 export type AuditEntryInit = MessageInitShape<typeof AuditEntrySchema>;
 
@@ -111,7 +111,7 @@ class Spool implements AuditSpool {
       } catch (error) {
         this.#options.onError?.(MeshError.from(error));
         if (this.#now() >= end) return;
-        await delay(Math.min(100, Math.max(1, end - this.#now())));
+        await pause(Math.min(100, Math.max(1, end - this.#now())));
       }
     }
   }
@@ -186,11 +186,10 @@ class Spool implements AuditSpool {
   async #pause(failures: number): Promise<void> {
     const closing = this.#closing.signal;
     if (failures > 0) {
-      const ceilingMs = Math.min(10_000, 200 * 2 ** failures);
-      await rest(ceilingMs * (0.5 + Math.random() / 2), closing);
+      await pause(jittered(doubled(200, 10_000, failures)), closing);
     } else if (this.#ready.length === 0) {
       this.#hurry = new AbortController();
-      await rest(this.#foldMs, AbortSignal.any([closing, this.#hurry.signal]));
+      await pause(this.#foldMs, AbortSignal.any([closing, this.#hurry.signal]));
       this.#hurry = undefined;
     }
   }
@@ -228,9 +227,4 @@ class Spool implements AuditSpool {
     );
     this.#untold = 0;
   }
-}
-
-/** An abort ends it early, without an error. */
-async function rest(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import type {
   DeadLetterQuota,
@@ -8,6 +7,7 @@ import type {
   WatchPolicyResponse,
 } from '@eventmesh/proto-gen/governance';
 import type { Client } from '@eventmesh/rpc';
+import { Backoff, pause } from '@eventmesh/time';
 import { createAuditSpool, type AuditSink, type AuditSpool } from './governance-audit.ts';
 import { Catalogue, type SchemaVerdict, type TopicPolicy } from './governance-catalogue.ts';
 import { QuotaBook, type QuotaHandle } from './governance-quota.ts';
@@ -176,11 +176,12 @@ class PolicyView implements GovernanceView {
 
   async #follow(): Promise<void> {
     const { signal } = this.#closing;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    const backoff = new Backoff({ baseMs: 50, maxMs: 3200 });
+    while (!signal.aborted) {
       try {
         const after = { afterRevision: BigInt(this.revision) };
         for await (const response of this.#client.watchPolicy(after, { signal })) {
-          attempt = 0;
+          backoff.reset();
           this.connected = true;
           this.#apply(response);
         }
@@ -188,11 +189,7 @@ class PolicyView implements GovernanceView {
         if (!signal.aborted) this.#options.onError?.(MeshError.from(error));
       }
       this.connected = false;
-      const pauseMs = 50 * 2 ** Math.min(attempt, 6);
-      // The abort only ends the pause early.
-      await delay(pauseMs / 2 + (Math.random() * pauseMs) / 2, undefined, { signal }).catch(
-        () => undefined,
-      );
+      await pause(backoff.nextMs(), signal);
     }
   }
 

@@ -31,5 +31,12 @@ export {
   type GovernanceView,
   type GovernanceViewOptions,
 } from './governance-view.ts';
+export { principalKind, principalWord, subjectWord } from './principal-kind.ts';
 export { RegistryView, type RegistryChange, type RegistryViewOptions } from './registry-view.ts';
 export type { LeaseState } from './registry-lease.ts';
+export {
+  ownedSubscription,
+  subscriptionKey,
+  subscriptionOwned,
+  type SubscriptionKey,
+} from './subscription-key.ts';

@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import type { MemberSchema, RegistryService } from '@eventmesh/proto-gen/registry';
 import type { Client } from '@eventmesh/rpc';
-import { RegistryBackoff, pauseFor } from './registry-backoff.ts';
+import { Backoff, pause } from '@eventmesh/time';
 
 /**
  * - `joining`: no lease yet, or a new one is being asked for;
@@ -38,7 +38,7 @@ const RETRY_MS_MAX = 500;
 export class RegistryLease {
   readonly #options: LeaseOptions;
   readonly #closing = new AbortController();
-  readonly #backoff = new RegistryBackoff(100, 2000);
+  readonly #backoff = new Backoff({ baseMs: 100, maxMs: 2000 });
   readonly #running: Promise<void>;
   #leaseId: string | undefined;
   #state: LeaseState = 'joining';
@@ -99,7 +99,7 @@ export class RegistryLease {
       } catch (error) {
         if (signal.aborted) return;
         this.#options.onError(MeshError.from(error));
-        await pauseFor(this.#backoff.nextMs(), signal);
+        await pause(this.#backoff.nextMs(), signal);
       }
     }
   }
@@ -125,7 +125,7 @@ export class RegistryLease {
     while (!signal.aborted) {
       this.#renewNow = new AbortController();
       if (this.#routingVersion === told) {
-        await pauseFor(waitMs, AbortSignal.any([signal, this.#renewNow.signal]));
+        await pause(waitMs, AbortSignal.any([signal, this.#renewNow.signal]));
       }
       if (signal.aborted) return;
       const startedAt = performance.now();
@@ -147,7 +147,7 @@ export class RegistryLease {
           this.#enter('lost');
           return;
         }
-        await pauseFor(Math.min(ttlMs / 10, RETRY_MS_MAX), signal);
+        await pause(Math.min(ttlMs / 10, RETRY_MS_MAX), signal);
         waitMs = 0;
       }
     }

@@ -19,16 +19,16 @@ import type { Subscription, SubscriptionSchema } from '@eventmesh/proto-gen/subs
 import { InterestTable } from '@eventmesh/routing';
 import type { Client } from '@eventmesh/rpc';
 import type { Logger } from '@eventmesh/telemetry';
-import { RegistryBackoff, pauseFor } from './registry-backoff.ts';
+import { Backoff, pause } from '@eventmesh/time';
 import { RegistryDepartures } from './registry-departures.ts';
 import { RegistryLease, type LeaseState } from './registry-lease.ts';
+import { subscriptionKey, type SubscriptionKey } from './subscription-key.ts';
 
 /** What changed. State that is read in a listener includes the change. */
 export type RegistryChange =
   | {
       readonly type: 'subscription';
-      /** `tenant/name` */
-      readonly key: string;
+      readonly key: SubscriptionKey;
       readonly current: Subscription | undefined;
       readonly previous: Subscription | undefined;
     }
@@ -79,14 +79,14 @@ export class RegistryView {
   readonly ready: Promise<void>;
   readonly #options: RegistryViewOptions;
   readonly #client: Client<typeof RegistryService>;
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions = new Map<SubscriptionKey, Subscription>();
   readonly #members = new Map<string, Member>();
   readonly #routes = new Map<string, Route>();
   readonly #lastHops = new Map<string, string>();
   readonly #interest: InterestTable;
   readonly #listeners = new Set<(change: RegistryChange) => void>();
   readonly #closing = new AbortController();
-  readonly #backoff: RegistryBackoff;
+  readonly #backoff: Backoff;
   readonly #lease: RegistryLease;
   readonly #departures: RegistryDepartures;
   readonly #watching: Promise<void>;
@@ -101,7 +101,7 @@ export class RegistryView {
   constructor(options: RegistryViewOptions) {
     this.#options = options;
     this.#client = options.client;
-    this.#backoff = new RegistryBackoff(50, options.reconnectMaxMs ?? 2000);
+    this.#backoff = new Backoff({ baseMs: 50, maxMs: options.reconnectMaxMs ?? 2000 });
     const { cachedTopicsMax } = options;
     this.#interest = new InterestTable(cachedTopicsMax === undefined ? {} : { cachedTopicsMax });
     this.ready = new Promise((resolve, reject) => {
@@ -126,8 +126,7 @@ export class RegistryView {
     this.#watching = this.#watch();
   }
 
-  /** By `tenant/name`. */
-  get subscriptions(): ReadonlyMap<string, Subscription> {
+  get subscriptions(): ReadonlyMap<SubscriptionKey, Subscription> {
     return this.#subscriptions;
   }
 
@@ -264,7 +263,7 @@ export class RegistryView {
         this.#failed('the watch of the registry failed; the last state stays', thrown);
       }
       this.#connect(false);
-      await pauseFor(this.#backoff.nextMs(), signal);
+      await pause(this.#backoff.nextMs(), signal);
     }
   }
 
@@ -280,7 +279,7 @@ export class RegistryView {
         this.#setSubscription(change.value);
         break;
       case 'subscriptionDeleted':
-        this.#deleteSubscription(`${change.value.tenant}/${change.value.name}`);
+        this.#deleteSubscription(subscriptionKey(change.value));
         break;
       case 'member':
         this.#setMember(change.value);
@@ -310,7 +309,7 @@ export class RegistryView {
   #applySnapshot(snapshot: Snapshot): void {
     const gone = new Set(this.#subscriptions.keys());
     for (const subscription of snapshot.subscriptions) {
-      gone.delete(`${subscription.tenant}/${subscription.name}`);
+      gone.delete(subscriptionKey(subscription));
       this.#setSubscription(subscription);
     }
     for (const key of gone) this.#deleteSubscription(key);
@@ -325,14 +324,14 @@ export class RegistryView {
   }
 
   #setSubscription(current: Subscription): void {
-    const key = `${current.tenant}/${current.name}`;
+    const key = subscriptionKey(current);
     const previous = this.#subscriptions.get(key);
     if (previous?.revision === current.revision) return;
     this.#subscriptions.set(key, current);
     this.#emit({ type: 'subscription', key, current, previous });
   }
 
-  #deleteSubscription(key: string): void {
+  #deleteSubscription(key: SubscriptionKey): void {
     const previous = this.#subscriptions.get(key);
     if (!this.#subscriptions.delete(key)) return;
     this.#emit({ type: 'subscription', key, current: undefined, previous });

@@ -4,6 +4,7 @@ import type { DescFile } from '@bufbuild/protobuf';
 import { MeshError } from '@eventmesh/errors';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '@eventmesh/proto-gen/health';
 import { ServerReflection } from '@eventmesh/proto-gen/reflection';
+import { pause } from '@eventmesh/time';
 import type { Router, ServiceImpl } from './service.ts';
 
 /** Strangers may call these services; no request of theirs is as long as this. */
@@ -42,18 +43,6 @@ function addHealth(router: Router, ready: () => boolean): void {
     },
   };
   router.service(Health, impl, OPEN);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }
 
 function addReflection(router: Router): void {

@@ -1,4 +1,5 @@
 import { MeshError } from '@eventmesh/errors';
+import { pause } from '@eventmesh/time';
 
 /** Attempts of one call. */
 const ATTEMPTS_MAX = 3;
@@ -51,16 +52,4 @@ export class Retries {
       }
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }

@@ -325,9 +325,9 @@ describe('over gRPC', () => {
     const gate = new AsyncQueue<null>();
     const draining = new RpcServer(
       new Router().service(LinkService, {
-        async trace() {
+        async trace(_, ctx) {
           gate.push(null);
-          await new Promise((resolve) => setTimeout(resolve, 50));
+          await new Promise((resolve) => ctx.draining.addEventListener('abort', resolve));
           return { unreachableSites: ['done'] };
         },
       }),

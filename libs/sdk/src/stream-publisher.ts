@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import type { PublishOutcome } from '@eventmesh/proto-gen/publisher';
 import type { PublisherService } from '@eventmesh/proto-gen/wire';
 import { AsyncQueue, fromFailure, type Client, type PreEncoded } from '@eventmesh/rpc';
+import { Backoff, pause } from '@eventmesh/time';
 import { int64, uint32 } from '@eventmesh/wire';
 import { encodeFrame } from './encode-frame.ts';
 import {
@@ -165,10 +165,11 @@ export class StreamPublisher {
 
   async #run(): Promise<void> {
     const { producer, giveUpAfterMs = 60_000 } = this.#options;
-    for (let attempt = 0; ; attempt++) {
+    const backoff = new Backoff({ baseMs: 50, maxMs: PAUSE_MS_MAX });
+    for (;;) {
       const heardAt = this.#heardAt;
       const failure = await this.#stream();
-      if (this.#heardAt !== heardAt) attempt = 0;
+      if (this.#heardAt !== heardAt) backoff.reset();
       const waited = performance.now() - this.#heardAt;
       const over = this.#closing || producer === undefined || !mayPass(failure);
       if (over || (this.#pending > 0 && waited >= giveUpAfterMs)) {
@@ -177,8 +178,7 @@ export class StreamPublisher {
       }
       // Nothing to say: a stream that nobody uses is not opened again.
       if (this.#pending === 0) await this.#used();
-      const pauseMs = Math.min(PAUSE_MS_MAX, 50 * 2 ** Math.min(attempt, 10));
-      await delay(pauseMs * (0.5 + Math.random() / 2));
+      await pause(backoff.nextMs());
       this.#startOver();
     }
   }

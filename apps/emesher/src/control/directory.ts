@@ -1,9 +1,15 @@
 import { MeshError } from '@eventmesh/errors';
-import type { RegistryChange, RegistryView } from '@eventmesh/clients';
+import {
+  subscriptionKey,
+  type RegistryChange,
+  type RegistryView,
+  type SubscriptionKey,
+} from '@eventmesh/clients';
 import { isPartOf, partAs, type Subscription } from '@eventmesh/delivery';
 import { DeliveryClass } from '@eventmesh/proto-gen/event';
 import { Member_Kind, type Member } from '@eventmesh/proto-gen/registry';
 import type { Logger } from '@eventmesh/telemetry';
+import { pause } from '@eventmesh/time';
 import { partFromProto, partToProto, storedFromProto, subscriptionToProto } from '@eventmesh/wire';
 import { Ownerships } from './ownerships.ts';
 import { SubscriptionBook, asPart } from './subscription-book.ts';
@@ -60,8 +66,8 @@ export class Directory {
     this.#forget = view.onChange((change) => this.#follow(change));
   }
 
-  /** By `tenant/name`; the parts of broadcasts as their wholes are. */
-  get subscriptions(): ReadonlyMap<string, Subscription> {
+  /** The parts of broadcasts as their wholes are. */
+  get subscriptions(): ReadonlyMap<SubscriptionKey, Subscription> {
     return this.#book.subscriptions;
   }
 
@@ -95,12 +101,12 @@ export class Directory {
    * A subscription that somebody else is known to have made: it may arrive a moment later.
    * Undefined when it does not within the time.
    */
-  async awaited(key: string, timeoutMs: number): Promise<Subscription | undefined> {
+  async awaited(key: SubscriptionKey, timeoutMs: number): Promise<Subscription | undefined> {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const there = this.subscriptions.get(key);
       if (there !== undefined || performance.now() >= end) return there;
-      await new Promise((resolve) => setTimeout(resolve, AWAIT_STEP_MS));
+      await pause(AWAIT_STEP_MS);
     }
   }
 
@@ -175,7 +181,7 @@ export class Directory {
     // The watch brings it too; whoever made it must not have to wait for that.
     this.#book.take(stored);
     if (kept === undefined) return { subscription: storedFromProto(stored), interestVersion };
-    const known = this.subscriptions.get(`${kept.tenant}/${kept.name}`);
+    const known = this.subscriptions.get(subscriptionKey(kept));
     return { subscription: known ?? partAs(partFromProto(stored), subscription), interestVersion };
   }
 
@@ -187,7 +193,7 @@ export class Directory {
 
   async delete(tenant: string, name: string): Promise<void> {
     await this.#view.deleteSubscription(tenant, name);
-    this.#book.delete(`${tenant}/${name}`);
+    this.#book.delete(subscriptionKey({ tenant, name }));
   }
 
   /**
@@ -198,7 +204,8 @@ export class Directory {
     await this.#forgetOne(subscription);
     const kept = asPart(subscription);
     if (kept === undefined) return;
-    const whole = this.subscriptions.get(`${kept.tenant}/${kept.broadcastOf}`);
+    const { tenant, broadcastOf } = kept;
+    const whole = this.subscriptions.get(subscriptionKey({ tenant, name: broadcastOf }));
     if (whole?.ephemeral !== true || !isPartOf(kept, whole)) return;
     if (this.partsOf(whole).length === 0) await this.#forgetOne(whole);
   }
@@ -241,7 +248,7 @@ export class Directory {
 
   /** What another emesher has deleted. */
   unlearn({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): void {
-    this.#book.delete(`${tenant}/${name}`);
+    this.#book.delete(subscriptionKey({ tenant, name }));
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { RegistryView } from '@eventmesh/clients';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import type { Logger } from '@eventmesh/telemetry';
+import { pause } from '@eventmesh/time';
 
 /** Names that are resumed at once. */
 const RESUMES_MAX = 16;
@@ -125,7 +126,7 @@ export class Ownerships {
       const answered = this.#held.get(name) === held && this.#leaseId === leaseId;
       if (answered && epoch === held.epoch) this.#held.set(name, { ...held, leaseId });
       else if (answered && epoch !== undefined) this.#lose(name, held);
-      else if (epoch === undefined) await new Promise((done) => setTimeout(done, PAUSE_MS));
+      else if (epoch === undefined) await pause(PAUSE_MS);
     }
   }
 

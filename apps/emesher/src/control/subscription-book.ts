@@ -1,3 +1,4 @@
+import { subscriptionKey, type SubscriptionKey } from '@eventmesh/clients';
 import { isPartOf, partAs, type BroadcastPart, type Subscription } from '@eventmesh/delivery';
 import type { Subscription as ProtoSubscription } from '@eventmesh/proto-gen/subscriber';
 import { partFromProto, storedFromProto } from '@eventmesh/wire';
@@ -18,7 +19,7 @@ export interface BookChange {
 export class SubscriptionBook {
   readonly interest = new LocalInterest();
   readonly counts = new SubscriptionCounts();
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions = new Map<SubscriptionKey, Subscription>();
   /** By the key of the whole and their names. */
   readonly #parts = new Map<string, Map<string, BroadcastPart>>();
   readonly #onChange: (change: BookChange) => void;
@@ -27,16 +28,15 @@ export class SubscriptionBook {
     this.#onChange = onChange;
   }
 
-  /** By `tenant/name`. */
-  get subscriptions(): ReadonlyMap<string, Subscription> {
+  get subscriptions(): ReadonlyMap<SubscriptionKey, Subscription> {
     return this.#subscriptions;
   }
 
   /** The parts of a broadcast subscription, in the order of their names. */
-  partsOf({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): Subscription[] {
-    return [...(this.#parts.get(`${tenant}/${name}`)?.keys() ?? [])]
-      .sort()
-      .flatMap((part) => this.#subscriptions.get(`${tenant}/${part}`) ?? []);
+  partsOf(whole: Pick<Subscription, 'tenant' | 'name'>): Subscription[] {
+    return [...(this.#parts.get(subscriptionKey(whole))?.keys() ?? [])].sort().flatMap((name) => {
+      return this.#subscriptions.get(subscriptionKey({ tenant: whole.tenant, name })) ?? [];
+    });
   }
 
   /** As the registry keeps it. */
@@ -53,7 +53,7 @@ export class SubscriptionBook {
   }
 
   #set(subscription: Subscription): void {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     const there = this.#subscriptions.get(key);
     if (there !== undefined && there.revision >= subscription.revision) return;
     if (there !== undefined) this.#remove(there);
@@ -67,20 +67,20 @@ export class SubscriptionBook {
 
   #setPart(kept: BroadcastPart): void {
     const { tenant, name, broadcastOf } = kept;
-    const whole = `${tenant}/${broadcastOf}`;
+    const whole = subscriptionKey({ tenant, name: broadcastOf });
     const parts = this.#parts.get(whole) ?? new Map<string, BroadcastPart>();
     const there = parts.get(name);
     if (there !== undefined && there.part.revision >= kept.part.revision) return;
     this.#parts.set(whole, parts.set(name, kept));
     // Its progress was another's: whoever consumes that one is at the end of it.
     if (there !== undefined && there.part.wholeCreatedMs !== kept.part.wholeCreatedMs) {
-      this.#drop(keyOf(kept));
+      this.#drop(subscriptionKey(kept));
     }
     this.#followPart(kept);
   }
 
   /** What is no more. */
-  delete(key: string): void {
+  delete(key: SubscriptionKey): void {
     const [whole = '', consumer] = key.split(':');
     const parts = this.#parts.get(whole);
     if (consumer !== undefined && parts?.delete(key.slice(key.indexOf('/') + 1)) === true) {
@@ -90,7 +90,7 @@ export class SubscriptionBook {
     this.#followWhole(key);
   }
 
-  #drop(key: string): void {
+  #drop(key: SubscriptionKey): void {
     const there = this.#subscriptions.get(key);
     if (there === undefined) return;
     this.#subscriptions.delete(key);
@@ -104,9 +104,10 @@ export class SubscriptionBook {
   }
 
   #followPart(kept: BroadcastPart): void {
-    const whole = this.#subscriptions.get(`${kept.tenant}/${kept.broadcastOf}`);
+    const { tenant, broadcastOf } = kept;
+    const whole = this.#subscriptions.get(subscriptionKey({ tenant, name: broadcastOf }));
     if (whole !== undefined && isPartOf(kept, whole)) this.#set(partAs(kept, whole));
-    else this.#drop(keyOf(kept));
+    else this.#drop(subscriptionKey(kept));
   }
 
   #remove(subscription: Subscription): void {
@@ -114,9 +115,6 @@ export class SubscriptionBook {
     this.counts.remove(subscription);
   }
 }
-
-const keyOf = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
-  `${tenant}/${name}`;
 
 /** What a part has of its own; undefined of a subscription that is none. */
 export const asPart = ({ part, ...more }: Subscription): BroadcastPart | undefined =>

@@ -1,5 +1,4 @@
-import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { Directory } from './directory.ts';
 
 /** Names that others own and that are remembered; beyond it the longest remembered is forgotten. */
@@ -16,14 +15,14 @@ interface Refusal {
  * lease ended. One that the owner gave up while it was there is a change of owner as any other.
  */
 export class Takeovers {
-  readonly #metrics: Pick<LiveMetrics<typeof emesherMetrics>, 'takeovers' | 'takeoverSeconds'>;
+  readonly #metrics: Pick<EmesherMetrics, 'takeovers' | 'takeoverSeconds'>;
   readonly #now: () => number;
   readonly #refused = new Map<string, Refusal>();
 
   /** @param now monotonic, ms */
   constructor(
     directory: Pick<Directory, 'listen'>,
-    metrics: Pick<LiveMetrics<typeof emesherMetrics>, 'takeovers' | 'takeoverSeconds'>,
+    metrics: Pick<EmesherMetrics, 'takeovers' | 'takeoverSeconds'>,
     now: () => number,
   ) {
     this.#metrics = metrics;

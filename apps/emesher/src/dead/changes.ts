@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   REDRIVE_RATE_MAX,
   checkChange,
@@ -8,10 +7,10 @@ import {
   type RedriveOptions,
   type RedriveResult,
 } from '@eventmesh/adapter-api';
-import type { GovernanceView } from '@eventmesh/clients';
+import { subscriptionKey, type GovernanceView } from '@eventmesh/clients';
 import { invalid } from '@eventmesh/errors';
-import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import { pause } from '@eventmesh/time';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { DeadTimers } from '../schedule/dead-timers.ts';
 import { auditPrincipal, type CallerSession } from '../session.ts';
 import { batches, readOf, readToken, writeToken, type BatchLimits } from './batches.ts';
@@ -26,7 +25,7 @@ export interface DeadChangesDeps extends RedrivableDeps {
   readonly log: DeadLog;
   readonly ownership: DeadOwnership;
   readonly policies: Pick<GovernanceView, 'audit'>;
-  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly metrics: EmesherMetrics;
   readonly now: () => number;
   /** Stores the events of letters again, each for its own subscription. */
   readonly giveBack: (tenant: string, letters: readonly StoredLetter[]) => Promise<void>;
@@ -138,7 +137,7 @@ export class DeadChanges {
     const { log, ownership, directory, now } = this.#deps;
     const { tenant } = caller.principal;
     const choose = chooser(caller, work.selection, (name) =>
-      directory.subscriptions.get(`${tenant}/${name}`),
+      directory.subscriptions.get(subscriptionKey({ tenant, name })),
     );
     const until = Math.min(now() + WORK_MS, (work.deadlineMs ?? Infinity) - ANSWER_MS);
     const { first, last } = await log.stats(tenant);
@@ -149,7 +148,7 @@ export class DeadChanges {
         const done = await step((epoch) => this.#settle(tenant, epoch, batch.letters, work));
         tally.done += done;
         const pauseMs = work.pauseMs(done);
-        if (pauseMs > 0) await rest(pauseMs, work.signal);
+        if (pauseMs > 0) await pause(pauseMs, work.signal);
         const over = now() >= until || work.signal?.aborted === true;
         if (over) return writeToken(batch.upTo, upTo);
       }
@@ -200,9 +199,4 @@ export class DeadChanges {
       reason: [`${done} letters`, ...parts].join(', '),
     });
   }
-}
-
-/** An abort ends it early, without an error. */
-async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await delay(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
 }

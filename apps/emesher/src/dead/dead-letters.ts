@@ -1,8 +1,9 @@
 import type { Entry, Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { AppendReceipt, EventStore } from '@eventmesh/store-api';
-import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import type { Logger } from '@eventmesh/telemetry';
+import { doubled, jittered } from '@eventmesh/time';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { DeadLog } from './dead-log.ts';
 import { encodeLetter, type Dead } from './letter.ts';
 import type { DeadLimitsOf } from './limits.ts';
@@ -15,7 +16,7 @@ export interface DeadLettersDeps {
   readonly limits: DeadLimitsOf;
   readonly policyRevision: () => number;
   readonly now: () => number;
-  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly metrics: EmesherMetrics;
   readonly logger: Logger;
 }
 
@@ -158,7 +159,7 @@ export class DeadLetters {
     queue.failures++;
     const facts = { err: error.cause ?? error, code: error.code, tenant, held: waiting.length };
     this.#deps.logger.warn(facts, 'dead letters could not be written; their events are held');
-    await pause(queue, Math.min(PAUSE_MS_MAX, 100 * 2 ** Math.min(queue.failures, 10)));
+    await pause(queue, doubled(100, PAUSE_MS_MAX, queue.failures));
   }
 
   /** Appends what fits under the quota; false when nothing does. */
@@ -260,7 +261,7 @@ function settledBefore(
 /** Waits so long, or until somebody is in a hurry. */
 async function pause(queue: Queue, ms: number): Promise<void> {
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms * (0.5 + Math.random() / 2));
+    const timer = setTimeout(resolve, jittered(ms));
     queue.hurry = () => {
       clearTimeout(timer);
       resolve();

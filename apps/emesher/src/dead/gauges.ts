@@ -1,5 +1,5 @@
-import type { LiveMetrics, Logger } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import type { Logger } from '@eventmesh/telemetry';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { DeadLog } from './dead-log.ts';
 import type { DeadLimitsOf } from './limits.ts';
@@ -8,7 +8,7 @@ export interface DeadGaugesDeps {
   readonly log: DeadLog;
   readonly letters: DeadLetters;
   readonly limits: DeadLimitsOf;
-  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly metrics: EmesherMetrics;
   readonly now: () => number;
   readonly logger: Logger;
 }

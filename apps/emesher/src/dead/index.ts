@@ -8,6 +8,7 @@ import { ownerSession } from '../deliver/owner-session.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { OwnerCalls } from '../peer/owner-calls.ts';
 import { DeadTimers } from '../schedule/dead-timers.ts';
 import { DeadChanges } from './changes.ts';
@@ -31,6 +32,7 @@ export interface DeadDeps {
   readonly authorizer: Pick<Authorizer, 'sessionFor'>;
   readonly owners: OwnerCalls;
   readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly journal: Journal;
   readonly logger: Logger;
   readonly config: DataPlaneConfig['deadLetters'];
@@ -47,8 +49,7 @@ export interface DeadParts {
 }
 
 export function createDeadParts(deps: DeadDeps): DeadParts {
-  const { site, store, logs, directory, policies, journal, logger, now, owners } = deps;
-  const { metrics } = deps.ledger;
+  const { site, store, logs, directory, policies, journal, logger, now, owners, metrics } = deps;
   const limits = deadLimits(deps.config, policies);
   const log = new DeadLog(store, limits);
   const policyRevision = () => policies.revision;

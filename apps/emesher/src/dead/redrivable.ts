@@ -1,4 +1,5 @@
 import type { RedriveResult } from '@eventmesh/adapter-api';
+import { subscriptionKey, type SubscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError, unavailable } from '@eventmesh/errors';
 import { EventView, decodeRecord, topicMatches } from '@eventmesh/event';
@@ -67,7 +68,9 @@ export class Redrivable {
       const may = mayPublishAgain(this.#caller, letter) && (await timers.mayPublish(record));
       return may ? undefined : 'forbidden';
     }
-    const recipient = await this.#recipient(`${record.tenant}/${letter.subscription}`);
+    const recipient = await this.#recipient(
+      subscriptionKey({ tenant: record.tenant, name: letter.subscription }),
+    );
     if (recipient === undefined) return 'missing';
     const { subscription, owner } = recipient;
     if (!matches(recipient, stored)) return 'unmatched';
@@ -78,7 +81,7 @@ export class Redrivable {
   }
 
   /** As it is now; a broadcast is consumed through its parts, and gets nothing itself. */
-  async #recipient(key: string): Promise<Recipient | undefined> {
+  async #recipient(key: SubscriptionKey): Promise<Recipient | undefined> {
     const subscription = this.#deps.directory.subscriptions.get(key);
     if (subscription?.deliveryClass !== 'durable') return undefined;
     if (subscription.mode === 'broadcast') return undefined;

@@ -8,6 +8,7 @@ import type {
   RedriveOptions,
   Session,
 } from '@eventmesh/adapter-api';
+import { subscriptionKey } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
 import type { Directory } from '../control/directory.ts';
 import { purgeFromWire, redriveFromWire, selectionToWire } from '../peer/dead-wire.ts';
@@ -142,14 +143,18 @@ export class Workbench implements DeadLettersPort {
   }
 
   #shown(tenant: string, letter: Letter): DeadLetter {
-    const current = this.#deps.directory.subscriptions.get(`${tenant}/${letter.subscription}`);
+    const current = this.#deps.directory.subscriptions.get(
+      subscriptionKey({ tenant, name: letter.subscription }),
+    );
     return { ...letter, subscriptionGone: isGone(letter, current) };
   }
 
   #chooser(caller: CallerSession, selection: DeadLetterSelection) {
     const { tenant } = caller.principal;
     const { subscriptions } = this.#deps.directory;
-    return chooser(caller, selection, (name) => subscriptions.get(`${tenant}/${name}`));
+    return chooser(caller, selection, (name) =>
+      subscriptions.get(subscriptionKey({ tenant, name })),
+    );
   }
 }
 

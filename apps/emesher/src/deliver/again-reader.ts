@@ -2,6 +2,7 @@ import type { DeliveryEngine } from '@eventmesh/delivery';
 import { decodeRecord, type RecordView } from '@eventmesh/event';
 import type { EventStore, ReadItem } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
+import { nextTurn, pause } from '@eventmesh/time';
 
 type Batch = Extract<ReadItem, { kind: 'batch' }>;
 
@@ -68,7 +69,7 @@ export class AgainReader {
         else await this.#read(from);
       } catch (error) {
         logger.warn({ err: error, log, partition }, 'reading parked keys failed; trying again');
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await pause(RETRY_MS);
       }
     }
     this.#running = false;
@@ -157,5 +158,3 @@ function* recordsOf(
     if (!record.transit) yield [positions[at] ?? 0, record];
   }
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -4,24 +4,31 @@ import { checkSubscription, type Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
-import type { Peers } from '../peer/peers.ts';
-import { relay, type RelayOptions } from '../peer/relay.ts';
-import { Roaming } from '../peer/roaming.ts';
-import { sitePause } from '../peer/site-pause.ts';
-import { checkGrants, wirePrincipal, type CallerSession } from '../session.ts';
+import { checkGrants, type CallerSession } from '../session.ts';
 import { checkConsumer } from './consumer-name.ts';
 import type { DirectGroups } from './direct-groups.ts';
 import type { Hold } from './hold.ts';
+import { Roaming, type RoamingOptions } from './roaming.ts';
 import type { Runners } from './runners.ts';
 import type { SubscriptionAdmin } from './subscription-admin.ts';
+
+/** @throws MeshError as `isMoved` tells when the owner is gone; else what the owner answers. */
+export type AttachThere = (
+  refused: MeshError,
+  subscription: Subscription,
+  session: CallerSession,
+  consumer: string,
+  sink: DeliverySink,
+) => Promise<Hold>;
 
 export interface AttachmentsDeps {
   readonly directory: Directory;
   readonly runners: Runners;
   readonly groups: DirectGroups;
   readonly admin: SubscriptionAdmin;
-  readonly peers: Peers;
-  readonly relays: RelayOptions;
+  /** A place at the emesher that owns the subscription, given how this one was refused. */
+  readonly attachThere: AttachThere;
+  readonly pause: RoamingOptions['pause'];
   readonly logger: Logger;
   /** How long the lease of an emesher that died may run, in ms. */
   readonly leaseMs: number;
@@ -40,7 +47,7 @@ export class Attachments {
     options: AttachOptions,
     sink: DeliverySink,
   ): Promise<Attachment> {
-    const { admin, directory } = this.#deps;
+    const { admin, leaseMs, pause } = this.#deps;
     checkConsumer(options.consumer);
     const { subscription, interestVersion } = await this.#find(session, options);
     const consumer = options.consumer ?? `consumer-${randomBytes(4).toString('hex')}`;
@@ -49,8 +56,8 @@ export class Attachments {
       subscription: consumed.name,
       sink,
       take: (to) => this.#take(session, consumed, consumer, to),
-      leaseMs: this.#deps.leaseMs,
-      pause: sitePause(directory),
+      leaseMs,
+      pause,
     }).catch((thrown: unknown) => {
       const { reason, message } = MeshError.from(thrown);
       if (reason === 'NO_OWNER') this.#deps.logger.warn({ subscription: consumed.name }, message);
@@ -98,10 +105,7 @@ export class Attachments {
     } catch (thrown) {
       const error = MeshError.from(thrown);
       if (error.reason !== 'OWNED_ELSEWHERE') throw error;
-      const owner = await this.#deps.peers.owner(error);
-      const principal = wirePrincipal(session);
-      const open = { principal, subscription: subscription.name, consumer };
-      return relay(owner, open, sink, this.#deps.relays);
+      return this.#deps.attachThere(error, subscription, session, consumer, sink);
     }
   }
 

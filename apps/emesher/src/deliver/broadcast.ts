@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { subscriptionKey } from '@eventmesh/clients';
 import { isPartOf, partAs, type BroadcastPart, type Subscription } from '@eventmesh/delivery';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { deletedError } from './hold.ts';
@@ -31,7 +32,7 @@ export async function broadcastPart(
   const { tenant } = whole;
   const { broadcastConsumersMax } = deps;
   const name = `${whole.name}:${consumer ?? randomUUID()}`;
-  const there = deps.directory.subscriptions.get(`${tenant}/${name}`);
+  const there = deps.directory.subscriptions.get(subscriptionKey({ tenant, name }));
   if (there !== undefined) return ofThis(whole, there);
   if (deps.directory.partsOf(whole).length >= broadcastConsumersMax) {
     throw new MeshError(
@@ -54,7 +55,7 @@ export async function broadcastPart(
     part: { wholeCreatedMs: whole.createdMs, paused: false, revision: 0 },
   };
   const { subscription } = await makeSubscription(deps, partAs(kept, whole));
-  const now = deps.directory.subscriptions.get(`${tenant}/${whole.name}`);
+  const now = deps.directory.subscriptions.get(subscriptionKey({ tenant, name: whole.name }));
   // It went while its part was made, and the part with it.
   if (now === undefined || !isPartOf(kept, now)) throw deletedError(whole.name);
   return ofThis(whole, subscription);

@@ -1,10 +1,10 @@
 import type { DeliverySink } from '@eventmesh/adapter-api';
+import { ownedSubscription, subscriptionKey, subscriptionOwned } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import type { Directory } from '../control/directory.ts';
 import type { DirectLanes } from './direct-lanes.ts';
 import type { CallerSession } from '../session.ts';
 import { changedError, deletedError, exclusiveError, movedError, type Hold } from './hold.ts';
-import { ownershipName, subscriptionKey } from './runners.ts';
 import { sameSpec } from './same-spec.ts';
 import { Turns } from './turns.ts';
 
@@ -26,12 +26,12 @@ export class DirectGroups {
 
   /** @throws Unavailable (OWNED_ELSEWHERE), FailedPrecondition (EXCLUSIVE), NotFound. */
   attach(subscription: Subscription, session: CallerSession, sink: DeliverySink): Promise<Hold> {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     return this.#turns.take(key, async () => {
       const current = this.#directory.subscriptions.get(key);
       if (current === undefined) throw deletedError(subscription.name);
       if (current.mode !== 'broadcast' && !this.#owned.has(key)) {
-        await this.#directory.acquire(ownershipName(current), false);
+        await this.#directory.acquire(subscriptionOwned(current), false);
         this.#owned.set(key, current);
       }
       if (current.mode === 'exclusive' && this.#direct.consumers(current) > 0) {
@@ -64,7 +64,7 @@ export class DirectGroups {
 
   /** Another emesher may own it by now. */
   moved(owned: string): void {
-    const key = subscriptionKey(owned);
+    const key = ownedSubscription(owned);
     const subscription = this.#owned.get(key);
     if (subscription === undefined) return;
     this.#owned.delete(key);
@@ -76,11 +76,8 @@ export class DirectGroups {
     if (subscription.mode !== 'broadcast') {
       // It may be another's by now, and then so is what becomes of it.
       if (!this.#owned.delete(key)) return;
-      await this.#directory.release(ownershipName(subscription));
+      await this.#directory.release(subscriptionOwned(subscription));
     }
     if (subscription.ephemeral) await this.#directory.forget(subscription);
   }
 }
-
-const keyOf = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
-  `${tenant}/${name}`;

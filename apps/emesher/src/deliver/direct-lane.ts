@@ -2,6 +2,7 @@ import type { Delivery, DeliverySink } from '@eventmesh/adapter-api';
 import type { Subscription } from '@eventmesh/delivery';
 import { hasExpired, type EventView, type RecordView } from '@eventmesh/event';
 import { compileFilters, type Predicate } from '@eventmesh/filter';
+import { nextTurn } from '@eventmesh/time';
 import type { DirectDrop, Ledger } from '../inspect/ledger.ts';
 import type { CallerSession } from '../session.ts';
 import type { DirectBooks, TopicsCount } from './direct-books.ts';
@@ -132,7 +133,7 @@ export class DirectLane {
   async drain(consumer: DirectConsumer): Promise<void> {
     this.#schedule();
     // Behind the hand-out that is scheduled now.
-    await new Promise<void>((resolve) => void setImmediate(resolve));
+    await nextTurn();
     consumer.withdraw();
   }
 

@@ -14,6 +14,7 @@ import { Metrics } from '@eventmesh/telemetry';
 import { Ledger } from '../inspect/ledger.ts';
 import { Refusals } from '../inspect/refusals.ts';
 import { ServedBy } from '../inspect/served-by.ts';
+import { emesherMetrics } from '../metrics.ts';
 import { DirectLanes } from './direct-lanes.ts';
 
 const QUEUE_MAX = 3;
@@ -40,7 +41,7 @@ class Here {
   readonly metrics = new Metrics();
   readonly lanes = new DirectLanes({
     ledger: new Ledger({
-      metrics: this.metrics,
+      metrics: this.metrics.use(emesherMetrics),
       served: new ServedBy(),
       policies: {} as GovernanceView,
       refusals: new Refusals(0, () => 0),

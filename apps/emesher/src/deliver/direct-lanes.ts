@@ -1,4 +1,5 @@
 import type { DeliverySink } from '@eventmesh/adapter-api';
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
 import type { RecordView } from '@eventmesh/event';
@@ -45,7 +46,7 @@ export class DirectLanes {
   readonly #inboxes: DirectLanesDeps['inboxes'];
   readonly #laneDeps: DirectLaneDeps;
   readonly #tenants = new Map<string, Tenant>();
-  /** By `tenant/name` of the subscription. */
+  /** By the key of the subscription. */
   readonly #lanes = new Map<string, Set<DirectLane>>();
   /** The same, of all that had consumers here and are there still. */
   readonly #books = new Map<string, DirectBooks>();
@@ -86,7 +87,7 @@ export class DirectLanes {
 
   /** What became of the events of a subscription here; undefined when it never had consumers here. */
   books(subscription: Named): DirectCounts | undefined {
-    const books = this.#books.get(keyOf(subscription));
+    const books = this.#books.get(subscriptionKey(subscription));
     if (books === undefined) return undefined;
     const { matched, delivered, expired, dropped, filterErrors } = books;
     let { filtered } = books;
@@ -102,7 +103,7 @@ export class DirectLanes {
 
   /** The subscription is no more. */
   forget(subscription: Named): void {
-    this.#books.delete(keyOf(subscription));
+    this.#books.delete(subscriptionKey(subscription));
   }
 
   attach(
@@ -141,12 +142,12 @@ export class DirectLanes {
   }
 
   #of(subscription: Named): readonly DirectLane[] {
-    return [...(this.#lanes.get(keyOf(subscription)) ?? [])];
+    return [...(this.#lanes.get(subscriptionKey(subscription)) ?? [])];
   }
 
   #laneFor(subscription: Subscription): DirectLane {
     const { tenant, mode, topicFilters, filters } = subscription;
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     const lanes = this.#lanes.get(key) ?? new Set<DirectLane>();
     const [there] = lanes;
     if (there !== undefined && mode !== 'broadcast') return there;
@@ -175,7 +176,7 @@ export class DirectLanes {
     const { tenant, topicFilters } = lane.subscription;
     const { table, topics } = this.#tenantOf(tenant);
     table.remove(topicFilters, lane);
-    const key = keyOf(lane.subscription);
+    const key = subscriptionKey(lane.subscription);
     const books = this.#books.get(key);
     if (books !== undefined) books.filtered += lane.filtered;
     if (lane.topics !== undefined) topics.giveBack(lane.topics);
@@ -183,5 +184,3 @@ export class DirectLanes {
     if (lanes?.delete(lane) === true && lanes.size === 0) this.#lanes.delete(key);
   }
 }
-
-const keyOf = ({ tenant, name }: Named): string => `${tenant}/${name}`;

@@ -1,3 +1,4 @@
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import type { Cursor } from '@eventmesh/store-api';
 
@@ -25,7 +26,7 @@ export class Lingering {
 
   /** @param progress Undefined: whoever comes back begins at the start of the subscription. */
   add(subscription: Subscription, progress: readonly Cursor[] | undefined): void {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     clearTimeout(this.#waiting.get(key)?.timer);
     const timer = setTimeout(() => {
       this.#waiting.delete(key);
@@ -36,7 +37,7 @@ export class Lingering {
 
   /** Somebody is back, or nothing of it is wanted any more; answers how far it had come. */
   take(subscription: Subscription): readonly Cursor[] | undefined {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     const waiting = this.#waiting.get(key);
     clearTimeout(waiting?.timer);
     this.#waiting.delete(key);
@@ -50,5 +51,3 @@ export class Lingering {
     this.#waiting.clear();
   }
 }
-
-const keyOf = ({ tenant, name }: Subscription): string => `${tenant}/${name}`;

@@ -1,3 +1,4 @@
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { EventStore } from '@eventmesh/store-api';
@@ -40,7 +41,7 @@ export async function makeSubscription(deps: MakeDeps, subscription: Subscriptio
   } catch (thrown) {
     const error = MeshError.from(thrown);
     if (error.code !== 'Aborted' && error.reason !== 'OWNED_ELSEWHERE') throw error;
-    const there = await deps.directory.awaited(`${tenant}/${name}`, KNOWN_MS_MAX);
+    const there = await deps.directory.awaited(subscriptionKey({ tenant, name }), KNOWN_MS_MAX);
     if (there !== undefined) return { subscription: there, interestVersion: 0n };
     throw error.code === 'Aborted' ? error : stillOwned(name, error);
   }

@@ -1,14 +1,7 @@
-import type { Authorizer, CompiledGrants } from '@eventmesh/clients';
+import { principalKind, type Authorizer, type CompiledGrants } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
-import { Principal_Kind, type Principal } from '@eventmesh/proto-gen/acl';
+import type { Principal } from '@eventmesh/proto-gen/acl';
 import { CallerSession } from '../session.ts';
-
-const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
-  user: Principal_Kind.USER,
-  'api-key': Principal_Kind.API_KEY,
-  token: Principal_Kind.TOKEN,
-  service: Principal_Kind.SERVICE,
-});
 
 /**
  * The rights that deliveries of a subscription are checked against: its owner's, asked for anew
@@ -27,8 +20,7 @@ export const ownerGrantsAt =
 
 function ownerOf({ tenant, owner }: Subscription) {
   const at = owner.indexOf(':');
-  const kind = KINDS[owner.slice(0, at)] ?? Principal_Kind.USER;
-  return { tenant, kind, name: owner.slice(at + 1) };
+  return { tenant, kind: principalKind(owner.slice(0, at)), name: owner.slice(at + 1) };
 }
 
 /** The session of a caller that another emesher of this site has authenticated. */

@@ -1,4 +1,5 @@
 import type { DeliverySink, LostRange } from '@eventmesh/adapter-api';
+import { ownedSubscription, subscriptionKey, subscriptionOwned } from '@eventmesh/clients';
 import type { Directory } from '../control/directory.ts';
 import type { Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
@@ -60,7 +61,7 @@ export class Runners {
   }
 
   find(tenant: string, name: string): Runner | undefined {
-    return this.#runners.get(`${tenant}/${name}`);
+    return this.#runners.get(subscriptionKey({ tenant, name }));
   }
 
   /**
@@ -73,7 +74,7 @@ export class Runners {
     consumer: string,
     sink: DeliverySink,
   ): Promise<Hold> {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     return this.#turns.take(key, async () => {
       // As it is now: it may have waited behind a change of it.
       const current = this.#deps.directory.subscriptions.get(key);
@@ -91,7 +92,7 @@ export class Runners {
 
   /** Ends a subscription with a reason; it is given up when its progress is durable. */
   end(tenant: string, name: string, reason: MeshError): Promise<void> {
-    const key = `${tenant}/${name}`;
+    const key = subscriptionKey({ tenant, name });
     return this.#turns.take(key, async () => {
       const runner = this.#runners.get(key);
       if (runner === undefined) return;
@@ -102,7 +103,7 @@ export class Runners {
 
   /** Ends a subscription that is no more: nothing of it is written after this. */
   discard(tenant: string, name: string): Promise<void> {
-    const key = `${tenant}/${name}`;
+    const key = subscriptionKey({ tenant, name });
     return this.#turns.take(key, async () => {
       const runner = this.#runners.get(key);
       if (runner === undefined) return;
@@ -113,7 +114,7 @@ export class Runners {
 
   /** Goes on by a subscription as it was changed; answers when nothing runs by the old one. */
   apply(changed: Subscription): Promise<void> {
-    const key = keyOf(changed);
+    const key = subscriptionKey(changed);
     return this.#turns.take(key, async () => {
       const runner = this.#runners.get(key);
       if (runner === undefined || runner.subscription.revision >= changed.revision) return;
@@ -137,7 +138,7 @@ export class Runners {
     reason: MeshError,
     work: (epoch: number) => Promise<void>,
   ): Promise<void> {
-    return this.#turns.take(keyOf(subscription), async () => {
+    return this.#turns.take(subscriptionKey(subscription), async () => {
       await this.#owning(subscription, reason, work);
       if (subscription.ephemeral) this.#lingering.add(subscription, undefined);
     });
@@ -153,7 +154,7 @@ export class Runners {
     there: (found: Subscription) => T,
     work: (epoch: number) => Promise<T>,
   ): Promise<T> {
-    const key = `${tenant}/${name}`;
+    const key = subscriptionKey({ tenant, name });
     return this.#turns.take(key, () => {
       const found = this.#deps.directory.subscriptions.get(key);
       if (found !== undefined) return Promise.resolve(there(found));
@@ -166,8 +167,8 @@ export class Runners {
     reason: MeshError,
     work: (epoch: number) => Promise<T>,
   ): Promise<T> {
-    const key = `${tenant}/${name}`;
-    const owned = ownershipName({ tenant, name });
+    const key = subscriptionKey({ tenant, name });
+    const owned = subscriptionOwned({ tenant, name });
     // Under the lease that owns it already this is the epoch that it has.
     const epoch = await this.#deps.directory.acquire(owned);
     const runner = this.#runners.get(key);
@@ -189,7 +190,7 @@ export class Runners {
 
   /** Another emesher may own it by now. */
   async moved(owned: string, epoch: number): Promise<void> {
-    const runner = this.#runners.get(subscriptionKey(owned));
+    const runner = this.#runners.get(ownedSubscription(owned));
     if (runner?.epoch === epoch) await this.#fenced(runner);
   }
 
@@ -223,7 +224,7 @@ export class Runners {
 
   async #start(subscription: Subscription, authority: CallerSession): Promise<Runner> {
     const { directory } = this.#deps;
-    const owned = ownershipName(subscription);
+    const owned = subscriptionOwned(subscription);
     const epoch = await directory.acquire(owned);
     try {
       return await this.#run(subscription, epoch, authority);
@@ -257,7 +258,7 @@ export class Runners {
     runner.start((tap) =>
       found.map(({ floor }, partition) => followers.of(tenant, partition).attach(tap, floor)),
     );
-    this.#runners.set(keyOf(subscription), runner);
+    this.#runners.set(subscriptionKey(subscription), runner);
     this.#deps.runner.logger.debug({ tenant, subscription: name, epoch }, 'subscription owned');
     return runner;
   }
@@ -282,12 +283,12 @@ export class Runners {
 
   async #drop(key: string, runner: Runner): Promise<void> {
     this.#forget(key, runner);
-    await this.#deps.directory.release(ownershipName(runner.subscription));
+    await this.#deps.directory.release(subscriptionOwned(runner.subscription));
   }
 
   /** Nobody has come back to an ephemeral subscription whose consumers were told to reconnect. */
   #forgetUnused(subscription: Subscription): Promise<void> {
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     return this.#turns.take(key, async () => {
       const there = this.#deps.directory.subscriptions.get(key);
       if (there === undefined || this.#runners.has(key)) return;
@@ -304,7 +305,7 @@ export class Runners {
   /** It writes nothing more; its consumers may go on where it runs now. */
   #fenced(runner: Runner): Promise<void> {
     const { subscription } = runner;
-    const key = keyOf(subscription);
+    const key = subscriptionKey(subscription);
     this.#deps.cursors.remove(runner);
     return this.#turns.take(key, async () => {
       if (this.#runners.get(key) !== runner) return;
@@ -314,20 +315,8 @@ export class Runners {
   }
 }
 
-const keyOf = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
-  `${tenant}/${name}`;
-
 function freeName(wanted: string, runner: Runner): string {
   let name = wanted;
   for (let n = 2; runner.has(name); n++) name = `${wanted}#${n}`;
   return name;
 }
-
-const OWNED = 'subscription/';
-
-export const ownershipName = ({ tenant, name }: Pick<Subscription, 'tenant' | 'name'>): string =>
-  `${OWNED}${tenant}/${name}`;
-
-/** `tenant/name` of what is owned; empty for what is no subscription. */
-export const subscriptionKey = (owned: string): string =>
-  owned.startsWith(OWNED) ? owned.slice(OWNED.length) : '';

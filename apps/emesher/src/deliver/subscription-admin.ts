@@ -5,6 +5,7 @@ import type {
   SubscriptionWithStatus,
   SubscriptionsPort,
 } from '@eventmesh/adapter-api';
+import { subscriptionKey, subscriptionOwned } from '@eventmesh/clients';
 import type { Directory } from '../control/directory.ts';
 import {
   changedSpec,
@@ -25,7 +26,6 @@ import { broadcastPart, type BroadcastDeps } from './broadcast.ts';
 import { checkDirectSpec } from './direct-spec.ts';
 import { dropCursors } from './drop-cursors.ts';
 import { makeSubscription } from './make-subscription.ts';
-import { ownershipName } from './runners.ts';
 import { checkStartTime } from './start-position.ts';
 import { specDifferences } from './same-spec.ts';
 import { SubscriptionQuota, type SubscriptionQuotaDeps } from './subscription-quota.ts';
@@ -126,7 +126,7 @@ export class SubscriptionAdmin implements SubscriptionsPort {
     const there = this.find(callerOf(session), name);
     const all = [there, ...directory.partsOf(there)];
     // Nobody who owns one now or before has a greater epoch, and nobody who makes it anew a smaller one.
-    const epochs = await Promise.all(all.map((one) => directory.epochOf(ownershipName(one))));
+    const epochs = await Promise.all(all.map((one) => directory.epochOf(subscriptionOwned(one))));
     await directory.delete(there.tenant, there.name);
     await Promise.all(all.map((one) => changes.deleted(one)));
     await Promise.all(all.map((one, at) => dropCursors(this.#deps, one, epochs[at] ?? 0)));
@@ -146,7 +146,9 @@ export class SubscriptionAdmin implements SubscriptionsPort {
   }
 
   peek(caller: CallerSession, name: string): Subscription | undefined {
-    return this.#deps.directory.subscriptions.get(`${caller.principal.tenant}/${name}`);
+    return this.#deps.directory.subscriptions.get(
+      subscriptionKey({ tenant: caller.principal.tenant, name }),
+    );
   }
 
   ephemeralName(): string {

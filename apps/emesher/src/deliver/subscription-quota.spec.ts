@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { QuotaHandle } from '@eventmesh/clients';
+import type { QuotaHandle, SubscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import fc from 'fast-check';
 import { SubscriptionCounts } from '../control/subscription-counts.ts';
@@ -10,7 +10,7 @@ type Owned = Pick<Subscription, 'tenant' | 'name' | 'owner' | 'broadcastOf'>;
 
 /** A directory with quotas, and makers that put what they make into it. */
 function site(limits: Limits) {
-  const subscriptions = new Map<string, Subscription>();
+  const subscriptions = new Map<SubscriptionKey, Subscription>();
   const counts = new SubscriptionCounts();
   const put = (principal: string, name: string, broadcastOf = '') => {
     const owned: Owned = { tenant: 't', name, owner: `user:${principal}`, broadcastOf };

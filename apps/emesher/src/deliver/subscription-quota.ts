@@ -1,4 +1,4 @@
-import type { GovernanceView } from '@eventmesh/clients';
+import { subscriptionKey, type GovernanceView, type SubscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 import { MeshError } from '@eventmesh/errors';
 import type { SubscriptionCounts } from '../control/subscription-counts.ts';
@@ -6,7 +6,7 @@ import type { CallerSession } from '../session.ts';
 
 export interface SubscriptionQuotaDeps {
   readonly directory: {
-    readonly subscriptions: ReadonlyMap<string, Subscription>;
+    readonly subscriptions: ReadonlyMap<SubscriptionKey, Subscription>;
     readonly counts: SubscriptionCounts;
   };
   readonly policies: Pick<GovernanceView, 'quota'>;
@@ -23,7 +23,7 @@ type Maker = Pick<CallerSession, 'principal' | 'quota'>;
 export class SubscriptionQuota {
   readonly #deps: SubscriptionQuotaDeps;
   /** Being made, by key, with how often and for whom. */
-  readonly #making = new Map<string, { times: number; readonly principal: string }>();
+  readonly #making = new Map<SubscriptionKey, { times: number; readonly principal: string }>();
 
   constructor(deps: SubscriptionQuotaDeps) {
     this.#deps = deps;
@@ -35,7 +35,7 @@ export class SubscriptionQuota {
    */
   async within<T>(maker: Maker, name: string, make: () => Promise<T>): Promise<T> {
     const { tenant, name: principal } = maker.principal;
-    const key = `${tenant}/${name}`;
+    const key = subscriptionKey({ tenant, name });
     const there = this.#making.get(key);
     if (there === undefined) this.#check(maker, name);
     const entry = there ?? { times: 0, principal };

@@ -1,8 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeRecord, type RecordView } from '@eventmesh/event';
 import { MatchTable } from '@eventmesh/routing';
 import type { ReadItem } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
+import { nextTurn, pause } from '@eventmesh/time';
 import { viewOf } from '../deliver/shared-view.ts';
 import { passTo, readSome, type Source, type TapPlace } from './own-reader.ts';
 import { mayHave, type Tap, type TapHandle } from './tap.ts';
@@ -196,7 +196,7 @@ export class Follower {
     if (this.#stop.signal.aborted) return;
     const { logger, log, partition, retryMs } = this.#options;
     logger.warn({ err: error, log, partition }, `${what}; trying again`);
-    await new Promise((resolve) => setTimeout(resolve, retryMs));
+    await pause(retryMs);
   }
 }
 

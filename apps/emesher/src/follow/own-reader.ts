@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeRecord, topicMatches, type RecordView } from '@eventmesh/event';
 import type { EventStore, ReadItem } from '@eventmesh/store-api';
+import { nextTurn } from '@eventmesh/time';
 import { mayHave, type Tap } from './tap.ts';
 
 type Batch = Extract<ReadItem, { kind: 'batch' }>;

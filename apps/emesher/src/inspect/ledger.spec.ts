@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { GovernanceView } from '@eventmesh/clients';
 import { NO_COUNTS, SUBSCRIPTION_DEFAULTS, type Subscription } from '@eventmesh/delivery';
 import { Metrics } from '@eventmesh/telemetry';
+import { emesherMetrics } from '../metrics.ts';
 import { Ledger } from './ledger.ts';
 import { Refusals } from './refusals.ts';
 import { ServedBy } from './served-by.ts';
@@ -37,7 +38,7 @@ const make = () => {
   const metrics = new Metrics();
   const served = new ServedBy();
   const ledger = new Ledger({
-    metrics,
+    metrics: metrics.use(emesherMetrics),
     served,
     policies: {} as GovernanceView,
     refusals: new Refusals(0, () => 0),

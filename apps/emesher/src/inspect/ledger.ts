@@ -2,8 +2,7 @@ import type { LedgerLine, TopicView } from '@eventmesh/adapter-api';
 import type { GovernanceView } from '@eventmesh/clients';
 import type { Counters, Subscription } from '@eventmesh/delivery';
 import type { MeshError } from '@eventmesh/errors';
-import type { LiveMetrics, Metrics } from '@eventmesh/telemetry';
-import { emesherMetrics } from '../metrics.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import { auditPrincipal, type CallerSession } from '../session.ts';
 import type { Refusals } from './refusals.ts';
 import type { ServedBy } from './served-by.ts';
@@ -39,7 +38,7 @@ export interface Running {
 }
 
 export interface LedgerOptions {
-  readonly metrics: Metrics;
+  readonly metrics: EmesherMetrics;
   readonly policies: GovernanceView;
   readonly served: ServedBy;
   readonly refusals: Refusals;
@@ -59,7 +58,7 @@ interface TenantBooks {
  * engine; they are told to the metrics when somebody looks.
  */
 export class Ledger {
-  readonly metrics: LiveMetrics<typeof emesherMetrics>;
+  readonly #metrics: EmesherMetrics;
   readonly #policies: GovernanceView;
   readonly #refusals: Refusals;
   readonly #served: ServedBy;
@@ -72,7 +71,7 @@ export class Ledger {
   readonly #tenants = new Map<string, TenantBooks>();
 
   constructor(options: LedgerOptions) {
-    this.metrics = options.metrics.use(emesherMetrics);
+    this.#metrics = options.metrics;
     this.#policies = options.policies;
     this.#served = options.served;
     this.#refusals = options.refusals;
@@ -82,8 +81,8 @@ export class Ledger {
 
   accepted(tenant: string, deliveryClass: string, events: number, bytes: number): void {
     if (events === 0) return;
-    this.metrics.accepted.inc({ tenant, class: deliveryClass }, events);
-    this.metrics.acceptedBytes.inc({ tenant }, bytes);
+    this.#metrics.accepted.inc({ tenant, class: deliveryClass }, events);
+    this.#metrics.acceptedBytes.inc({ tenant }, bytes);
     this.#tenant(tenant).accepted += events;
   }
 
@@ -93,7 +92,7 @@ export class Ledger {
   }
 
   duplicates(tenant: string, events: number): void {
-    if (events > 0) this.metrics.duplicates.inc({ tenant }, events);
+    if (events > 0) this.#metrics.duplicates.inc({ tenant }, events);
   }
 
   /** A refusal at the gate; those for want of right go to the audit. */
@@ -106,7 +105,7 @@ export class Ledger {
     const policyRevision = this.#policies.revision;
     const grantsRevision = Math.max(0, grants.revision);
     this.#refusals.note(principal, topic, event, error, { policyRevision, grantsRevision });
-    this.metrics.refused.inc({ tenant: principal.tenant, code: error.code });
+    this.#metrics.refused.inc({ tenant: principal.tenant, code: error.code });
     if (error.code !== 'PermissionDenied') return;
     this.#policies.audit({
       tenant: principal.tenant,
@@ -119,34 +118,34 @@ export class Ledger {
   }
 
   storeRefused(tenant: string, events: number, error: MeshError): void {
-    this.metrics.refused.inc({ tenant, code: error.code }, events);
+    this.#metrics.refused.inc({ tenant, code: error.code }, events);
   }
 
   publishTime(deliveryClass: string, seconds: number): void {
-    this.metrics.publishSeconds.observe({ class: deliveryClass }, seconds);
+    this.#metrics.publishSeconds.observe({ class: deliveryClass }, seconds);
   }
 
   directDelivered({ tenant, name }: Subscription, events: number): void {
-    this.metrics.direct.inc({ outcome: 'delivered' }, events);
-    this.metrics.delivered.inc({ tenant, subscription: name }, events);
+    this.#metrics.direct.inc({ outcome: 'delivered' }, events);
+    this.#metrics.delivered.inc({ tenant, subscription: name }, events);
     const protocol = this.#served.of({ tenant, name });
-    if (protocol !== undefined) this.metrics.protocolDelivered.inc({ protocol }, events);
+    if (protocol !== undefined) this.#metrics.protocolDelivered.inc({ protocol }, events);
   }
 
   directDropped({ tenant, name }: Subscription, reason: DirectDrop, events = 1): void {
     if (events === 0) return;
-    this.metrics.direct.inc({ outcome: reason }, events);
-    this.metrics.directDropped.inc({ tenant, subscription: name, reason }, events);
-    this.metrics.dropped.inc({ tenant, subscription: name }, events);
+    this.#metrics.direct.inc({ outcome: reason }, events);
+    this.#metrics.directDropped.inc({ tenant, subscription: name, reason }, events);
+    this.#metrics.dropped.inc({ tenant, subscription: name }, events);
     const protocol = this.#served.of({ tenant, name });
-    if (protocol !== undefined) this.metrics.protocolDropped.inc({ protocol }, events);
+    if (protocol !== undefined) this.#metrics.protocolDropped.inc({ protocol }, events);
   }
 
   directExpired({ tenant, name }: Subscription): void {
-    this.metrics.direct.inc({ outcome: 'expired' });
-    this.metrics.expired.inc({ tenant, subscription: name });
+    this.#metrics.direct.inc({ outcome: 'expired' });
+    this.#metrics.expired.inc({ tenant, subscription: name });
     const protocol = this.#served.of({ tenant, name });
-    if (protocol !== undefined) this.metrics.protocolExpired.inc({ protocol });
+    if (protocol !== undefined) this.#metrics.protocolExpired.inc({ protocol });
   }
 
   /** Brings the metrics up to the engines of all running subscriptions. */
@@ -156,26 +155,26 @@ export class Ledger {
     for (const one of all) {
       const { tenant, name } = one.subscription;
       this.#tell(one);
-      this.metrics.held.set({ tenant, subscription: name }, one.engine.held);
-      this.metrics.lag.set({ tenant, subscription: name }, lag(one));
+      this.#metrics.held.set({ tenant, subscription: name }, one.engine.held);
+      this.#metrics.lag.set({ tenant, subscription: name }, lag(one));
       const protocol = this.#served.of(one.subscription);
       this.#heldTold.set(one, { protocol, events: one.engine.held });
       if (protocol === undefined) continue;
       held.set(protocol, (held.get(protocol) ?? 0) + one.engine.held);
     }
-    this.metrics.protocolHeld.reset();
-    for (const [protocol, events] of held) this.metrics.protocolHeld.set({ protocol }, events);
-    tellStuckKeys(this.metrics, all);
+    this.#metrics.protocolHeld.reset();
+    for (const [protocol, events] of held) this.#metrics.protocolHeld.set({ protocol }, events);
+    tellStuckKeys(this.#metrics, all);
   }
 
   /** A subscription stops running here: its books are closed, the rest waits in the store. */
   tellLast(running: Running): void {
     const { tenant, name } = running.subscription;
     this.#tell(running);
-    this.metrics.held.remove({ tenant, subscription: name });
+    this.#metrics.held.remove({ tenant, subscription: name });
     const { protocol, events } = this.#heldTold.get(running) ?? NO_HELD;
-    if (protocol !== undefined) this.metrics.protocolHeld.dec({ protocol }, events);
-    this.metrics.lag.remove({ tenant, subscription: name });
+    if (protocol !== undefined) this.#metrics.protocolHeld.dec({ protocol }, events);
+    this.#metrics.lag.remove({ tenant, subscription: name });
   }
 
   #tell(running: Running): void {
@@ -187,7 +186,7 @@ export class Ledger {
     this.#told.set(running, told);
     for (const [key, metric] of TOLD) {
       const more = counters[key] - told[key];
-      if (more > 0) this.metrics[metric].inc(labels, more);
+      if (more > 0) this.#metrics[metric].inc(labels, more);
       told[key] = Math.max(told[key], counters[key]);
     }
     const protocol = this.#served.of(subscription);
@@ -196,7 +195,7 @@ export class Ledger {
     this.#toldProtocol.set(running, toldProtocol);
     for (const [key, , metric] of TOLD) {
       const more = counters[key] - toldProtocol[key];
-      if (metric !== undefined && more > 0) this.metrics[metric].inc({ protocol }, more);
+      if (metric !== undefined && more > 0) this.#metrics[metric].inc({ protocol }, more);
       toldProtocol[key] = Math.max(toldProtocol[key], counters[key]);
     }
   }

@@ -39,8 +39,8 @@ describe('how events ended', () => {
     ['dropped', ['x'.repeat(1000)], ['x'.repeat(256)]],
   ] as const)('is remembered as %s, with the cause', (how, reasons, causes) => {
     const journal = new Journal(10);
-    const ledger = { metrics: new Metrics().use(emesherMetrics) };
-    const observer = deliveryObserver({ site: 'west', journal, ledger, tracing });
+    const metrics = new Metrics().use(emesherMetrics);
+    const observer = deliveryObserver({ site: 'west', journal, metrics, tracing });
     observer.onEnded(subscription, entries(...reasons), how);
     const places = reasons.map((_, index) => ({ partition: 0, position: index + 1 }));
     const steps = journal.steps('t', places).sort((a, b) => a.position - b.position);

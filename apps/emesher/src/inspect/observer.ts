@@ -1,15 +1,15 @@
 import type { Entry } from '@eventmesh/delivery';
 import type { Ending, RunnerDeps } from '../deliver/runner-deps.ts';
 import { nowUs } from '../clock.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import { recordSpan } from '../publish/spans.ts';
 import type { Tracing } from '@eventmesh/telemetry';
 import type { EventPlace, Journal } from './journal.ts';
-import type { Ledger } from './ledger.ts';
 
 export interface ObserverDeps {
   readonly site: string;
   readonly journal: Journal;
-  readonly ledger: Pick<Ledger, 'metrics'>;
+  readonly metrics: Pick<EmesherMetrics, 'endToEndSeconds'>;
   readonly tracing: Tracing;
 }
 
@@ -20,8 +20,8 @@ const CAUSE_CHARACTERS_MAX = 256;
 export function deliveryObserver(
   deps: ObserverDeps,
 ): Pick<RunnerDeps, 'onDelivered' | 'onSettled' | 'onEnded'> {
-  const { site, journal, ledger, tracing } = deps;
-  const endToEndSeconds = ledger.metrics.endToEndSeconds.of();
+  const { site, journal, metrics, tracing } = deps;
+  const endToEndSeconds = metrics.endToEndSeconds.of();
   const note = (
     tenant: string,
     places: readonly EventPlace[],

@@ -1,4 +1,4 @@
-import { CLIENT_METRICS, type GovernanceView } from '@eventmesh/clients';
+import { CLIENT_METRICS, subscriptionKey, type GovernanceView } from '@eventmesh/clients';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Metrics } from '@eventmesh/telemetry';
 import type { Directory } from '../control/directory.ts';
@@ -62,7 +62,7 @@ function broadcastConsumers({ subscriptions }: Pick<Directory, 'subscriptions'>)
   let most = 0;
   for (const { tenant, broadcastOf } of subscriptions.values()) {
     if (broadcastOf === '') continue;
-    const whole = `${tenant}/${broadcastOf}`;
+    const whole = subscriptionKey({ tenant, name: broadcastOf });
     const count = (parts.get(whole) ?? 0) + 1;
     parts.set(whole, count);
     most = Math.max(most, count);

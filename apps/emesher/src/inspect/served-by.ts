@@ -1,3 +1,4 @@
+import { subscriptionKey } from '@eventmesh/clients';
 import type { Subscription } from '@eventmesh/delivery';
 
 type Name = Pick<Subscription, 'tenant' | 'name'>;
@@ -12,8 +13,8 @@ const SUBSCRIPTIONS_MAX = 100_000;
 export class ServedBy {
   readonly #protocols = new Map<string, string>();
 
-  set({ tenant, name }: Name, protocol: string): void {
-    const key = `${tenant}/${name}`;
+  set(subscription: Name, protocol: string): void {
+    const key = subscriptionKey(subscription);
     // Taken out and put back: the map is in the order of the last attach.
     this.#protocols.delete(key);
     this.#protocols.set(key, protocol);
@@ -23,11 +24,11 @@ export class ServedBy {
   }
 
   /** Undefined while nobody has attached since this emesher started. */
-  of({ tenant, name }: Name): string | undefined {
-    return this.#protocols.get(`${tenant}/${name}`);
+  of(subscription: Name): string | undefined {
+    return this.#protocols.get(subscriptionKey(subscription));
   }
 
-  forget({ tenant, name }: Name): void {
-    this.#protocols.delete(`${tenant}/${name}`);
+  forget(subscription: Name): void {
+    this.#protocols.delete(subscriptionKey(subscription));
   }
 }

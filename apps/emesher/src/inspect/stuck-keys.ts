@@ -1,6 +1,5 @@
 import type { Stopped, StuckKey, Subscription, Waiting } from '@eventmesh/delivery';
-import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 
 /** Keys that a status lists. */
 export const STUCK_KEYS_LISTED_MAX = 20;
@@ -13,7 +12,7 @@ const STUCK_KEYS_COUNTED_MAX = 1000;
 const STUCK_KEYS_NAMED_MAX = 10;
 
 type StuckKeyMetrics = Pick<
-  LiveMetrics<typeof emesherMetrics>,
+  EmesherMetrics,
   | 'stuckKeys'
   | 'stuckKeySeconds'
   | 'parked'

@@ -1,8 +1,7 @@
-import type { LiveMetrics } from '@eventmesh/telemetry';
-import type { emesherMetrics } from '../metrics.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 
 type LinkMetrics = Pick<
-  LiveMetrics<typeof emesherMetrics>,
+  EmesherMetrics,
   | 'linkRead'
   | 'linkTaken'
   | 'linkFiltered'

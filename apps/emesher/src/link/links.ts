@@ -1,3 +1,4 @@
+import { pause } from '@eventmesh/time';
 import type { Directory } from '../control/directory.ts';
 import { MeshError } from '@eventmesh/errors';
 import { LinkBooks } from './link-books.ts';
@@ -37,7 +38,7 @@ export class Links {
    * way, or the link is this emesher's and down. Answers the destinations whose link is another's.
    */
   sendDirect(record: Buffer, destinations: readonly string[]): readonly string[] {
-    const { direct } = this.#deps.ledger.metrics;
+    const { direct } = this.#deps.metrics;
     const byHop = new Map<string, string[]>();
     for (const site of destinations) {
       const hop = this.#directory.nextHop(site);
@@ -94,7 +95,7 @@ export class Links {
 
   async #keep(link: LinkClient): Promise<void> {
     const { site } = link.neighbour;
-    const books = new LinkBooks(site, this.#deps.ledger.metrics);
+    const books = new LinkBooks(site, this.#deps.metrics);
     this.#books.set(site, books);
     const { signal } = this.#stop;
     const owned = ownershipName(site);
@@ -126,7 +127,7 @@ export class Links {
       if (signal.aborted) break;
       if (sender !== undefined) link.hangUp();
       const attempt = { dialled: sender !== undefined, upMs: sender?.upMs ?? 0 };
-      await rest(reconnects.pauseAfter(attempt), signal);
+      await pause(reconnects.pauseAfter(attempt), signal);
     }
     await this.#directory.release(owned);
   }
@@ -141,19 +142,3 @@ export class Links {
 }
 
 const ownershipName = (site: string): string => `link/${site}`;
-
-function rest(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}

@@ -7,6 +7,7 @@ import type { Logger, Tracing } from '@eventmesh/telemetry';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { DirectLanes } from '../deliver/direct-lanes.ts';
 import type { ForwardDirect } from '../publish/direct.ts';
 import { Incoming } from './incoming.ts';
@@ -21,6 +22,7 @@ export interface ReceiverDeps {
   readonly logs: Logs;
   readonly lanes: Pick<DirectLanes, 'deliver'>;
   readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly journal: Journal;
   readonly tracing: Tracing;
   readonly logger: Logger;

@@ -1,3 +1,5 @@
+import { doubled, jittered } from '@eventmesh/time';
+
 /** Longest pause while nothing is dialled, or the neighbour has never answered, in ms. */
 const PAUSE_MS_MAX = 2000;
 const SOON_MS = 100;
@@ -36,6 +38,6 @@ export class Reconnects {
     const failures = this.#failures++;
     const hurried = failures === 0 || !dialled || !this.#hasAnswered;
     if (!hurried) return SECOND_MS * (1 + this.#random());
-    return Math.min(PAUSE_MS_MAX, SOON_MS * 2 ** failures) * (0.5 + this.#random() / 2);
+    return jittered(doubled(SOON_MS, PAUSE_MS_MAX, failures), this.#random);
   }
 }

@@ -3,8 +3,8 @@ import { MeshError } from '@eventmesh/errors';
 import type { ResumePoint, ResumeQuerySchema } from '@eventmesh/proto-gen/link';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
-import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { LostRanges } from './lost-ranges.ts';
 import { lastAgreed } from './same-log.ts';
 
@@ -14,7 +14,7 @@ interface RestoredLogDeps {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly logger: Logger;
-  readonly ledger: Pick<Ledger, 'metrics'>;
+  readonly metrics: EmesherMetrics;
   readonly lost: Pick<LostRanges, 'found'>;
   /** Ms since the epoch. */
   readonly now: () => number;
@@ -50,8 +50,8 @@ export class RestoredLog {
     await this.#keep(point, base);
     if (signal.aborted) return undefined;
     this.#asked.set(key, generation);
-    const { logger, ledger } = this.#deps;
-    ledger.metrics.linkRestored.inc({ to: this.#to });
+    const { logger, metrics } = this.#deps;
+    metrics.linkRestored.inc({ to: this.#to });
     logger.error(
       { to: this.#to, tenant, partition, last: Number(point.last), base, generation },
       `the log of tenant "${tenant}", partition ${partition}, is not the one that site "${this.#to}" ` +

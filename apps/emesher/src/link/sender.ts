@@ -12,8 +12,8 @@ import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
 import type { Followers } from '../follow/followers.ts';
 import type { Journal } from '../inspect/journal.ts';
-import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import { Lane } from './lane.ts';
 import type { LinkBooks } from './link-books.ts';
 import type { LinkClient } from './link-client.ts';
@@ -39,7 +39,7 @@ export interface SenderDeps {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly followers: Followers;
-  readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly journal: Journal;
   readonly logger: Logger;
   /** Ms since the epoch, for the life of events. */
@@ -110,7 +110,7 @@ export class LinkSender {
 
   /** Runs until the link fails or is closed. @throws MeshError why it failed. */
   async run(signal: AbortSignal): Promise<void> {
-    const { site, member, ledger, logs } = this.#deps;
+    const { site, member, metrics, logs } = this.#deps;
     const to = this.#link.neighbour.site;
     const hello = { site, member, toSite: to, epoch: BigInt(this.#epoch) };
     this.#requests.push({ message: { case: 'hello', value: hello } });
@@ -121,7 +121,7 @@ export class LinkSender {
           if (message.value.site !== to) throw wrongSite(message.value.site, to);
           this.#windowBytes = Number(message.value.windowBytes);
           this.#upSince = performance.now();
-          ledger.metrics.linkUp.set({ to }, 1);
+          metrics.linkUp.set({ to }, 1);
           this.#deps.logger.info({ to }, 'link up');
           forget = logs.onTenant((tenant) => this.#askResume(tenant));
         } else this.#received(message);
@@ -229,7 +229,7 @@ export class LinkSender {
       }
     }
     const to = this.#link.neighbour.site;
-    this.#deps.ledger.metrics.linkPending.set({ to }, this.#openBytes);
+    this.#deps.metrics.linkPending.set({ to }, this.#openBytes);
     this.#books.tell();
     this.#tellPassed();
   }
@@ -244,7 +244,7 @@ export class LinkSender {
   }
 
   #countDirect(outcome: 'forwarded' | 'link-dropped', events: number): void {
-    this.#deps.ledger.metrics.direct.inc({ outcome }, events);
+    this.#deps.metrics.direct.inc({ outcome }, events);
   }
 
   #sendFrame(lane: Lane): boolean {
@@ -260,7 +260,7 @@ export class LinkSender {
     this.#requests.push({ message: { case: 'frame', value: lane.frame(gathered, records) } });
     this.#openBytes += gathered.bytes;
     const to = this.#link.neighbour.site;
-    this.#deps.ledger.metrics.linkSent.inc({ to }, positions.length);
+    this.#deps.metrics.linkSent.inc({ to }, positions.length);
     this.#deps.journal.note(lane.tenant, lane.partition, positions, 'forwarded', to);
     lane.handle?.resume();
     return true;
@@ -309,8 +309,8 @@ export class LinkSender {
   ): void {
     if (positions.length === 0) return;
     const to = this.#link.neighbour.site;
-    const { ledger, journal } = this.#deps;
-    ledger.metrics.linkAccepted.inc({ to }, positions.length);
+    const { metrics, journal } = this.#deps;
+    metrics.linkAccepted.inc({ to }, positions.length);
     journal.note(tenant, partition, positions, 'link-accepted', to);
   }
 
@@ -322,8 +322,8 @@ export class LinkSender {
     this.#direct = [];
     for (const lane of this.#lanes.values()) lane.handle?.close();
     const to = this.#link.neighbour.site;
-    this.#deps.ledger.metrics.linkUp.set({ to }, 0);
-    this.#deps.ledger.metrics.linkPending.set({ to }, 0);
+    this.#deps.metrics.linkUp.set({ to }, 0);
+    this.#deps.metrics.linkPending.set({ to }, 0);
     this.#books.tell();
   }
 }

@@ -3,8 +3,8 @@ import type { Logger } from '@eventmesh/telemetry';
 import type { DataPlaneConfig } from '../config.ts';
 import type { SubscriptionAdmin } from '../deliver/subscription-admin.ts';
 import type { Journal } from '../inspect/journal.ts';
-import type { Ledger } from '../inspect/ledger.ts';
 import type { Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import { Slots } from '../slots.ts';
 import { Replays } from './replays.ts';
 
@@ -14,15 +14,15 @@ export interface ReplayParts {
   readonly store: EventStore;
   readonly logs: Logs;
   readonly admin: SubscriptionAdmin;
-  readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly journal: Journal;
   readonly logger: Logger;
 }
 
 /** The replay lanes with their bounds and metrics. */
 export function makeReplays(parts: ReplayParts): Replays {
-  const { config, delivery, store, logs, admin, ledger, journal, logger } = parts;
-  const { replayLanes, replayed } = ledger.metrics;
+  const { config, delivery, store, logs, admin, metrics, journal, logger } = parts;
+  const { replayLanes, replayed } = metrics;
   const limits = { max: config.lanesMax, maxPerTenant: config.lanesMaxPerTenant };
   return new Replays({
     store,

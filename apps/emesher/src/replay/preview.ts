@@ -4,6 +4,7 @@ import { MeshError } from '@eventmesh/errors';
 import { EventView, hasExpired, type RecordView } from '@eventmesh/event';
 import { compileFilters } from '@eventmesh/filter';
 import type { EventStore } from '@eventmesh/store-api';
+import { nextTurn } from '@eventmesh/time';
 import { scan } from './scan.ts';
 import type { Window } from './window.ts';
 
@@ -48,7 +49,7 @@ export async function preview(given: PreviewOptions): Promise<ReplayPreview> {
         if (matches(new EventView(record.event))) add(count, record, given);
       }
       // Readers and other work of this process take turns, however fast the store is.
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
   }
   if (signal.aborted) throw new MeshError('Cancelled', 'the preview was given up');

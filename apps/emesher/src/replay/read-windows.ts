@@ -1,4 +1,5 @@
 import type { Logger } from '@eventmesh/telemetry';
+import { pause } from '@eventmesh/time';
 import { scan, type ScanOptions, type Scanned } from './scan.ts';
 import type { Window } from './window.ts';
 
@@ -33,7 +34,7 @@ export async function readWindows(
       } catch (error) {
         if (signal.aborted) return false;
         logger.warn({ err: error, log: options.log }, 'a replay could not read on; trying again');
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await pause(RETRY_MS);
       }
     }
   }

@@ -1,6 +1,6 @@
 import type { EventLimits } from '@eventmesh/event';
 import type { DataPlaneConfig } from '../config.ts';
-import type { Ledger } from '../inspect/ledger.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { Resolver } from '../publish/resolve.ts';
 import { Slots } from '../slots.ts';
@@ -9,17 +9,19 @@ import { Requests } from './requests.ts';
 
 /** The inboxes of an emesher, with what is counted of replies. */
 export function makeInboxes(
-  parts: Pick<InboxesOptions, 'site' | 'member' | 'isSister'> & { readonly ledger: Ledger },
+  parts: Pick<InboxesOptions, 'site' | 'member' | 'isSister'> & {
+    readonly metrics: EmesherMetrics;
+  },
 ): Inboxes {
-  const { site, member, isSister, ledger } = parts;
+  const { site, member, isSister, metrics } = parts;
   return new Inboxes({
     site,
     member,
     now: Date.now,
     isSister,
     onReply(tenant, outcome) {
-      ledger.metrics.replies.inc({ tenant, outcome });
-      ledger.metrics.direct.inc({ outcome });
+      metrics.replies.inc({ tenant, outcome });
+      metrics.direct.inc({ outcome });
     },
   });
 }
@@ -32,19 +34,19 @@ export interface RequestParts {
   readonly inboxes: Inboxes;
   readonly resolver: Resolver;
   readonly publisher: Publisher;
-  readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly draining: AbortSignal;
 }
 
 /** Requests with their bounds and metrics. */
-export function makeRequests({ config, ledger, ...parts }: RequestParts): Requests {
+export function makeRequests({ config, metrics, ...parts }: RequestParts): Requests {
   const limits = { max: config.pendingMax, maxPerTenant: config.pendingMaxPerTenant };
   return new Requests({
     ...parts,
     now: Date.now,
     slots: new Slots(limits, 'requests that wait', 'REQUESTS_MAX', (tenant, taken) => {
-      ledger.metrics.requestsPending.set({ tenant }, taken);
+      metrics.requestsPending.set({ tenant }, taken);
     }),
-    onEnded: (tenant, outcome) => ledger.metrics.requests.inc({ tenant, outcome }),
+    onEnded: (tenant, outcome) => metrics.requests.inc({ tenant, outcome }),
   });
 }

@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { PublishItem, Receipt, RequestOptions } from '@eventmesh/adapter-api';
+import {
+  drainingError,
+  type PublishItem,
+  type Receipt,
+  type RequestOptions,
+} from '@eventmesh/adapter-api';
 import { MeshError, invalid, type Reason } from '@eventmesh/errors';
 import { checkEvent, type EventLimits } from '@eventmesh/event';
 import type { Publisher } from '../publish/publisher.ts';
@@ -74,7 +79,7 @@ export class Requests {
     const token = inboxes.open({ tenant, deadlineMs, answer: resolve });
     const timer = setTimeout(() => reject(tooLate(item.topic, timeoutMs)), timeoutMs);
     const gone = () => reject(new MeshError('Cancelled', 'the requester has left'));
-    const drained = () => reject(drainingError());
+    const drained = () => reject(stoppedWaiting());
     signal?.addEventListener('abort', gone, { once: true });
     draining.addEventListener('abort', drained, { once: true });
     try {
@@ -141,11 +146,9 @@ const tooLate = (topic: string, timeoutMs: number): MeshError =>
     limit: `${timeoutMs} ms`,
   });
 
-const drainingError = (): MeshError =>
-  new MeshError(
-    'Unavailable',
+const stoppedWaiting = (): MeshError =>
+  drainingError(
     'this emesher is draining and cannot wait; whether the request was answered is not known',
-    { reason: 'DRAINING', retryAfterMs: 100 },
   );
 
 const OUTCOMES: Readonly<Partial<Record<Reason, RequestOutcome>>> = Object.freeze({

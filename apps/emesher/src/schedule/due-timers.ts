@@ -1,7 +1,7 @@
 import type { RecordView } from '@eventmesh/event';
+import { nextTurn } from '@eventmesh/time';
 import { PositionSet } from './position-set.ts';
 import { ReadAhead } from './read-ahead.ts';
-import { turn } from './rest.ts';
 import type { Due, TimerBook } from './timer-book.ts';
 import { decodeEntry } from './timer-entry.ts';
 import type { TimerLog } from './timer-log.ts';
@@ -111,7 +111,7 @@ export class DueTimers {
       const due = this.#book.takeDue(nowMs, Math.min(left, TURN_MAX));
       for (const one of due) this.#ahead.push(one);
       if (due.length < TURN_MAX) break;
-      await turn();
+      await nextTurn();
     }
     if (this.#ahead.length === 0) {
       this.#ahead.release();
@@ -120,7 +120,7 @@ export class DueTimers {
     while (!(await this.#read())) {
       const fitting = Math.min(this.#fitting(), this.#ahead.length >> 1);
       this.#ahead.cut(Math.max(1, fitting), (later) => this.#book.giveBack(later));
-      await turn();
+      await nextTurn();
     }
     this.#aheadMax = this.#fitting();
   }

@@ -1,15 +1,8 @@
 import type { Principal } from '@eventmesh/adapter-api';
-import type { Authorizer } from '@eventmesh/clients';
+import { principalKind, type Authorizer } from '@eventmesh/clients';
 import { MeshError } from '@eventmesh/errors';
-import { Principal_Kind } from '@eventmesh/proto-gen/acl';
+import type { Principal_Kind } from '@eventmesh/proto-gen/acl';
 import { CallerSession } from '../session.ts';
-
-const KINDS: Readonly<Record<string, Principal_Kind>> = Object.freeze({
-  user: Principal_Kind.USER,
-  'api-key': Principal_Kind.API_KEY,
-  token: Principal_Kind.TOKEN,
-  service: Principal_Kind.SERVICE,
-});
 
 /** Principals whose rights are held between their timers. */
 const SESSIONS_MAX = 1000;
@@ -28,7 +21,7 @@ export function parsePrincipal(text: string): {
 } {
   const [subject = '', ...roles] = text.split(' ');
   const at = subject.indexOf(':');
-  const kind = KINDS[subject.slice(0, at)] ?? Principal_Kind.USER;
+  const kind = principalKind(subject.slice(0, at));
   return { kind, name: subject.slice(at + 1), roles };
 }
 

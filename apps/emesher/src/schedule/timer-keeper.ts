@@ -1,8 +1,8 @@
 import { MeshError } from '@eventmesh/errors';
+import { Backoff, pause } from '@eventmesh/time';
 import { CronTurns } from './cron-turns.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { movedError } from '../deliver/hold.ts';
-import { rest } from './rest.ts';
 import { fullLog } from './timer-book.ts';
 import type { TimerBook } from './timer-book.ts';
 import { TimerLives } from './timer-lives.ts';
@@ -83,7 +83,8 @@ export class TimerKeeper {
     const { directory, logger, now } = this.#deps;
     const { signal } = this.#stop;
     const { tenant } = this.log;
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    const backoff = new Backoff({ baseMs: 100, maxMs: PAUSE_MS_MAX });
+    while (!signal.aborted) {
       const started = now();
       try {
         await directory.acquire(this.#owned);
@@ -95,9 +96,8 @@ export class TimerKeeper {
         if (error.reason === 'OWNED_ELSEWHERE') await this.#standBy();
         else if (!signal.aborted) logger.warn(facts, `the timers start anew: ${error.message}`);
       }
-      if (now() - started > 10_000) attempt = 0;
-      const pauseMs = Math.min(PAUSE_MS_MAX, 100 * 2 ** Math.min(attempt, 10));
-      await rest(pauseMs * (0.5 + Math.random() / 2), signal);
+      if (now() - started > 10_000) backoff.reset();
+      await pause(backoff.nextMs(), signal);
     }
     await directory.release(this.#owned);
   }

@@ -1,8 +1,8 @@
 import { MeshError } from '@eventmesh/errors';
 import type { RecordView } from '@eventmesh/event';
 import type { AppendRecord, EventStore } from '@eventmesh/store-api';
+import { nextTurn } from '@eventmesh/time';
 import { TimerBook } from './timer-book.ts';
-import { turn } from './rest.ts';
 import { decodeEntry, encodeDecision, type Decision } from './timer-entry.ts';
 
 const PREFIX = 'timers.';
@@ -99,7 +99,7 @@ export class TimerLog {
       }
       book.reached(item.upTo);
       changed?.();
-      await turn();
+      await nextTurn();
     }
   }
 
@@ -161,7 +161,7 @@ export class TimerLog {
       }
       if (next === wanted.length) return;
       if (item.upTo >= (wanted[next] ?? 0)) break;
-      await turn();
+      await nextTurn();
     }
     throw this.#lost(wanted[next] ?? 0);
   }

@@ -5,11 +5,13 @@ import type { Schedule } from '@eventmesh/proto-gen/governance';
 import { MeshError } from '@eventmesh/errors';
 import type { EventStore } from '@eventmesh/store-api';
 import type { Logger } from '@eventmesh/telemetry';
+import { nextTurn, pause } from '@eventmesh/time';
 import type { Directory } from '../control/directory.ts';
 import type { DeadLetters } from '../dead/dead-letters.ts';
 import type { Journal } from '../inspect/journal.ts';
 import type { Ledger } from '../inspect/ledger.ts';
 import { partitionOf, type Logs } from '../logs.ts';
+import type { EmesherMetrics } from '../metrics.ts';
 import type { EventPublisher } from './event-publisher.ts';
 import { Burials } from './burials.ts';
 import { Cancellations } from './cancellations.ts';
@@ -17,7 +19,6 @@ import { DueTimers, type DueTimer } from './due-timers.ts';
 import { Firings } from './firings.ts';
 import { judge, type GivenUp } from './judge.ts';
 import { Publishers } from './principals.ts';
-import { rest, turn } from './rest.ts';
 import type { TimerBook } from './timer-book.ts';
 import type { Decision } from './timer-entry.ts';
 import type { TimerLog } from './timer-log.ts';
@@ -31,6 +32,7 @@ export interface TimerDeps {
   readonly policies: GovernanceView;
   readonly deadLetters: Pick<DeadLetters, 'bury' | 'full'>;
   readonly ledger: Ledger;
+  readonly metrics: EmesherMetrics;
   readonly journal: Journal;
   readonly logger: Logger;
   readonly now: () => number;
@@ -152,7 +154,7 @@ export class TimerOwner {
       await this.#trim();
       this.#tellPending(this.#book.pending);
       const dueMs = Math.max(this.#due.nextMs ?? Infinity, this.#notBefore);
-      await this.#rest(Math.min(next, dueMs), signal);
+      await this.#pause(Math.min(next, dueMs), signal);
     }
   }
 
@@ -160,15 +162,15 @@ export class TimerOwner {
    * Until something is due or changes; live traffic gets its turn in any case. That a decision could
    * not be carried out shows here at the latest.
    */
-  async #rest(nextMs: number, signal: AbortSignal): Promise<void> {
+  async #pause(nextMs: number, signal: AbortSignal): Promise<void> {
     if (!this.#woken && nextMs > this.#deps.now()) await this.#firings.end();
     const waitMs = Math.min(WAIT_MS_MAX, nextMs - this.#deps.now());
     if (waitMs <= 0 || this.#woken) {
-      await turn();
+      await nextTurn();
       return;
     }
     this.#changed = new AbortController();
-    await rest(waitMs, AbortSignal.any([signal, this.#changed.signal]));
+    await pause(waitMs, AbortSignal.any([signal, this.#changed.signal]));
     this.#changed = undefined;
   }
 
@@ -200,7 +202,7 @@ export class TimerOwner {
   async #giveUp(dead: readonly GivenUp[], nowMs: number, signal: AbortSignal): Promise<void> {
     const { deadLetters, policies } = this.#deps;
     while (this.#burials.writing && !deadLetters.full(this.#log.tenant) && !signal.aborted) {
-      await rest(BURIAL_STEP_MS, signal);
+      await pause(BURIAL_STEP_MS, signal);
     }
     await this.#endBurials();
     const none = { subscription: '', subscriptionCreatedMs: 0 };
@@ -286,11 +288,11 @@ export class TimerOwner {
   #count(counts: Readonly<Record<string, number>>): void {
     const { tenant } = this.#log;
     for (const [outcome, timers] of Object.entries(counts)) {
-      this.#deps.ledger.metrics.timers.inc({ tenant, outcome }, timers);
+      this.#deps.metrics.timers.inc({ tenant, outcome }, timers);
     }
   }
 
   #tellPending(pending: number): void {
-    this.#deps.ledger.metrics.timersPending.set({ tenant: this.#log.tenant }, pending);
+    this.#deps.metrics.timersPending.set({ tenant: this.#log.tenant }, pending);
   }
 }

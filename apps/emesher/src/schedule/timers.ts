@@ -1,3 +1,4 @@
+import { drainingError } from '@eventmesh/adapter-api';
 import { MeshError } from '@eventmesh/errors';
 import type { AppendReceipt } from '@eventmesh/store-api';
 import { TimerKeeper } from './timer-keeper.ts';
@@ -96,10 +97,7 @@ export class Timers {
   #keeper(tenant: string): TimerKeeper {
     const keeper = this.#keepers.get(tenant);
     if (keeper !== undefined) return keeper;
-    throw new MeshError('Unavailable', 'this emesher is draining; reconnect', {
-      reason: 'DRAINING',
-      retryAfterMs: 100,
-    });
+    throw drainingError();
   }
 
   async #make(tenant: string): Promise<void> {

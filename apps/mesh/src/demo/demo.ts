@@ -5,6 +5,7 @@ import { MeshError } from '@eventmesh/errors';
 import { SubscriberService, type SubscriptionStatus } from '@eventmesh/proto-gen/subscriber';
 import { createClient, grpcTransport } from '@eventmesh/rpc';
 import { MeshClient, type SubscriptionInput } from '@eventmesh/sdk';
+import { pause } from '@eventmesh/time';
 import { DEFECTS, reportText, type CheckReport } from '@eventmesh/tools-checker';
 import { subscriptionInputToProto } from '@eventmesh/wire';
 import type { World } from '../cli/cli.ts';
@@ -182,7 +183,7 @@ async function settled(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted && Date.now() - recorder.lastReceiveMs < QUIET_MS) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await pause(200);
     if (recorder.received < recorder.expected) continue;
     const books = await readBooks(mesh, east);
     const open = [...books.values()].some(({ held, lag }) => held > 0n || lag > 0n);

@@ -1,4 +1,5 @@
 import { MeshError } from '@eventmesh/errors';
+import { pause } from '@eventmesh/time';
 import type { SiteAddresses } from '../cli/context-file.ts';
 import { HttpClient } from '../cli/http-client.ts';
 import type { Topology } from '../commands/sites.ts';
@@ -20,7 +21,7 @@ export async function awaitJoined(
   for (;;) {
     const missing = await Promise.all(sites.map((site) => unreached(site, names, `Basic ${pair}`)));
     if (missing.flat().length === 0 || Date.now() > end) return missing.flat();
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await pause(POLL_MS);
   }
 }
 

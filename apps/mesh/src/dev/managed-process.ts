@@ -3,6 +3,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { environment } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
+import { doubled } from '@eventmesh/time';
 
 export interface ProcessSpec {
   /** For messages, such as `west` or `east/acl`. */
@@ -148,7 +149,7 @@ export class ManagedProcess {
       this.#observer.failed(this.name, reason);
       return;
     }
-    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** (recent - 1));
+    const pauseMs = doubled(PAUSE_MIN_MS, PAUSE_MAX_MS, recent - 1);
     this.#observer.crashed(this.name, reason, pauseMs);
     this.#restart = setTimeout(() => {
       this.start().then(

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { MeshError } from '@eventmesh/errors';
 import { MeshClient } from '@eventmesh/sdk';
+import { pause } from '@eventmesh/time';
 import type { SiteAddresses } from '../cli/context-file.ts';
-import { pause } from './pause.ts';
 import { sampleOrders, type SampleOrder } from './sample-orders.ts';
 import { consumeSse } from './sse.ts';
 

@@ -22,6 +22,7 @@ export type {
   SubscriptionWithStatus,
   SubscriptionsPort,
 } from './mesh-port.ts';
+export { drainingError } from './draining.ts';
 export type {
   InspectPort,
   LedgerFinding,

@@ -5,7 +5,6 @@ export {
   fromRedrive as redriveToWire,
   fromSelection as selectionFromWire,
 } from './dead-letters.ts';
-export { drainingError } from './draining.ts';
 export { GRPC_ADAPTER_DEFAULTS, type ConsumerLimits, type GrpcAdapterOptions } from './options.ts';
 export { fromReplayStatus as replayStatusToWire } from './replay-wire.ts';
 export { takeInputs } from './subscriber.ts';

@@ -1,9 +1,10 @@
-import type {
-  MeshPort,
-  PublishItem,
-  PublishOptions,
-  Receipt,
-  Session,
+import {
+  drainingError,
+  type MeshPort,
+  type PublishItem,
+  type PublishOptions,
+  type Receipt,
+  type Session,
 } from '@eventmesh/adapter-api';
 import { MeshError, invalid } from '@eventmesh/errors';
 import { atomicFault } from '@eventmesh/event';
@@ -17,7 +18,6 @@ import type {
 import { toFailure, type CallContext, type ServiceImpl } from '@eventmesh/rpc';
 import { durabilityToWire } from './durability.ts';
 import { encodeOutcomes } from './encode-outcomes.ts';
-import { drainingError } from './draining.ts';
 import { inOrder } from './in-order.ts';
 import { GRPC_METRICS } from './metrics.ts';
 import type { GrpcAdapterOptions } from './options.ts';

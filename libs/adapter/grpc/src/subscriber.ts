@@ -1,4 +1,5 @@
 import {
+  drainingError,
   rejection,
   type AttachOptions,
   type Attachment,
@@ -15,7 +16,6 @@ import {
 import type { CallContext } from '@eventmesh/rpc';
 import { ConsumerQueue } from './consumer-queue.ts';
 import type { SettleInput, SettleRequest } from './decode-settle.ts';
-import { drainingError } from './draining.ts';
 import type { ConsumerLimits } from './options.ts';
 import { toReplayOptions } from './replay-wire.ts';
 import { sessionOf } from './session-of.ts';

@@ -30,8 +30,8 @@ export {
   type WatchedMap,
 } from './mirror.ts';
 export { prefixed } from './prefixed.ts';
-export { Backoff, type BackoffOptions } from './backoff.ts';
-export { pause, systemClock, type Clock } from './clock.ts';
+// What the options of a Kv take.
+export { Backoff, systemClock, type BackoffOptions, type Clock } from '@eventmesh/time';
 export { keepLeaseAlive } from './keep-alive.ts';
 export {
   checkKey,

@@ -1,5 +1,5 @@
 import { unavailable } from '@eventmesh/errors';
-import { type Clock } from './clock.ts';
+import type { Clock } from '@eventmesh/time';
 import type { KvKeepAlive } from './kv.ts';
 import { isLeaseNotFound } from './validate.ts';
 

@@ -1,6 +1,5 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { Backoff } from './backoff.ts';
-import { type Clock, pause, systemClock } from './clock.ts';
+import { Backoff, pause, systemClock, type Clock } from '@eventmesh/time';
 import type { Kv, KvChange, KvEntry } from './kv.ts';
 
 /** A decoded entry. */
@@ -180,12 +179,12 @@ class Mirror<T> implements WatchedMap<T> {
         const compacted = await this.#follow(from + 1);
         if (!compacted && !signal.aborted) {
           this.#disconnect(unavailable(`the watch of ${this.#prefix} ended`));
-          await pause(this.#clock, this.#backoff.nextMs(), signal);
+          await pause(this.#backoff.nextMs(), signal, this.#clock);
         }
       } catch (error) {
         if (signal.aborted) return;
         this.#disconnect(MeshError.from(error));
-        await pause(this.#clock, this.#backoff.nextMs(), signal);
+        await pause(this.#backoff.nextMs(), signal, this.#clock);
       }
     }
   }

@@ -10,7 +10,6 @@ import {
   isLeaseNotFound,
   keepLeaseAlive,
   leaseNotFound,
-  pause,
   type Kv,
   type KvConditionOptions,
   type KvEntry,
@@ -25,6 +24,7 @@ import {
   type KvWatchOptions,
   type KvWriteResult,
 } from '@eventmesh/kv-api';
+import { pause } from '@eventmesh/time';
 import { Etcd3Client, type IRangeResponse, type ITxnRequest } from './etcd3-client.ts';
 import { compileOptions, type CompiledOptions, type EtcdKvOptions } from './options.ts';
 import { watchPrefix } from './watch.ts';
@@ -250,7 +250,7 @@ class Handle implements EtcdKv {
         const passing = error instanceof MeshError && error.code === 'Unavailable';
         if (!passing || tries === READ_TRIES) throw error;
       }
-      await pause(this.#options.clock, backoff.nextMs(), this.#closing.signal);
+      await pause(backoff.nextMs(), this.#closing.signal, this.#options.clock);
     }
   }
 

@@ -1,5 +1,6 @@
 import { MeshError, unavailable } from '@eventmesh/errors';
-import { pause, type KvWatchEvent, type KvWatchOptions } from '@eventmesh/kv-api';
+import type { KvWatchEvent, KvWatchOptions } from '@eventmesh/kv-api';
+import { pause } from '@eventmesh/time';
 import { toMeshError, type Etcd3Client, type IWatchResponse } from './etcd3-client.ts';
 import type { CompiledOptions } from './options.ts';
 import { prefixRange, RevisionAssembler } from './wire.ts';
@@ -40,7 +41,7 @@ export async function* watchPrefix(
       const error = toMeshError(thrown);
       if (!PASSING.has(error.code)) throw error;
       tell(false, error);
-      await pause(options.clock, backoff.nextMs(), signal);
+      await pause(backoff.nextMs(), signal, options.clock);
     }
   }
 }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@eventmesh/errors';
+import { Backoff, pause } from '@eventmesh/time';
 import { fromJetStream, isPassing, noAnswer } from './api-error.ts';
 import type { Connection } from './connection.ts';
 
@@ -19,7 +19,7 @@ export class Patience {
   readonly #connection: Connection;
   readonly #timeMs: number;
   #deadline: number;
-  #pauseMs = PAUSE_MS;
+  readonly #backoff = new Backoff({ baseMs: PAUSE_MS, maxMs: PAUSE_MS_MAX });
   #said: MeshError | undefined;
 
   constructor(connection: Connection) {
@@ -31,7 +31,7 @@ export class Patience {
   /** There was progress: all of its time is there again. */
   renew(): void {
     this.#deadline = Date.now() + this.#timeMs;
-    this.#pauseMs = PAUSE_MS;
+    this.#backoff.reset();
     this.#said = undefined;
   }
 
@@ -61,14 +61,13 @@ export class Patience {
     if (!isPassing(failure)) throw failure;
     // What was said before tells more than the silence of an attempt that had little time.
     if (failure.reason !== 'NO_ANSWER') this.#said = failure;
-    const pauseMs = this.#pauseMs * (0.5 + Math.random() / 2);
+    const pauseMs = this.#backoff.nextMs();
     if (Date.now() + pauseMs >= this.#deadline) {
       const { message, details, cause } = this.#said ?? failure;
       const waited = `${message}; it was waited for ${this.#timeMs} ms`;
       throw new MeshError('Unavailable', waited, details, cause);
     }
-    this.#pauseMs = Math.min(PAUSE_MS_MAX, this.#pauseMs * 2);
-    await sleep(pauseMs);
+    await pause(pauseMs);
   }
 }
 

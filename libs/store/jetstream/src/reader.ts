@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError, invalid } from '@eventmesh/errors';
 import type { ReadItem, ReadOptions } from '@eventmesh/store-api';
+import { Backoff, pause } from '@eventmesh/time';
 import { Census } from './census.ts';
 import type { Connection } from './connection.ts';
 import type { Marks, Place } from './marks.ts';
@@ -11,6 +11,8 @@ import { filterSubjects } from './subjects.ts';
 import { Walk } from './walk.ts';
 
 const READ_AHEAD_BYTES = 4 * 1024 * 1024;
+/** First and longest pause before the next attempt, in ms; each is jittered. */
+const RETRY_MS = 100;
 const RETRY_MS_MAX = 2000;
 /** How often a filtered reader that lags asks what was trimmed before it got there. */
 const TRIM_CHECK_MS = 1000;
@@ -36,7 +38,8 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
   const walk = new Walk(asked, end, filters, options.readAheadBytes ?? READ_AHEAD_BYTES);
   yield { kind: 'opened', position: Math.max(asked, range.first) };
   yield* walk.trimmed(range.first);
-  for (let retryMs = 100; !walk.done && options.signal?.aborted !== true;) {
+  const backoff = new Backoff({ baseMs: RETRY_MS, maxMs: RETRY_MS_MAX });
+  while (!walk.done && options.signal?.aborted !== true) {
     let pull: StreamPull | undefined;
     try {
       // A server that was away may come back with less than it had.
@@ -47,7 +50,7 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
         from: walk.next,
         bytesMax: walk.bytesMax,
       });
-      retryMs = 100;
+      backoff.reset();
       yield* subjects.length === 0
         ? follow(source, walk, pull, options.signal)
         : followFiltered(source, walk, pull, subjects, options.signal);
@@ -55,8 +58,7 @@ export async function* readStream(source: Source, options: ReadOptions): AsyncGe
       // The consumer's own retry: as long as the store is open, a reader waits for its server.
       if (!(error instanceof MeshError) || error.code !== 'Unavailable') throw error;
       if (connection.closed) throw error;
-      await sleep(retryMs * (0.5 + Math.random() / 2));
-      retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
+      await pause(backoff.nextMs());
     } finally {
       pull?.close();
     }

@@ -1,10 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MeshError } from '@eventmesh/errors';
 import type { EventStoreService, ReadOpen, ReadResponse } from '@eventmesh/proto-gen/store';
 import { AsyncQueue, type Client } from '@eventmesh/rpc';
 import { storeClosed, type ReadFrom, type ReadItem, type ReadOptions } from '@eventmesh/store-api';
+import { Backoff, pause } from '@eventmesh/time';
 
 const READ_AHEAD_BYTES = 4 * 1024 * 1024;
+/** First and longest pause before the next attempt, in ms; each is jittered. */
+const RETRY_MS = 100;
 const RETRY_MS_MAX = 2000;
 
 interface OpenRequest {
@@ -30,10 +32,11 @@ export async function* readRemote(
     options.signal === undefined ? closing : AbortSignal.any([options.signal, closing]);
   let from = options.from;
   let opened = false;
-  for (let retryMs = 100; ;) {
+  const backoff = new Backoff({ baseMs: RETRY_MS, maxMs: RETRY_MS_MAX });
+  for (;;) {
     try {
       for await (const item of readOnce(client, { ...options, from }, signal)) {
-        retryMs = 100;
+        backoff.reset();
         if (item.kind === 'opened') {
           from = { kind: 'position', position: item.position };
           // Where it goes on after a break is nothing that the consumer has to know.
@@ -53,10 +56,7 @@ export async function* readRemote(
       const error = MeshError.from(thrown);
       // A server that is cut off in the middle resets its streams, which reads as Cancelled.
       if (error.code !== 'Unavailable' && error.code !== 'Cancelled') throw error;
-      await sleep(retryMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(
-        () => undefined,
-      );
-      retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
+      await pause(backoff.nextMs(), signal);
     }
   }
 }

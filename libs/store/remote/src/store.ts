@@ -27,6 +27,7 @@ import {
   type StoreCapability,
   type StoreQueues,
 } from '@eventmesh/store-api';
+import { pause } from '@eventmesh/time';
 import { AppendStream } from './append-stream.ts';
 import { CursorCommits } from './cursor-commits.ts';
 import { DEFAULT_REMOTE_OPTIONS, type RemoteStoreOptions } from './options.ts';
@@ -65,7 +66,7 @@ export async function openRemoteStore(options: RemoteStoreOptions): Promise<Even
         options.transport.close();
         throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
+      await pause(RETRY_PAUSE_MS);
     }
   }
 }

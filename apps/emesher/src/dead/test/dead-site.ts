@@ -17,6 +17,7 @@ import { Ledger } from '../../inspect/ledger.ts';
 import { Refusals } from '../../inspect/refusals.ts';
 import { ServedBy } from '../../inspect/served-by.ts';
 import { Logs } from '../../logs.ts';
+import { emesherMetrics } from '../../metrics.ts';
 import { OwnerCalls } from '../../peer/owner-calls.ts';
 import { CallerSession } from '../../session.ts';
 import { createDeadParts, type Dead, type DeadParts } from '../index.ts';
@@ -82,8 +83,9 @@ export class DeadSite {
       release: (name: string) => Promise.resolve(void this.owners.owners.delete(name)),
       destinations: () => ['east'],
     };
+    const metrics = this.metrics.use(emesherMetrics);
     const ledger = new Ledger({
-      metrics: this.metrics,
+      metrics,
       policies: {} as GovernanceView,
       served: new ServedBy(),
       refusals: new Refusals(0, () => 0),
@@ -109,6 +111,7 @@ export class DeadSite {
         waitMs: 0,
       }),
       ledger,
+      metrics,
       journal: new Journal(100),
       logger: createLogger({ level: 'silent', service: 'test', site: 'west' }),
       config: deadLetters,

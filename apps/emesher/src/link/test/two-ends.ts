@@ -1,7 +1,6 @@
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LostRange } from '@eventmesh/adapter-api';
-import type { GovernanceView } from '@eventmesh/clients';
 import { loadConfig, section } from '@eventmesh/config';
 import { MeshError } from '@eventmesh/errors';
 import { NO_HANDLING, decodeRecord, encodeEvent, encodeRecord } from '@eventmesh/event';
@@ -12,10 +11,8 @@ import { eventually, tempDir, type TempDir } from '@eventmesh/testing';
 import { dataPlaneConfig } from '../../config.ts';
 import { Followers } from '../../follow/followers.ts';
 import { Journal } from '../../inspect/journal.ts';
-import { Ledger } from '../../inspect/ledger.ts';
-import { Refusals } from '../../inspect/refusals.ts';
-import { ServedBy } from '../../inspect/served-by.ts';
 import { Logs } from '../../logs.ts';
+import { emesherMetrics } from '../../metrics.ts';
 import { LinkBooks } from '../link-books.ts';
 import { LostRanges } from '../lost-ranges.ts';
 import { RouteHistory } from '../route-history.ts';
@@ -41,27 +38,18 @@ export interface Arrived {
 function westProcess(store: EventStore, nextHop: (site: string) => string | undefined) {
   const metrics = new Metrics();
   const logs = new Logs(store, config.log);
-  const ledger = ledgerOf(metrics);
+  const live = metrics.use(emesherMetrics);
   return {
     metrics,
+    live,
     logs,
-    ledger,
     lost: new LostRanges({ store, logs, neighbours: ['east'], retentionMs: 0, now: Date.now }),
     followers: new Followers(store, logs, logger, 65_536),
     routes: new RouteHistory(nextHop),
-    books: new LinkBooks('east', ledger.metrics),
+    books: new LinkBooks('east', live),
     journal: new Journal(100),
   };
 }
-
-const ledgerOf = (metrics: Metrics): Ledger =>
-  new Ledger({
-    metrics,
-    policies: {} as GovernanceView,
-    served: new ServedBy(),
-    refusals: new Refusals(0, () => 0),
-    now: () => 0,
-  });
 
 /** The link from west to east on real stores, with a wire between them that can be cut. */
 export class TwoEnds {
@@ -88,7 +76,7 @@ export class TwoEnds {
     this.#dirs = dirs;
     this.#west = west;
     this.#east = east;
-    this.#wire = new Wire(east, config.log, ledgerOf);
+    this.#wire = new Wire(east, config.log);
     this.#process = this.#start();
   }
 
@@ -192,7 +180,7 @@ export class TwoEnds {
   #connect(): void {
     const cut = new AbortController();
     this.#cut = cut;
-    const { logs, followers, ledger, journal, routes, books, lost } = this.#process;
+    const { live, logs, followers, journal, routes, books, lost } = this.#process;
     const sender = new LinkSender(
       {
         neighbour: { site: 'east' },
@@ -204,7 +192,7 @@ export class TwoEnds {
         store: this.#west,
         logs,
         followers,
-        ledger,
+        metrics: live,
         journal,
         logger,
         now: Date.now,

@@ -5,6 +5,7 @@ import {
   type DescMessage,
   type MessageInitShape,
 } from '@bufbuild/protobuf';
+import type { GovernanceView } from '@eventmesh/clients';
 import { NO_REVISIONS } from '@eventmesh/event';
 import {
   LinkRequestSchema,
@@ -16,8 +17,11 @@ import type { EventStore } from '@eventmesh/store-api';
 import { Metrics, createLogger, createTracing } from '@eventmesh/telemetry';
 import type { DataPlaneConfig } from '../../config.ts';
 import { Journal } from '../../inspect/journal.ts';
-import type { Ledger } from '../../inspect/ledger.ts';
+import { Ledger } from '../../inspect/ledger.ts';
+import { Refusals } from '../../inspect/refusals.ts';
+import { ServedBy } from '../../inspect/served-by.ts';
 import { Logs } from '../../logs.ts';
+import { emesherMetrics } from '../../metrics.ts';
 import { LinkOwners } from '../link-owners.ts';
 import { receiveLink } from '../receiver.ts';
 import { SeenBook } from '../seen.ts';
@@ -36,7 +40,6 @@ export type Older = 'sender' | 'receiver' | undefined;
 export class Wire {
   readonly #east: EventStore;
   readonly #log: DataPlaneConfig['log'];
-  readonly #ledgerOf: (metrics: Metrics) => Ledger;
   older: Older;
   /** East cannot write what west has passed by. */
   marksFail = false;
@@ -48,14 +51,9 @@ export class Wire {
   readonly #seen = new SeenBook();
   readonly #owners = new LinkOwners();
 
-  constructor(
-    east: EventStore,
-    log: DataPlaneConfig['log'],
-    ledgerOf: (metrics: Metrics) => Ledger,
-  ) {
+  constructor(east: EventStore, log: DataPlaneConfig['log']) {
     this.#east = east;
     this.#log = log;
-    this.#ledgerOf = ledgerOf;
   }
 
   /** What is sent over older connections waits, as that of a paused process does, until this resolves. */
@@ -77,6 +75,7 @@ export class Wire {
     this.#accepted = 0;
     const connection = ++this.#opened;
     const store = this.#faulty();
+    const metrics = new Metrics().use(emesherMetrics);
     const ctx = {
       signal,
       draining: new AbortController().signal,
@@ -91,7 +90,14 @@ export class Wire {
         store,
         logs: new Logs(store, this.#log),
         lanes: { deliver: () => 0 },
-        ledger: this.#ledgerOf(new Metrics()),
+        ledger: new Ledger({
+          metrics,
+          policies: {} as GovernanceView,
+          served: new ServedBy(),
+          refusals: new Refusals(0, () => 0),
+          now: () => 0,
+        }),
+        metrics,
         journal: new Journal(0),
         tracing,
         logger,

@@ -1,3 +1,19 @@
+/** Beyond any bound in ms by then, and still a number that can be multiplied by 0. */
+const DOUBLINGS_MAX = 40;
+
+/** A time in ms, doubled so often (0 or more) but never above the bound. */
+export const doubled = (ms: number, maxMs: number, times: number): number =>
+  Math.min(maxMs, ms * 2 ** Math.min(times, DOUBLINGS_MAX));
+
+/**
+ * Somewhere in the upper half of a time in ms, so that those who were cut off together do not come back
+ * together. Not rounded.
+ *
+ * @param random Source of numbers in [0, 1).
+ */
+export const jittered = (ms: number, random: () => number = Math.random): number =>
+  ms * (0.5 + random() / 2);
+
 export interface BackoffOptions {
   /** First wait in milliseconds. Default 50. */
   readonly baseMs?: number;
@@ -20,10 +36,11 @@ export class Backoff {
     this.#random = options.random ?? Math.random;
   }
 
+  /** The next wait, in whole milliseconds. */
   nextMs(): number {
-    const ceiling = Math.min(this.#maxMs, this.#baseMs * 2 ** Math.min(this.#attempt, 30));
+    const ceilingMs = doubled(this.#baseMs, this.#maxMs, this.#attempt);
     this.#attempt += 1;
-    return Math.ceil(ceiling / 2 + (this.#random() * ceiling) / 2);
+    return Math.ceil(jittered(ceilingMs, this.#random));
   }
 
   /** To be called after success. */

@@ -15,17 +15,3 @@ export const systemClock: Clock = Object.freeze({
     };
   },
 });
-
-/** Resolves after `delayMs`, or at once when `signal` aborts; never rejects. */
-export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.setTimer(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
