@@ -18,7 +18,7 @@ const REST_MS = 1;
  * receipt has woken waiting for its core, though another one may be free. Then no commit holds it for
  * at least as long as it has waited, so that it always comes further. While such appends keep coming,
  * readers rest between them as well: whoever catches up makes work for others on the machine, its
- * consumer above all, and the next append is to meet cores that are free. A fifth of the time is left
+ * consumer above all, and the next append is to meet cores that are free. A sixth of the time is left
  * to read in, however close the appends come.
  *
  * Where one commit follows the other anyway, what counts is how much is done, and nobody gives way.
