@@ -406,6 +406,13 @@ describe('under load', () => {
       { timeoutMs: RECOVERY_MS },
     );
 
+  /** Only an emesher that has a consumer takes over: one that was cut off has to be back. */
+  const bothConsume = () =>
+    eventually(
+      async () => expect(await status(second(), SUBSCRIPTION)).toMatchObject({ consumers: 2 }),
+      { timeoutMs: RECOVERY_MS },
+    );
+
   it(
     'consumers at both emeshers lose, repeat and reorder nothing',
     async () => {
@@ -437,6 +444,7 @@ describe('under load', () => {
     'the other emesher takes over when the owner is killed, and nothing is lost or reordered',
     async () => {
       await load.accepts(50, RECOVERY_MS);
+      await bothConsume();
       await first().process.kill();
       recoveries['kill -9 of the owner'] = await load.flows(RECOVERY_MS);
       await ownedBy(second());
@@ -451,6 +459,7 @@ describe('under load', () => {
     async () => {
       await ownedBy(second());
       await load.accepts(50, RECOVERY_MS);
+      await bothConsume();
       expect(await second().process.end('SIGTERM')).toBe(0);
       await second().process.start();
       recoveries['drain of the owner'] = await load.flows(RECOVERY_MS);
@@ -466,6 +475,7 @@ describe('under load', () => {
       await ownedBy(first());
       const { epoch } = await status(second(), SUBSCRIPTION);
       await load.accepts(50, RECOVERY_MS);
+      await bothConsume();
       first().process.signal('SIGSTOP');
       recoveries['pause of the owner'] = await load.flows(RECOVERY_MS);
       await ownedBy(second());
