@@ -2,8 +2,11 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 
-/** Below the ports that systems give to whoever asks for any, and to connections (Linux: 32768). */
-const PORT_MIN = 10_000;
+/**
+ * Above the ports that `fetch` calls nobody at (10080 is the last), and below those that systems give to
+ * whoever asks for any, and to connections (Linux: 32768).
+ */
+const PORT_MIN = 11_000;
 const PORT_MAX = 32_000;
 const ATTEMPTS_MAX = 100;
 

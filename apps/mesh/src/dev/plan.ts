@@ -71,8 +71,11 @@ function neighboursOf(index: number, sites: number, ring: boolean): string[] {
   return [before, after].filter((at) => at !== undefined).map(siteName);
 }
 
-/** Below the ports that systems give to whoever asks for any, and to connections (Linux: 32768). */
-const PORT_MIN = 10_000;
+/**
+ * Above the ports that `fetch` calls nobody at (10080 is the last), and below those that systems give to
+ * whoever asks for any, and to connections (Linux: 32768).
+ */
+const PORT_MIN = 11_000;
 const PORT_MAX = 32_000;
 const ATTEMPTS_MAX = 1000;
 
