@@ -100,6 +100,7 @@ export function describeAtomic(suite: Suite): void {
       const { topic } = suite.fresh();
       const later = { ...item(topic, '2'), deliverAfterMs: 60_000 };
       const outcomes = await suite.send([item(topic, '1'), later], atomic);
+      expect(outcomes).toHaveLength(2);
       for (const outcome of outcomes) {
         expect(facts(outcome as MeshError)).toMatchObject({ reason: 'ATOMIC_ACROSS_PARTITIONS' });
       }
